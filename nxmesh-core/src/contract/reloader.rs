@@ -1,0 +1,119 @@
+//! The mechanism that checks configurations with nginx and puts them into service.
+
+use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
+
+use async_trait::async_trait;
+
+use super::BoxError;
+
+/// A staged configuration nginx can be asked about: a file for `nginx -c`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The complete configuration to test.
+    pub check_conf: PathBuf,
+    /// A folder of its own for `nginx -p`, so that a test leaves no pid file
+    /// and no temporary folders among those of the running nginx.
+    pub check_prefix: PathBuf,
+}
+
+/// One set of workers of one nginx master process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generation {
+    /// The master process.
+    pub master_pid: u32,
+    /// Its workers that accept connections.
+    pub workers: BTreeSet<u32>,
+    /// Workers of older generations that finish their last requests.
+    pub draining: usize,
+}
+
+impl Generation {
+    /// Whether this generation came after `earlier`: another master, or not one
+    /// worker in common.
+    #[must_use]
+    pub fn replaces(&self, earlier: &Self) -> bool {
+        self.master_pid != earlier.master_pid || self.workers.is_disjoint(&earlier.workers)
+    }
+}
+
+/// Checks configurations with nginx, and moves one nginx onto the
+/// configuration its entry file names. The caller writes the files; the
+/// reloader never does.
+///
+/// # Contract
+///
+/// 1. `check` never disturbs the workers that are serving.
+/// 2. `check` fails with `Rejected`, and nginx's words, for a configuration
+///    nginx does not accept.
+/// 3. `reload` returns `Ok` only after a complete generation of new workers
+///    was seen and the one before accepts no more connections.
+/// 4. After `Rejected` from `reload` the previous generation still serves.
+///    After any other error either may: the caller looks before it acts.
+/// 5. `start` on a running nginx changes nothing and returns its generation;
+///    otherwise it returns `Ok` only when workers are running.
+/// 6. `running` returns `None` when no nginx of this instance runs.
+#[async_trait]
+pub trait Reloader: fmt::Debug + Send + Sync + 'static {
+    /// Stable short name for metric labels and errors, for example `"signal"`.
+    fn backend(&self) -> &'static str;
+
+    /// Validates `candidate` exactly as nginx would, within `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError::Rejected`] or [`ReloadError::Backend`]; nothing changed.
+    async fn check(&self, candidate: &Candidate, deadline: Duration) -> Result<(), ReloadError>;
+
+    /// Moves nginx onto what its configuration file says now.
+    ///
+    /// # Errors
+    ///
+    /// See clause 4.
+    async fn reload(&self, deadline: Duration) -> Result<Generation, ReloadError>;
+
+    /// Starts nginx if it does not run.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError::Rejected`] when nginx refuses to start, with its words.
+    async fn start(&self, deadline: Duration) -> Result<Generation, ReloadError>;
+
+    /// What runs now.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError::Backend`] when it cannot be found out.
+    async fn running(&self) -> Result<Option<Generation>, ReloadError>;
+}
+
+/// Why a check, start or reload failed. Variants follow what the caller can do next.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// nginx does not take the configuration; the same bytes will fail again
+    /// unless the machine changes (a port becomes free, a file appears).
+    #[error("nginx rejected the configuration: {diagnostic}")]
+    Rejected {
+        /// nginx's own lines, `[emerg]` first.
+        diagnostic: String,
+    },
+    /// No nginx of this instance runs.
+    #[error("nginx is not running")]
+    NotRunning,
+    /// No complete new generation in time; which generation serves is unknown.
+    #[error("no complete generation of new workers within {waited:?}")]
+    NotConfirmed {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The mechanism itself failed: signal, unit manager, container API.
+    #[error("the {backend} reloader could not {action}")]
+    Backend {
+        /// The backend's name.
+        backend: &'static str,
+        /// What was attempted.
+        action: &'static str,
+        /// The backend's own error.
+        source: BoxError,
+    },
+}

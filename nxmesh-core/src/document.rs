@@ -1,0 +1,242 @@
+//! Reading resources from YAML and JSON, as people write them.
+//!
+//! Errors name the document, a JSON pointer, the rule and an example. Nothing
+//! is read half: one bad document fails the whole text, and every bad document
+//! in it is told.
+
+use std::fmt;
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::model::{
+    Document, Resource, ResourceKind,
+    value::{SEPARATOR, WorkspaceName},
+};
+
+/// The longest text taken, in bytes.
+pub const MAX_TEXT_BYTES: usize = 16 << 20;
+
+/// Where a document stands: `shop.yaml#2 (VirtualHost/shop)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// The file or other source, as the caller names it.
+    pub source: String,
+    /// The place among its documents, from 1.
+    pub number: usize,
+    /// `kind/name`, as far as it could be read.
+    pub key: Option<String>,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.source, self.number)?;
+        match &self.key {
+            Some(key) => write!(f, " ({key})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+pub struct Problem {
+    /// The document.
+    pub document: String,
+    /// JSON pointer (RFC 6901) to the value; empty for the document itself.
+    pub pointer: String,
+    /// What the value has to be.
+    pub rule: String,
+    /// A value that is accepted; empty where none fits in a line.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub example: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.document)?;
+        if !self.pointer.is_empty() {
+            write!(f, ": {}", self.pointer)?;
+        }
+        write!(f, ": {}", self.rule)?;
+        if !self.example.is_empty() {
+            write!(f, "{SEPARATOR}{}", self.example)?;
+        }
+        Ok(())
+    }
+}
+
+impl Problem {
+    /// A problem of `document` at `pointer`, with the rule and the example in
+    /// one text as [`ValueError`](crate::model::value::ValueError) shows them.
+    #[must_use]
+    pub fn new(document: impl fmt::Display, pointer: impl Into<String>, message: &str) -> Self {
+        let (rule, example) = message.rsplit_once(SEPARATOR).unwrap_or((message, ""));
+        Self {
+            document: document.to_string(),
+            pointer: pointer.into(),
+            rule: rule.to_owned(),
+            example: example.to_owned(),
+        }
+    }
+}
+
+/// A resource and where it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed {
+    /// Where it stands.
+    pub origin: Origin,
+    /// What it says.
+    pub resource: Resource,
+}
+
+/// Reads every document of a text of YAML (or JSON, which is YAML).
+///
+/// # Errors
+///
+/// Every problem found; at least one.
+///
+/// ```
+/// let problems = nxmesh_core::document::parse("shop.yaml", r#"
+/// kind: Upstream
+/// metadata: { name: shop }
+/// spec: { servers: [{ address: "10.0.0.11" }] }
+/// "#).unwrap_err();
+/// assert_eq!(problems[0].pointer, "/spec/servers/0/address");
+/// assert_eq!(problems[0].example, "10.0.0.11:8080");
+/// ```
+pub fn parse(source: &str, text: &str) -> Result<Vec<Parsed>, Vec<Problem>> {
+    if text.len() > MAX_TEXT_BYTES {
+        let rule = format!("a text is at most {MAX_TEXT_BYTES} bytes; split it into files");
+        return Err(vec![Problem::new(source, "", &rule)]);
+    }
+    let values: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| {
+        let reason = format!(
+            "the text is not well-formed YAML or JSON: {}",
+            first_line(&error)
+        );
+        vec![Problem::new(source, "", &reason)]
+    })?;
+    let mut parsed = Vec::new();
+    let mut problems = Vec::new();
+    let documents = values
+        .into_iter()
+        .enumerate()
+        .filter(|(_, value)| !value.is_null());
+    for (index, value) in documents {
+        let origin = Origin {
+            source: source.to_owned(),
+            number: index + 1,
+            key: key_of(&value),
+        };
+        match from_value(value) {
+            Ok(resource) => parsed.push(Parsed { origin, resource }),
+            Err((pointer, message)) => problems.push(Problem::new(origin, pointer, &message)),
+        }
+    }
+    if problems.is_empty() {
+        Ok(parsed)
+    } else {
+        Err(problems)
+    }
+}
+
+/// Reads one document that is already JSON; `origin` names it in the problem.
+///
+/// # Errors
+///
+/// The first problem found.
+pub fn parse_value(origin: &str, value: Value) -> Result<Resource, Problem> {
+    let name = key_of(&value).map_or_else(|| origin.to_owned(), |key| format!("{origin} ({key})"));
+    from_value(value).map_err(|(pointer, message)| Problem::new(name, pointer, &message))
+}
+
+/// Reads a document in its canonical JSON form, as agents receive it.
+///
+/// # Errors
+///
+/// The first problem found.
+pub fn parse_canonical(origin: &str, json: &[u8]) -> Result<Resource, Problem> {
+    let value = serde_json::from_slice(json)
+        .map_err(|error| Problem::new(origin, "", &format!("the document is not JSON: {error}")))?;
+    parse_value(origin, value)
+}
+
+/// The workspace a document names, before it is parsed as a whole.
+#[must_use]
+pub fn workspace_of(resource: &Resource) -> &WorkspaceName {
+    &resource.metadata().workspace
+}
+
+fn first_line(error: &impl fmt::Display) -> String {
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn key_of(value: &Value) -> Option<String> {
+    let kind = value.get("kind")?.as_str()?;
+    let name = value.pointer("/metadata/name")?.as_str()?;
+    // Both are untrusted here and go into messages.
+    let shown = |text: &str| {
+        text.chars()
+            .filter(|c| !c.is_control())
+            .take(80)
+            .collect::<String>()
+    };
+    Some(format!("{}/{}", shown(kind), shown(name)))
+}
+
+type Pointed = (String, String);
+
+fn from_value(mut value: Value) -> Result<Resource, Pointed> {
+    let Some(object) = value.as_object_mut() else {
+        return Err((
+            String::new(),
+            "a document is a mapping with kind, metadata and spec, for example kind: Upstream"
+                .to_owned(),
+        ));
+    };
+    let kind = object.remove("kind").unwrap_or_default();
+    let kind = ResourceKind::ALL
+        .into_iter()
+        .find(|known| kind.as_str() == Some(known.as_str()))
+        .ok_or_else(|| {
+            (
+                "/kind".to_owned(),
+                "the kind is one of VirtualHost, Upstream and Certificate, for example VirtualHost"
+                    .to_owned(),
+            )
+        })?;
+    Ok(match kind {
+        ResourceKind::VirtualHost => Resource::VirtualHost(typed(value)?),
+        ResourceKind::Upstream => Resource::Upstream(typed(value)?),
+        ResourceKind::Certificate => Resource::Certificate(typed(value)?),
+    })
+}
+
+fn typed<S: DeserializeOwned>(value: Value) -> Result<Document<S>, Pointed> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let pointer = pointer(error.path());
+        (pointer, error.into_inner().to_string())
+    })
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}

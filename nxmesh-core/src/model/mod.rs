@@ -1,0 +1,40 @@
+//! Plain data: the resources users write and the facts the system keeps.
+//!
+//! Every value is a type of its own that cannot be made from a bad string; a
+//! value of these types is fit to be rendered.
+
+mod agent;
+mod certificate;
+mod location;
+mod metadata;
+mod resource;
+mod selector;
+mod upstream;
+pub mod value;
+mod version;
+mod virtual_host;
+
+pub use agent::{AgentFacts, AgentId, ApplyFailure, ConfigPhase};
+pub use certificate::{Certificate, CertificateChainPem, CertificateSpec, PrivateKeyPem};
+pub use location::{
+    Action, Location, PathMatch, Proxy, ProxyTimeouts, Redirect, RequestHeader, RequestHeaderValue,
+    Respond, ResponseHeader, StaticFiles, UpstreamScheme, Variable,
+};
+pub use metadata::{Labels, Metadata};
+pub use resource::{Resource, ResourceKey, ResourceKind, ResourceSet};
+pub use selector::{Requirement, Selector};
+pub use upstream::{Balance, HashKey, Upstream, UpstreamServer, UpstreamSpec};
+pub use version::Version;
+pub use virtual_host::{Hsts, Listen, Tls, TlsPolicy, VirtualHost, VirtualHostSpec};
+
+use serde::{Deserialize, Serialize};
+
+/// A named document: what it is called and what it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document<S> {
+    /// Name, workspace and labels.
+    pub metadata: Metadata,
+    /// What it says.
+    pub spec: S,
+}

@@ -1,0 +1,53 @@
+//! Paths: of locations, of files, and patterns that match paths.
+
+use super::{fits_a_token, parsed_text};
+
+parsed_text! {
+    /// The path of a location, matched by nginx against the decoded request path.
+    LocationPath,
+    rule: "a location path starts with '/' and has no control characters, 1000 bytes at most",
+    example: "/static/",
+    parse: |text| {
+        (text.starts_with('/') && text.len() <= 1000 && fits_a_token(text)).then(|| text.to_owned())
+    },
+}
+
+parsed_text! {
+    /// A PCRE pattern, compiled once here with the library nginx uses.
+    ///
+    /// Names of captures become nginx variables, so those that start with
+    /// `nxmesh` are refused.
+    RegexPattern,
+    rule: "a pattern is valid PCRE without control characters and without captures named nxmesh…, 1000 bytes at most",
+    example: r"\.(png|jpg)$",
+    parse: |text| {
+        if text.is_empty() || text.len() > 1000 || !fits_a_token(text) {
+            return None;
+        }
+        let pattern = pcre2::bytes::RegexBuilder::new().build(text).ok()?;
+        let reserved = pattern.capture_names().iter().flatten().any(|name| name.starts_with("nxmesh"));
+        (!reserved).then(|| text.to_owned())
+    },
+}
+
+parsed_text! {
+    /// An absolute path of a file or folder on the agent's machine.
+    FilePath,
+    rule: "a file path is absolute, without '..' and control characters, 1000 bytes at most",
+    example: "/srv/shop",
+    parse: |text| {
+        let climbs = text.split('/').any(|part| part == "..");
+        (text.starts_with('/') && text.len() <= 1000 && !climbs && fits_a_token(text)).then(|| text.to_owned())
+    },
+}
+
+parsed_text! {
+    /// The name of a file that is served for a folder.
+    IndexName,
+    rule: "an index name is a file name without '/', '..' and control characters, 255 bytes at most",
+    example: "index.html",
+    parse: |text| {
+        let plain = !text.is_empty() && text.len() <= 255 && !text.contains('/') && text != ".." && text != ".";
+        (plain && fits_a_token(text)).then(|| text.to_owned())
+    },
+}

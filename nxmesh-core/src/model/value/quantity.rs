@@ -1,0 +1,274 @@
+//! Sizes, times and status codes.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::ValueError;
+
+/// A size in bytes, written as a number with an optional `k`, `m` or `g` (powers of 1024).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SizeBytes(u64);
+
+impl SizeBytes {
+    const ERROR: ValueError = ValueError {
+        rule: "a size is a number of bytes with an optional unit k, m or g, 1024g at most",
+        example: "10m",
+    };
+    const MAX: u64 = 1 << 40;
+
+    /// Takes a number of bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ValueError`] above 1024 GiB.
+    pub const fn new(bytes: u64) -> Result<Self, ValueError> {
+        if bytes <= Self::MAX {
+            Ok(Self(bytes))
+        } else {
+            Err(Self::ERROR)
+        }
+    }
+
+    /// The number of bytes.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for SizeBytes {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let (digits, unit) = split_unit(text);
+        let factor = match unit {
+            "" => 1,
+            "k" | "K" => 1 << 10,
+            "m" | "M" => 1 << 20,
+            "g" | "G" => 1 << 30,
+            _ => return Err(Self::ERROR),
+        };
+        let number: u64 = digits.parse().map_err(|_| Self::ERROR)?;
+        Self::new(number.checked_mul(factor).ok_or(Self::ERROR)?)
+    }
+}
+
+impl fmt::Display for SizeBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (shift, unit) in [(30, "g"), (20, "m"), (10, "k")] {
+            if self.0 != 0 && self.0 % (1 << shift) == 0 {
+                return write!(f, "{}{unit}", self.0 >> shift);
+            }
+        }
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A span of time in whole milliseconds, at most ten years.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(u64);
+
+impl Time {
+    const ERROR: ValueError = ValueError {
+        rule: "a time is a number with a unit ms, s, m, h or d, 3650d at most",
+        example: "30s",
+    };
+    const MAX_MS: u64 = 3650 * 86_400_000;
+
+    /// The span as the standard library's type.
+    #[must_use]
+    pub const fn as_duration(self) -> Duration {
+        Duration::from_millis(self.0)
+    }
+
+    /// Whole seconds, rounded down.
+    #[must_use]
+    pub const fn whole_seconds(self) -> u64 {
+        self.0 / 1000
+    }
+}
+
+impl FromStr for Time {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let (digits, unit) = split_unit(text);
+        let factor = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(Self::ERROR),
+        };
+        let number: u64 = digits.parse().map_err(|_| Self::ERROR)?;
+        number
+            .checked_mul(factor)
+            .filter(|ms| *ms <= Self::MAX_MS)
+            .map(Self)
+            .ok_or(Self::ERROR)
+    }
+}
+
+impl fmt::Display for Time {
+    /// In the form nginx reads: `500ms` or whole seconds (nginx manual, "Configuration file measurement units").
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 % 1000 == 0 {
+            write!(f, "{}s", self.0 / 1000)
+        } else {
+            write!(f, "{}ms", self.0)
+        }
+    }
+}
+
+fn split_unit(text: &str) -> (&str, &str) {
+    let end = text
+        .bytes()
+        .position(|byte| !byte.is_ascii_digit())
+        .unwrap_or(text.len());
+    text.split_at(end)
+}
+
+/// Reads from a string or from a bare number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Quantity {
+    Number(u64),
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for SizeBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Quantity::deserialize(deserializer) {
+            Ok(Quantity::Number(bytes)) => Self::new(bytes).map_err(de::Error::custom),
+            Ok(Quantity::Text(text)) => text.parse().map_err(de::Error::custom),
+            Err(_) => Err(de::Error::custom(Self::ERROR)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Quantity::deserialize(deserializer) {
+            Ok(Quantity::Text(text)) => text.parse().map_err(de::Error::custom),
+            _ => Err(de::Error::custom(Self::ERROR)),
+        }
+    }
+}
+
+macro_rules! serialize_as_text {
+    ($($name:ty),+) => {$(
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    )+};
+}
+serialize_as_text!(SizeBytes, Time);
+
+macro_rules! code {
+    ($(#[$doc:meta])* $name:ident, $allowed:expr, $rule:literal, $example:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(u16);
+
+        impl $name {
+            /// Takes a code.
+            ///
+            /// # Errors
+            ///
+            /// [`ValueError`] for a code this type does not allow.
+            pub fn new(code: u16) -> Result<Self, ValueError> {
+                let allowed: fn(u16) -> bool = $allowed;
+                if allowed(code) { Ok(Self(code)) } else { Err(ValueError { rule: $rule, example: $example }) }
+            }
+
+            /// The number.
+            #[must_use]
+            pub const fn get(self) -> u16 {
+                self.0
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let code = i64::deserialize(deserializer)?;
+                Self::new(u16::try_from(code).unwrap_or(0)).map_err(de::Error::custom)
+            }
+        }
+    };
+}
+
+code! {
+    /// The status of a fixed response: 200 to 599, but no redirect, and not
+    /// 444 and 499, which have a meaning of their own in nginx.
+    StatusCode,
+    |code| matches!(code, 200..=599) && !matches!(code, 300..=399 | 444 | 499),
+    "a response status is 200 to 299 or 400 to 599, except 444 and 499",
+    "200"
+}
+
+code! {
+    /// The status of a redirect.
+    RedirectCode,
+    |code| matches!(code, 301 | 302 | 303 | 307 | 308),
+    "a redirect code is 301, 302, 303, 307 or 308",
+    "308"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_read_back_what_they_show() {
+        for text in ["0", "1", "1023", "1k", "10m", "3g", "1024g"] {
+            assert_eq!(
+                text.parse::<SizeBytes>().map(|size| size.to_string()),
+                Ok(text.to_owned())
+            );
+        }
+        for (text, shown) in [
+            ("2s", "2s"),
+            ("1m", "60s"),
+            ("1500ms", "1500ms"),
+            ("1d", "86400s"),
+        ] {
+            assert_eq!(
+                text.parse::<Time>().map(|time| time.to_string()),
+                Ok(shown.to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn sizes_and_times_out_of_range_are_refused() {
+        for text in [
+            "",
+            "k",
+            "-1",
+            "1t",
+            "1025g",
+            "99999999999999999999",
+            "18446744073709551615k",
+            "1 k",
+        ] {
+            assert!(text.parse::<SizeBytes>().is_err(), "{text:?} was accepted");
+        }
+        for text in [
+            "",
+            "5",
+            "s",
+            "1w",
+            "3651d",
+            "1.5s",
+            "-1s",
+            "18446744073709551615d",
+        ] {
+            assert!(text.parse::<Time>().is_err(), "{text:?} was accepted");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Conformance suites, saboteurs and sample models.
