@@ -1,7 +1,17 @@
 //! Development tasks of the workspace, run as `cargo xtask <task>`.
+//!
+//! One module per task; this file only says which there are.
 
+mod closing_lines;
 mod codegen;
+mod fix;
+mod layers;
+mod services;
+mod test;
+mod verify;
 mod workspace;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -15,12 +25,32 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Writes the messages and the gRPC stubs anew from `nxmesh-core/proto`.
+    /// Builds everything and runs all tests, installing nginx first where it is missing
+    Test(test::Options),
+    /// Looks at format, lints, documentation, layers, generated code and dependencies; writes nothing
+    Verify,
+    /// Formats the code and applies what clippy suggests
+    Fix,
+    /// Writes the messages and the gRPC stubs anew from `nxmesh-core/proto`
     Codegen(codegen::Options),
+    /// Checks that no crate depends on what its layer forbids
+    Layers,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> anyhow::Result<ExitCode> {
     match Options::parse().task {
-        Task::Codegen(options) => codegen::run(&options),
+        Task::Test(options) => return test::run(&options),
+        Task::Verify => verify::run()?,
+        Task::Fix => fix::run()?,
+        Task::Codegen(options) => codegen::run(&options)?,
+        Task::Layers => layers::run()?,
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -26,7 +26,18 @@ pub(crate) fn cargo() -> Result<Command> {
     Ok(command)
 }
 
-/// Whether a program of this name stands in a folder of `PATH` or where system daemons live.
+/// Whether `cargo <name>` exists, as a subcommand of cargo's or a program that was installed.
+pub(crate) fn has_cargo_command(name: &str) -> Result<bool> {
+    let mut command = cargo()?;
+    command.args([name, "--version"]);
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .context("could not start cargo")?;
+    Ok(output.status.success())
+}
+
+/// A program of this name in a folder of `PATH` or where system daemons live.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
