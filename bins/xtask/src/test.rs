@@ -57,25 +57,25 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 ///
 /// nextest runs no doc tests, so those come first, and its summary last.
 fn runners(nextest: bool, arguments: &[String]) -> Vec<Vec<String>> {
-    let command = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    let mut runners: Vec<Vec<String>> = match (nextest, arguments) {
-        (true, []) => vec![
-            command(&["test", "--workspace", "--doc", "--no-fail-fast"]),
-            command(&["nextest", "run", "--workspace"]),
-        ],
-        (true, _) => vec![command(&["nextest", "run", "--workspace"])],
-        (false, []) => vec![command(&["test", "--workspace", "--no-fail-fast"])],
-        (false, _) => vec![command(&[
-            "test",
-            "--workspace",
-            "--no-fail-fast",
-            "--tests",
-        ])],
+    // Chosen packages would be lost beside `--workspace`.
+    let chosen = arguments
+        .iter()
+        .any(|argument| argument.starts_with("-p") || argument.starts_with("--package"));
+    let everything: &[&str] = if chosen { &[] } else { &["--workspace"] };
+    let command = |words: &[&str], arguments: &[String]| {
+        let words = [words, everything].concat();
+        let words = words.into_iter().map(str::to_owned);
+        words.chain(arguments.iter().cloned()).collect()
     };
-    if let Some(last) = runners.last_mut() {
-        last.extend_from_slice(arguments);
+    match (nextest, arguments) {
+        (true, []) => vec![
+            command(&["test", "--no-fail-fast", "--doc"], &[]),
+            command(&["nextest", "run"], &[]),
+        ],
+        (true, _) => vec![command(&["nextest", "run"], arguments)],
+        (false, []) => vec![command(&["test", "--no-fail-fast"], &[])],
+        (false, _) => vec![command(&["test", "--no-fail-fast", "--tests"], arguments)],
     }
-    runners
 }
 
 fn start(arguments: &[String]) -> Result<Ended> {
@@ -97,17 +97,32 @@ mod tests {
         let runners = runners(true, &[]);
         assert!(runners[0].contains(&"--doc".to_owned()));
         assert_eq!(runners[1], ["nextest", "run", "--workspace"]);
+        assert_eq!(runners.len(), 2);
+    }
+
+    #[test]
+    fn without_nextest_one_command_runs_everything() {
+        assert_eq!(
+            runners(false, &[]),
+            [["test", "--no-fail-fast", "--workspace"]]
+        );
     }
 
     #[test]
     fn arguments_reach_the_runner() {
-        let arguments = ["-p".to_owned(), "xtask".to_owned()];
+        let name = ["a_name".to_owned()];
         assert_eq!(
-            runners(true, &arguments),
-            [["nextest", "run", "--workspace", "-p", "xtask"]]
+            runners(true, &name),
+            [["nextest", "run", "--workspace", "a_name"]]
         );
-        let libtest = runners(false, &arguments);
-        assert_eq!(libtest.len(), 1);
-        assert!(libtest[0].ends_with(&arguments));
+        assert!(
+            runners(false, &name)[0].ends_with(&["--workspace".to_owned(), "a_name".to_owned()])
+        );
+    }
+
+    #[test]
+    fn chosen_packages_are_not_drowned_in_the_workspace() {
+        let package = ["-p".to_owned(), "xtask".to_owned()];
+        assert_eq!(runners(true, &package), [["nextest", "run", "-p", "xtask"]]);
     }
 }
