@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::model::{
@@ -39,7 +39,7 @@ impl fmt::Display for Origin {
 }
 
 /// What is wrong with a document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub struct Problem {
     /// The document.
     pub document: String,
@@ -48,7 +48,7 @@ pub struct Problem {
     /// What the value has to be.
     pub rule: String,
     /// A value that is accepted; empty where none fits in a line.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub example: String,
 }
 

@@ -12,6 +12,7 @@
 //! | `memory` | in-memory implementations of the contracts | yes |
 //! | `testkit` | conformance suites, saboteurs and sample models | no |
 
+pub mod api;
 pub mod bundle;
 pub mod check;
 pub mod contract;
