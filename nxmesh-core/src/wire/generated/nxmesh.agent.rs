@@ -22,7 +22,8 @@ pub struct ConfigUpdate {
     pub virtual_hosts: ::prost::alloc::vec::Vec<VirtualHost>,
     #[prost(message, repeated, tag = "4")]
     pub upstreams: ::prost::alloc::vec::Vec<Upstream>,
-    /// Resource name to PEM: the chain, leaf first, then the private key.
+    /// Certificate name to its document in canonical JSON, as UTF-8 text. The
+    /// document holds the chain and the private key in PEM.
     #[prost(btree_map = "string, string", tag = "5")]
     pub ssl_certificates: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
@@ -66,9 +67,12 @@ pub struct Upstream {
     #[prost(bytes = "bytes", tag = "2")]
     pub document: ::prost::bytes::Bytes,
 }
-/// The content is an encoded ConfigUpdate without its version fields.
+/// The content is an encoded ConfigUpdate of which only virtual_hosts, upstreams,
+/// ssl_certificates and removed count; version, epoch, digest and base_digest are
+/// those of the message that carries the offer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BundleOffer {
+    /// SHA-256 of the content's bytes; names it in FetchBundle.
     #[prost(bytes = "bytes", tag = "1")]
     pub digest: ::prost::bytes::Bytes,
     #[prost(uint64, tag = "2")]
