@@ -108,6 +108,9 @@ pub enum StorageError {
         /// The backend's own error.
         source: BoxError,
     },
+    /// A unit that only reads was asked to write.
+    #[error("a unit of work that only reads cannot write")]
+    ReadOnly,
     /// What was read back is not what was written: damage, or a newer version's data.
     #[error("the {backend} storage holds {what} that cannot be read: {reason}")]
     Corrupt {

@@ -1,6 +1,6 @@
 //! The history: every committed change set.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -21,6 +21,16 @@ pub enum Expected {
     Revision(u64),
 }
 
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any state"),
+            Self::Absent => f.write_str("absent"),
+            Self::Revision(revision) => write!(f, "revision {revision}"),
+        }
+    }
+}
+
 /// One change of one resource.
 #[derive(Debug, Clone)]
 pub struct NewChange {
@@ -30,6 +40,39 @@ pub struct NewChange {
     pub expected: Expected,
     /// The new content; `None` removes it.
     pub after: Option<Arc<Resource>>,
+}
+
+impl NewChange {
+    /// Decides clause 4 of [`Storage`](super::Storage) for implementations:
+    /// whether the change may be made to a resource last changed by `found`
+    /// (`None`: not there).
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Conflict`] when the resource is not in the expected
+    /// state, or is to be removed and not there.
+    pub fn verify(&self, found: Option<u64>) -> Result<(), StorageError> {
+        let as_expected = match self.expected {
+            Expected::Any => true,
+            Expected::Absent => found.is_none(),
+            Expected::Revision(revision) => found == Some(revision),
+        };
+        if as_expected && (self.after.is_some() || found.is_some()) {
+            return Ok(());
+        }
+        let expected = match self.expected {
+            Expected::Revision(_) => self.expected.to_string(),
+            _ if self.after.is_none() => "present, to be removed".to_owned(),
+            _ => self.expected.to_string(),
+        };
+        Err(StorageError::Conflict {
+            what: self.key.to_string(),
+            expected,
+            found: found
+                .map_or(Expected::Absent, Expected::Revision)
+                .to_string(),
+        })
+    }
 }
 
 /// A change set to be committed.
@@ -45,6 +88,46 @@ pub struct NewRevision {
     pub at: u64,
     /// At least one; no two of the same resource.
     pub changes: Vec<NewChange>,
+}
+
+impl NewRevision {
+    /// Checks what this type cannot say: that there is at least one change,
+    /// that no resource is changed twice, and that each content belongs to its
+    /// key and to the workspace. For implementations, before they write.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Conflict`] names the change that cannot be made.
+    pub fn verify(&self) -> Result<(), StorageError> {
+        let conflict = |what: &dyn fmt::Display, expected: &str, found: &dyn fmt::Display| {
+            Err(StorageError::Conflict {
+                what: what.to_string(),
+                expected: expected.to_owned(),
+                found: found.to_string(),
+            })
+        };
+        if self.changes.is_empty() {
+            return conflict(&"the change set", "at least one change", &"none");
+        }
+        let mut seen = BTreeSet::new();
+        for change in &self.changes {
+            if !seen.insert(&change.key) {
+                return conflict(&change.key, "one change in a change set", &"two");
+            }
+            let Some(resource) = &change.after else {
+                continue;
+            };
+            if resource.key() != change.key {
+                return conflict(&change.key, "content of the same key", &resource.key());
+            }
+            let workspace = &resource.metadata().workspace;
+            if *workspace != self.workspace {
+                let expected = format!("in workspace {}", self.workspace);
+                return conflict(&change.key, &expected, workspace);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A change as recorded.
