@@ -1,0 +1,64 @@
+//! `nxmeshctl delete`
+
+use std::io::IsTerminal as _;
+
+use anyhow::{Context as _, anyhow};
+use nxmesh_core::api::WriteResponse;
+use nxmesh_process::exit::{Exit, OrExit as _};
+
+use crate::{
+    client::Client,
+    command::get::{path, segment},
+    options::{DeleteArguments, ServerOptions, Thing},
+    output, progress,
+};
+
+pub(crate) async fn run(
+    options: &ServerOptions,
+    arguments: DeleteArguments,
+) -> anyhow::Result<Exit> {
+    if arguments.thing == Thing::Revision {
+        return Err(anyhow!(
+            "revisions are history and stay; undo one with: nxmeshctl rollout undo REVISION"
+        ))
+        .or_exit(Exit::Usage);
+    }
+    let client = Client::new(options)?;
+    let target = format!("{}/{}", path(arguments.thing), segment(&arguments.name));
+    let tagged = client.tagged(&target).await?;
+    if !confirmed(&arguments, client.workspace().as_str())? {
+        output::line("nothing deleted")?;
+        return Ok(Exit::Success);
+    }
+    match client
+        .delete::<WriteResponse>(&target, &tagged.etag)
+        .await?
+    {
+        Some(written) => progress::report(&client, &written, &arguments.wait).await,
+        None => {
+            output::line(&format!("{target} deleted"))?;
+            Ok(Exit::Success)
+        }
+    }
+}
+
+fn confirmed(arguments: &DeleteArguments, workspace: &str) -> anyhow::Result<bool> {
+    if arguments.yes {
+        return Ok(true);
+    }
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return Err(anyhow!(
+            "there is no terminal to ask on; give --yes to delete {}",
+            arguments.name
+        ))
+        .or_exit(Exit::Usage);
+    }
+    dialoguer::Confirm::new()
+        .with_prompt(format!(
+            "delete {} in workspace {workspace}?",
+            arguments.name
+        ))
+        .default(false)
+        .interact()
+        .context("could not ask")
+}

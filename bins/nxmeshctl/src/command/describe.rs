@@ -1,0 +1,98 @@
+//! `nxmeshctl describe`
+
+use nxmesh_core::api::{AgentProgress, AgentView, ProgressState};
+use nxmesh_core::model::Version;
+use nxmesh_process::exit::Exit;
+use serde_json::Value;
+
+use crate::{
+    client::Client,
+    command::get::{path, segment},
+    options::{DescribeArguments, ServerOptions, Thing},
+    output, progress,
+};
+
+pub(crate) async fn run(
+    options: &ServerOptions,
+    arguments: DescribeArguments,
+) -> anyhow::Result<Exit> {
+    let client = Client::new(options)?;
+    let path = format!("{}/{}", path(arguments.thing), segment(&arguments.name));
+    let tagged = client.tagged(&path).await?;
+    match arguments.thing {
+        Thing::Agent => output::line(&agent(&serde_json::from_value(tagged.document)?))?,
+        Thing::Revision => output::line(&output::yaml(&tagged.document))?,
+        Thing::Resource(_) => resource(&client, &tagged.etag, &tagged.document).await?,
+    }
+    Ok(Exit::Success)
+}
+
+/// The document, and how far the revision that made it has come.
+async fn resource(client: &Client, etag: &str, document: &Value) -> anyhow::Result<()> {
+    output::line(&output::yaml(document))?;
+    let Ok(revision) = etag.trim_start_matches("W/").trim_matches('"').parse() else {
+        return Ok(());
+    };
+    output::line(&format!("\nlast changed by revision {revision}"))?;
+    let rollout = client
+        .rollout(revision, None, std::time::Duration::ZERO)
+        .await?;
+    rollout
+        .agents
+        .iter()
+        .try_for_each(|agent| output::line(&progress::describe(agent)))
+}
+
+/// The four facts, each by itself.
+fn agent(agent: &AgentView) -> String {
+    let version = |version: &Option<Version>| {
+        version.map_or_else(|| "none".to_owned(), |version| version.to_string())
+    };
+    let running = agent
+        .running
+        .map_or_else(|| "unknown".to_owned(), |digest| digest.to_string());
+    let labels: Vec<String> = agent
+        .labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let mut lines = vec![
+        format!("agent      {}", agent.id),
+        format!("hostname   {}", agent.hostname),
+        format!("labels     {}", labels.join(",")),
+        format!(
+            "connected  {} (last seen {} ago)",
+            agent.connected,
+            output::age(agent.last_seen_at)
+        ),
+        format!(
+            "versions   agent {}, nginx {}",
+            agent.agent_version, agent.nginx_version
+        ),
+        format!("desired    {}", version(&agent.desired)),
+        format!("sent       {}", version(&agent.sent)),
+        format!("staged     {}", version(&agent.staged)),
+        format!("applied    {}", version(&agent.applied)),
+        format!("running    {running}"),
+        format!("in sync    {}", agent.in_sync),
+    ];
+    if let Some(failure) = &agent.failure {
+        let state = if failure.phase == nxmesh_core::model::ConfigPhase::RolledBack {
+            ProgressState::RolledBack
+        } else {
+            ProgressState::Rejected
+        };
+        let progress = AgentProgress {
+            id: agent.id.clone(),
+            hostname: agent.hostname.clone(),
+            state,
+            failure: Some(failure.clone()),
+        };
+        lines.push(format!(
+            "failure    version {}: {}",
+            failure.version,
+            progress::describe(&progress)
+        ));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,12 @@
+//! One file per command.
+
+pub(crate) mod apply;
+pub(crate) mod delete;
+pub(crate) mod describe;
+pub(crate) mod diff;
+pub(crate) mod enroll;
+pub(crate) mod get;
+pub(crate) mod login;
+pub(crate) mod render;
+pub(crate) mod rollout;
+pub(crate) mod validate;

@@ -1,0 +1,75 @@
+//! `nxmeshctl validate`
+
+use nxmesh_core::{
+    check,
+    contract::renderer::{RenderSettings, Renderer as _},
+    document::{Parsed, Problem},
+    model::{Resource, ResourceSet},
+};
+use nxmesh_process::exit::Exit;
+use nxmesh_render::HandlebarsRenderer;
+
+use crate::{documents, options::FileArguments, output};
+
+pub(crate) fn run(arguments: FileArguments) -> anyhow::Result<Exit> {
+    let documents = documents::read(&arguments.files)?;
+    documents::workspace(&documents)?;
+    let count = documents.len();
+    let (problems, dangling) = problems(&documents);
+    if !problems.is_empty() {
+        return Err(documents::refuse(&problems));
+    }
+    for reference in &dangling {
+        eprintln!("warning: {reference}");
+    }
+    output::line(&format!("{count} valid"))?;
+    Ok(Exit::Success)
+}
+
+/// All that is wrong, and the references that only a server could resolve.
+fn problems(documents: &[Parsed]) -> (Vec<Problem>, Vec<String>) {
+    let resources: ResourceSet = documents
+        .iter()
+        .map(|document| document.resource.clone())
+        .collect();
+    let dangling = dangling(&resources);
+    if !dangling.is_empty() {
+        let found = resources
+            .iter()
+            .flat_map(|(_, resource)| check::document(resource))
+            .collect();
+        return (found, dangling);
+    }
+    match check::check(resources) {
+        Err(problems) => (problems, dangling),
+        Ok(checked) => {
+            let rendered =
+                HandlebarsRenderer::new().render(checked.resources(), &RenderSettings::default());
+            (
+                rendered
+                    .err()
+                    .map(|error| Problem::new("the rendered tree", "", &error.to_string()))
+                    .into_iter()
+                    .collect(),
+                dangling,
+            )
+        }
+    }
+}
+
+fn dangling(resources: &ResourceSet) -> Vec<String> {
+    let mut dangling = Vec::new();
+    for (key, resource) in resources.iter() {
+        let Resource::VirtualHost(host) = &**resource else {
+            continue;
+        };
+        for (pointer, target) in check::references_of(&host.spec) {
+            if resources.get(&target).is_none() {
+                dangling.push(format!(
+                    "{key}: {pointer}: {target} is not among the files; it has to be on the server"
+                ));
+            }
+        }
+    }
+    dangling
+}

@@ -1,0 +1,268 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use nxmesh_core::{
+    contract::renderer::NginxVersion,
+    model::{
+        ResourceKind, Selector,
+        value::{Time, WorkspaceName},
+    },
+};
+
+/// Brings configuration to fleets of nginx, and tells what they serve.
+#[derive(Debug, Parser)]
+#[command(name = "nxmeshctl", version, arg_required_else_help = true)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    pub(crate) server: ServerOptions,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Which master, as whom.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServerOptions {
+    /// URL of the master's API; default: the one logged in to
+    #[arg(long, global = true, env = "NXMESH_SERVER", value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// PEM file of the authority to trust for an https URL; default: the one given at login
+    #[arg(long, global = true, env = "NXMESH_CA_FILE", value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// File with an access token to use instead of the login
+    #[arg(long, global = true, env = "NXMESH_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) access_token_file: Option<PathBuf>,
+    /// Where the login is kept; default: nxmesh/config.toml under the XDG config folder
+    #[arg(long, global = true, env = "NXMESH_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Workspace to work in
+    #[arg(
+        long,
+        short = 'w',
+        global = true,
+        env = "NXMESH_WORKSPACE",
+        default_value = "default"
+    )]
+    pub(crate) workspace: WorkspaceName,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Log in and remember it
+    Login(LoginArguments),
+    /// Forget the login
+    Logout,
+    /// Enrol agents
+    #[command(subcommand)]
+    Agent(AgentCommand),
+    /// Make the resources of files so, and wait until every agent concerned serves them
+    Apply(ApplyArguments),
+    /// List resources, agents or revisions
+    Get(GetArguments),
+    /// Tell everything about one resource or agent
+    Describe(DescribeArguments),
+    /// Delete a resource or forget an agent
+    Delete(DeleteArguments),
+    /// Show what apply would change; exits 2 if anything
+    Diff(FileArguments),
+    /// Check files without a server; exits 3 if anything is wrong
+    Validate(FileArguments),
+    /// Render files to nginx configuration without a server
+    Render(RenderArguments),
+    /// Follow and undo changes
+    #[command(subcommand)]
+    Rollout(RolloutCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoginArguments {
+    /// User name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) username: String,
+    /// File with the password, - for standard input; default: ask on the terminal
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// Make a one-time token that admits one agent, and print the command to paste
+    Enroll(EnrollArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnrollArguments {
+    /// Labels the agent gets: k=v,k=v
+    #[arg(long, value_name = "LABELS", default_value = "")]
+    pub(crate) labels: String,
+    /// How long the token is good for
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub(crate) ttl: Time,
+    /// json: the token and its details as one document
+    #[arg(long, short = 'o', value_enum, default_value = "table")]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FileArguments {
+    /// File or folder with YAML or JSON documents, - for standard input; repeatable
+    #[arg(long = "filename", short = 'f', required = true, value_name = "PATH")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WaitArguments {
+    /// Return once the change is stored, before agents serve it
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// How long to wait for agents
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub(crate) timeout: Time,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArguments {
+    #[command(flatten)]
+    pub(crate) files: FileArguments,
+    #[command(flatten)]
+    pub(crate) wait: WaitArguments,
+    /// Only tell what would change
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Why, for the history
+    #[arg(long, short = 'm', value_name = "TEXT", default_value = "")]
+    pub(crate) message: String,
+}
+
+/// What can be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Thing {
+    Resource(ResourceKind),
+    Agent,
+    Revision,
+}
+
+impl std::str::FromStr for Thing {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.to_ascii_lowercase().as_str() {
+            "agent" | "agents" => Ok(Self::Agent),
+            "revision" | "revisions" => Ok(Self::Revision),
+            _ => text.parse().map(Self::Resource).map_err(|_| {
+                "a kind is one of virtualhosts, upstreams, certificates, agents and revisions"
+                    .to_owned()
+            }),
+        }
+    }
+}
+
+/// A way to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Wide,
+    Json,
+    Jsonl,
+    Yaml,
+    Name,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GetArguments {
+    /// virtualhosts, upstreams, certificates, agents or revisions
+    #[arg(value_name = "KIND")]
+    pub(crate) thing: Thing,
+    /// Only this one
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Only those whose labels match, for example env=prod,!canary
+    #[arg(long, short = 'l', value_name = "SELECTOR")]
+    pub(crate) selector: Option<Selector>,
+    /// How to print
+    #[arg(long, short = 'o', value_enum, default_value = "table")]
+    pub(crate) output: Format,
+    /// Leave the heading of tables out
+    #[arg(long)]
+    pub(crate) no_headers: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DescribeArguments {
+    /// virtualhost, upstream, certificate, agent or revision
+    #[arg(value_name = "KIND")]
+    pub(crate) thing: Thing,
+    /// Its name, id or number
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArguments {
+    /// virtualhost, upstream, certificate or agent
+    #[arg(value_name = "KIND")]
+    pub(crate) thing: Thing,
+    /// Its name or id
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Do not ask
+    #[arg(long, short = 'y')]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RenderArguments {
+    #[command(flatten)]
+    pub(crate) files: FileArguments,
+    /// Folder to write to; made if it is not there, must be empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// The nginx to render for
+    #[arg(long, value_name = "VERSION", default_value_t)]
+    pub(crate) nginx_version: NginxVersion,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RolloutCommand {
+    /// Bring back what was before a revision, as a new revision
+    Undo(UndoArguments),
+    /// Tell how far each agent is with a revision
+    Status(RolloutStatusArguments),
+    /// List revisions
+    History(HistoryArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UndoArguments {
+    /// The revision to undo; default: the newest
+    #[arg(value_name = "REVISION")]
+    pub(crate) revision: Option<u64>,
+    #[command(flatten)]
+    pub(crate) wait: WaitArguments,
+    /// Why, for the history
+    #[arg(long, short = 'm', value_name = "TEXT", default_value = "")]
+    pub(crate) message: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RolloutStatusArguments {
+    /// Default: the newest
+    #[arg(value_name = "REVISION")]
+    pub(crate) revision: Option<u64>,
+    /// Wait until every agent is done
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// How long to wait
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub(crate) timeout: Time,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArguments {
+    /// How to print
+    #[arg(long, short = 'o', value_enum, default_value = "table")]
+    pub(crate) output: Format,
+}
