@@ -1,0 +1,3 @@
+//! What the outside speaks to: agents over gRPC, people and tools over REST.
+
+pub mod grpc;
