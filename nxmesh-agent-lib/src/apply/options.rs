@@ -1,0 +1,87 @@
+//! What the pipeline has to know before it starts.
+
+use std::{path::PathBuf, time::Duration};
+
+use nxmesh_core::contract::renderer::RenderSettings;
+
+use super::FullOptions;
+use crate::nginx::Layout;
+
+/// How much of the configuration is ours.
+#[derive(Debug, Clone)]
+pub enum Mode {
+    /// The user's `nginx.conf` stays; it includes our entry file in its
+    /// `http` block.
+    Include {
+        /// The user's `nginx.conf`, absolute.
+        nginx_conf: PathBuf,
+    },
+    /// The whole `nginx.conf` is ours: [`Layout::full_conf`].
+    Full(FullOptions),
+}
+
+/// Everything the pipeline of one nginx needs.
+#[derive(Debug, Clone)]
+pub struct ApplyOptions {
+    /// Where files lie.
+    pub layout: Layout,
+    /// How much of the configuration is ours.
+    pub mode: Mode,
+    /// What the renderer is told; `tls_dir` is set from the layout.
+    pub render: RenderSettings,
+    /// How long one `nginx -t` may take. Default: 60 s.
+    pub check_deadline: Duration,
+    /// How long one start or reload may take. Default: 30 s. nginx needs
+    /// 2.5 s to give a taken port up, and the time of a parse.
+    pub reload_deadline: Duration,
+    /// How long the confirmation after a reload may take. Default: 5 s.
+    pub confirm_deadline: Duration,
+    /// On how many new connections in a row nginx must name the new release.
+    /// Default: 4; at least 1.
+    pub probe_attempts: usize,
+    /// How many changed virtual hosts are asked after a reload. Default: 64.
+    pub probed_hosts: usize,
+    /// How many releases stay on disk, the running one included. Default: 3;
+    /// at least 2.
+    pub kept_releases: usize,
+}
+
+impl ApplyOptions {
+    /// Default values for everything but the paths and the mode.
+    #[must_use]
+    pub fn new(layout: Layout, mode: Mode) -> Self {
+        let render = RenderSettings {
+            tls_dir: layout.tls(),
+            ..RenderSettings::default()
+        };
+        Self {
+            layout,
+            mode,
+            render,
+            check_deadline: Duration::from_secs(60),
+            reload_deadline: Duration::from_secs(30),
+            confirm_deadline: Duration::from_secs(5),
+            probe_attempts: 4,
+            probed_hosts: 64,
+            kept_releases: 3,
+        }
+    }
+
+    /// The file whose replacement switches nginx to another release.
+    #[must_use]
+    pub fn entry(&self) -> PathBuf {
+        match self.mode {
+            Mode::Include { .. } => self.layout.entry(),
+            Mode::Full(_) => self.layout.full_conf(),
+        }
+    }
+
+    /// The file nginx is started with: for `nginx -c`.
+    #[must_use]
+    pub fn nginx_conf(&self) -> PathBuf {
+        match &self.mode {
+            Mode::Include { nginx_conf } => nginx_conf.clone(),
+            Mode::Full(_) => self.layout.full_conf(),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What the pipeline is asked for and what it answers.
+
+use std::{path::PathBuf, time::Duration};
+
+use nxmesh_core::{
+    bundle::Slice,
+    contract::reloader::{Generation, ReloadError},
+    digest::Digest,
+    model::{ResourceKey, Version},
+};
+use serde::{Deserialize, Serialize};
+
+/// What nginx is to serve.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The version of the slice.
+    pub version: Version,
+    /// The resources.
+    pub slice: Slice,
+}
+
+/// How far an apply has come, told while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// The version is taken on and persisted.
+    Received,
+    /// The release is on disk and `nginx -t` accepts it.
+    Staged,
+}
+
+/// How an apply ended.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// nginx was seen serving the version.
+    Applied(Applied),
+    /// nginx keeps what it served before; it never left it.
+    Rejected(Failure),
+    /// nginx had left what it served before and was brought back to it.
+    RolledBack(Failure),
+}
+
+/// A version nginx was seen serving.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// The version.
+    pub version: Version,
+    /// The digest of its slice.
+    pub digest: Digest,
+    /// The digest of the release that serves it.
+    pub release: Digest,
+    /// Whether nginx was reloaded; not if the bytes were the same.
+    pub reloaded: bool,
+    /// The steps in order and how long each took.
+    pub durations: Vec<(&'static str, Duration)>,
+}
+
+/// Why a version is not applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Stable, for example `NX-APPLY-003`: see [`code`].
+    pub code: &'static str,
+    /// In nginx's words where they are its own.
+    pub message: String,
+    /// Whether the same version may succeed later.
+    pub retryable: bool,
+    /// The resource at fault, where it is known.
+    pub resource: Option<ResourceKey>,
+    /// The rendered file nginx names, relative to the release where it is ours.
+    pub file: Option<String>,
+    /// The line in that file, from 1.
+    pub line: Option<u32>,
+}
+
+impl Failure {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            retryable: false,
+            resource: None,
+            file: None,
+            line: None,
+        }
+    }
+
+    pub(crate) fn retryable(mut self) -> Self {
+        self.retryable = true;
+        self
+    }
+}
+
+/// The codes of [`Failure::code`].
+pub mod code {
+    /// The version is older than one taken on before.
+    pub const STALE: &str = "NX-APPLY-001";
+    /// The version was taken on before with other content.
+    pub const CONFLICT: &str = "NX-APPLY-002";
+    /// The resources could not be rendered.
+    pub const RENDER: &str = "NX-APPLY-003";
+    /// Files could not be written: disk full, read-only, permissions.
+    pub const STAGE: &str = "NX-APPLY-004";
+    /// `nginx -t` refused the configuration.
+    pub const CHECK: &str = "NX-APPLY-005";
+    /// nginx refused the configuration at the reload.
+    pub const RELOAD: &str = "NX-APPLY-006";
+    /// The new workers died, never came or could not be found.
+    pub const GENERATION: &str = "NX-APPLY-007";
+    /// nginx did not answer with the new release.
+    pub const PROBE: &str = "NX-APPLY-008";
+    /// A changed virtual host did not answer, or with another certificate.
+    pub const VIRTUAL_HOST: &str = "NX-APPLY-009";
+    /// The user's `nginx.conf` does not include our entry file.
+    pub const NOT_INCLUDED: &str = "NX-APPLY-010";
+    /// nginx could not be asked or signalled at all.
+    pub const NGINX: &str = "NX-APPLY-011";
+}
+
+/// What nginx was last seen serving. Persisted only after it was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppliedState {
+    /// The version.
+    pub version: Version,
+    /// The digest of its slice.
+    pub digest: Digest,
+    /// The digest of the release that serves it.
+    pub release_digest: Digest,
+    /// The name of that release's folder; a version with the same bytes as
+    /// one before it is served from that one's folder.
+    pub release: String,
+}
+
+/// What [`Pipeline::recover`](super::Pipeline::recover) found and did.
+#[derive(Debug, Clone)]
+pub struct Recovered {
+    /// What nginx was seen serving at the end; `None` before the first apply.
+    pub applied: Option<AppliedState>,
+    /// The workers seen at the end.
+    pub generation: Generation,
+    /// Whether nginx had to be started.
+    pub started: bool,
+    /// Why a switch that was under way was undone; `None` if none was.
+    pub undone: Option<Failure>,
+}
+
+/// What is true of nginx and the disk now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// The workers; `None` if nginx does not run or cannot be looked at.
+    pub generation: Option<Generation>,
+    /// The release nginx names on its probe socket.
+    pub serving: Option<String>,
+    /// Whether that is the release of [`AppliedState`].
+    pub serves_applied: bool,
+}
+
+/// Why the pipeline could not be opened or nginx not be brought to a known state.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// Another agent works in the same state folder.
+    #[error("another agent holds the lock {path}")]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// A file or folder of ours cannot be used.
+    #[error("could not {action} {path}")]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's own error.
+        source: std::io::Error,
+    },
+    /// nginx does not run and could not be started, or not be looked at.
+    #[error("could not bring nginx up: {0}")]
+    Nginx(#[source] ReloadError),
+    /// nginx does not serve what the disk says, and could not be brought to.
+    #[error("nginx does not serve release {release}: {}", failure.message)]
+    NotServing {
+        /// The release on disk.
+        release: String,
+        /// What was seen.
+        failure: Box<Failure>,
+    },
+}
