@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    ops::Bound,
     path::PathBuf,
     sync::Arc,
 };
@@ -130,14 +131,15 @@ impl RenderedTree {
     pub fn insert(
         &mut self,
         path: impl Into<Arc<str>>,
-        contents: Vec<u8>,
+        contents: impl Into<Arc<[u8]>>,
         resource: Option<ResourceKey>,
     ) {
+        let contents = contents.into();
         let digest = Digest::of(&contents);
         self.files.insert(
             path.into(),
             RenderedFile {
-                contents: contents.into(),
+                contents,
                 digest,
                 resource,
             },
@@ -158,6 +160,15 @@ impl RenderedTree {
     /// All files, by path.
     pub fn files(&self) -> impl ExactSizeIterator<Item = (&str, &RenderedFile)> {
         self.files.iter().map(|(path, file)| (&**path, file))
+    }
+
+    /// The files whose paths start with `prefix`, by path; found without
+    /// looking at the others.
+    pub fn files_under(&self, prefix: &str) -> impl Iterator<Item = (&str, &RenderedFile)> {
+        self.files
+            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+            .map(|(path, file)| (&**path, file))
+            .take_while(move |(path, _)| path.starts_with(prefix))
     }
 
     /// Adds a certificate or key. The name is made from a digest of the
@@ -255,6 +266,15 @@ pub enum RenderError {
         needs: NginxVersion,
         /// The version rendered for.
         has: NginxVersion,
+    },
+    /// A resource cannot be written as nginx configuration: it was not
+    /// checked, or its files would be too large.
+    #[error("{resource} cannot be rendered: {reason}")]
+    Unrenderable {
+        /// The resource at fault.
+        resource: ResourceKey,
+        /// What is wrong.
+        reason: String,
     },
     /// A template is wrong or asks for what is not there.
     #[error("template {template}, line {line}, column {column}: {reason}")]
