@@ -1,1 +1,5 @@
-//! Stub.
+//! Renders NxMesh resources into nginx configuration.
+
+mod names;
+pub mod placement;
+pub mod token;

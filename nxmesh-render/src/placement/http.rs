@@ -1,0 +1,202 @@
+//! `http.conf`: what stands in the `http` block.
+
+use nxmesh_core::contract::renderer::{NginxVersion, RenderedTree};
+
+use super::{FullOptions, PlaceError, Placement, PlacementMode, path};
+use crate::{names, token};
+
+/// What the rendered files refer to: a literal `$` and an empty text where
+/// variables are expanded, and the `Connection` header that goes with an
+/// `Upgrade` header.
+const VARIABLES: &str = r#"
+geo $nxmesh_dollar {
+    default "$";
+}
+geo $nxmesh_empty {
+    default "";
+}
+map $http_upgrade $nxmesh_connection_upgrade {
+    default upgrade;
+    '' "";
+}
+"#;
+
+/// Enough for the sites most people have; others name their `mime.types`.
+const TYPES: &str = "
+types {
+    text/html html htm;
+    text/css css;
+    text/plain txt;
+    text/xml xml;
+    text/javascript js mjs;
+    application/json json map;
+    application/wasm wasm;
+    application/pdf pdf;
+    application/zip zip;
+    font/woff woff;
+    font/woff2 woff2;
+    image/avif avif;
+    image/gif gif;
+    image/jpeg jpeg jpg;
+    image/png png;
+    image/svg+xml svg;
+    image/webp webp;
+    image/x-icon ico;
+    audio/mpeg mp3;
+    video/mp4 mp4;
+    video/webm webm;
+}
+";
+
+pub(super) fn contents(
+    tree: &RenderedTree,
+    placement: &Placement<'_>,
+) -> Result<Vec<u8>, PlaceError> {
+    path::without_variables("TLS folder", &placement.settings.tls_dir)?;
+    let mut text = String::from("# Written by NxMesh; changes are overwritten.\n");
+    let names = ServerNames::of(tree);
+    match placement.mode {
+        PlacementMode::Full(options) => text += &own_settings(placement, options, &names)?,
+        PlacementMode::Include => text += &names.when_needed(),
+    }
+    text += VARIABLES;
+    text += &probe(placement)?;
+    for (file, _) in tree.files() {
+        let path = path::included("release folder", &placement.release_dir.join(file))?;
+        text += &format!("include {path};\n");
+    }
+    Ok(text.into_bytes())
+}
+
+/// The settings of an `http` block that is ours alone.
+fn own_settings(
+    placement: &Placement<'_>,
+    options: &FullOptions,
+    names: &ServerNames,
+) -> Result<String, PlaceError> {
+    let mut text = match &options.mime_types {
+        Some(file) => format!("include {};\n", path::included("types file", file)?),
+        None => TYPES.to_owned(),
+    };
+    text += "types_hash_max_size 4096;\n\
+             default_type application/octet-stream;\n\
+             access_log off;\n\
+             sendfile on;\n\
+             tcp_nopush on;\n\
+             variables_hash_max_size 4096;\n";
+    text += &names.always();
+    for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
+        let folder = options.temp_dir.join(kind);
+        text += &format!(
+            "{kind}_temp_path {};\n",
+            path::word("temporary folder", &folder)?
+        );
+    }
+    if placement.settings.nginx >= KEEPALIVE_MIN_TIMEOUT {
+        // Without it a reload can close an idle connection just as its next
+        // request arrives.
+        text += "keepalive_min_timeout 1s;\n";
+    }
+    Ok(text)
+}
+
+/// nginx changes, 1.27.4: `keepalive_min_timeout`.
+const KEEPALIVE_MIN_TIMEOUT: NginxVersion = NginxVersion {
+    major: 1,
+    minor: 27,
+    patch: 4,
+};
+
+/// The server that tells the agent which release runs.
+fn probe(placement: &Placement<'_>) -> Result<String, PlaceError> {
+    let id = token::quote_expanding_before(placement.release_id, "\\n").map_err(|error| {
+        PlaceError::Text {
+            what: "release id",
+            text: placement.release_id.to_owned(),
+            reason: error.to_string(),
+        }
+    })?;
+    let socket = path::socket("probe socket", placement.probe_socket)?;
+    Ok(format!(
+        r#"
+server {{
+    listen {socket};
+    access_log off;
+    location = /nxmesh/release {{
+        default_type text/plain;
+        return 200 {id};
+    }}
+    location = /nxmesh/stub_status {{
+        stub_status;
+    }}
+    location / {{
+        return 404;
+    }}
+}}
+
+"#
+    ))
+}
+
+/// nginx keeps server names in hashes; a name that does not fit into a bucket
+/// makes it refuse the whole configuration (nginx manual, "Server names",
+/// Optimization).
+struct ServerNames {
+    /// The length of the longest name in bytes.
+    longest: usize,
+    count: usize,
+}
+
+impl ServerNames {
+    /// What nginx has room for when it is told nothing, on processors with
+    /// cache lines of 64 bytes.
+    const DEFAULT_BUCKET: usize = 64;
+
+    fn of(tree: &RenderedTree) -> Self {
+        let mut names = Self {
+            longest: 0,
+            count: 0,
+        };
+        for (_, file) in tree.files_under(names::VIRTUAL_HOSTS) {
+            for line in file.contents.split(|byte| *byte == b'\n') {
+                let line = line.trim_ascii();
+                let Some(words) = line.strip_prefix(b"server_name ") else {
+                    continue;
+                };
+                for word in words.split(|byte| b" ;".contains(byte)) {
+                    names.longest = names.longest.max(word.len());
+                    names.count += usize::from(!word.is_empty());
+                }
+            }
+        }
+        names
+    }
+
+    /// A name takes its length and two bytes, aligned, and two pointers
+    /// (`src/core/ngx_hash.c`, `NGX_HASH_ELT_SIZE`).
+    fn bucket(&self) -> usize {
+        ((self.longest + 2).next_multiple_of(8) + 16)
+            .max(Self::DEFAULT_BUCKET)
+            .next_power_of_two()
+    }
+
+    /// For an `http` block of our own.
+    fn always(&self) -> String {
+        // Above 10000 nginx always takes the largest size, however few names there are.
+        let size = self.count.next_power_of_two().clamp(512, 10_000);
+        format!(
+            "server_names_hash_bucket_size {};\nserver_names_hash_max_size {size};\n",
+            self.bucket()
+        )
+    }
+
+    /// For the `http` block of somebody else, in which the directive may stand
+    /// once: only when nginx would refuse the names without it.
+    fn when_needed(&self) -> String {
+        if self.bucket() > Self::DEFAULT_BUCKET {
+            format!("server_names_hash_bucket_size {};\n", self.bucket())
+        } else {
+            String::new()
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! From a rendered tree to what stands beside it on one machine.
+//!
+//! A tree does not know where it will lie. [`place`] makes the files that do:
+//! `http.conf`, which includes every file of the tree by its absolute path, and
+//! with [`PlacementMode::Full`] `main.conf`, the whole configuration. [`entry`]
+//! makes the one small file whose atomic replacement switches releases.
+//!
+//! Includes are never patterns: a file that is missing from a pattern is lost
+//! silently, while a missing include is an error of `nginx -t`.
+
+mod http;
+mod main_conf;
+mod path;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use nxmesh_core::contract::renderer::{RenderSettings, RenderedTree};
+
+/// Where a release lies and how nginx gets to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Placement<'a> {
+    /// The folder that holds the tree; absolute.
+    pub release_dir: &'a Path,
+    /// What the probe socket answers to `GET /nxmesh/release`.
+    pub release_id: &'a str,
+    /// A unix socket that nginx listens on for the agent alone; absolute, 107
+    /// bytes at most. nginx leaves the socket's file behind when it is killed
+    /// and then cannot bind it again, so whoever starts nginx removes it first.
+    pub probe_socket: &'a Path,
+    /// Who owns `nginx.conf`.
+    pub mode: PlacementMode<'a>,
+    /// The settings the tree was rendered with.
+    pub settings: &'a RenderSettings,
+}
+
+/// Who owns `nginx.conf`.
+#[derive(Debug, Clone, Copy)]
+pub enum PlacementMode<'a> {
+    /// The machine's administrator: the entry file is included in their
+    /// `http` block, whose settings are left alone.
+    Include,
+    /// We: the entry file is the file of `nginx -c`.
+    Full(&'a FullOptions),
+}
+
+/// The settings of a configuration that is ours from the first line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FullOptions {
+    /// The user of the workers. Default: none, which is nginx's built-in one.
+    pub user: Option<String>,
+    /// How many workers. Default: none, which is one per processor.
+    pub worker_processes: Option<u16>,
+    /// Connections per worker, those to upstreams included. Default: 1024.
+    pub worker_connections: u32,
+    /// Default: `/run/nginx.pid`.
+    pub pid_file: PathBuf,
+    /// Default: `/var/log/nginx/error.log`.
+    pub error_log: PathBuf,
+    /// A pattern of files that load modules, for example
+    /// `/etc/nginx/modules-enabled/*.conf`. Default: none.
+    pub modules_include: Option<PathBuf>,
+    /// A file with a `types` block. Default: none, which is a short built-in list.
+    pub mime_types: Option<PathBuf>,
+    /// An existing folder; nginx makes its temporary folders in it.
+    /// Default: `/var/lib/nginx`.
+    pub temp_dir: PathBuf,
+}
+
+impl Default for FullOptions {
+    fn default() -> Self {
+        Self {
+            user: None,
+            worker_processes: None,
+            worker_connections: 1024,
+            pid_file: PathBuf::from("/run/nginx.pid"),
+            error_log: PathBuf::from("/var/log/nginx/error.log"),
+            modules_include: None,
+            mime_types: None,
+            temp_dir: PathBuf::from("/var/lib/nginx"),
+        }
+    }
+}
+
+/// Why a tree cannot be placed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlaceError {
+    /// nginx cannot be told this path.
+    #[error("the {what} {path:?} cannot be written into nginx configuration: {reason}")]
+    Path {
+        /// What the path is for.
+        what: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// nginx cannot be told this text.
+    #[error("the {what} {text:?} cannot be written into nginx configuration: {reason}")]
+    Text {
+        /// What the text is for.
+        what: &'static str,
+        /// The text.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// Makes the files to be written beside those of `tree`: file name to contents.
+///
+/// # Errors
+///
+/// [`PlaceError`] when nginx cannot be told a path.
+pub fn place(
+    tree: &RenderedTree,
+    placement: &Placement<'_>,
+) -> Result<BTreeMap<String, Vec<u8>>, PlaceError> {
+    let mut files = BTreeMap::new();
+    files.insert(HTTP_CONF.to_owned(), http::contents(tree, placement)?);
+    if let PlacementMode::Full(options) = placement.mode {
+        files.insert(
+            MAIN_CONF.to_owned(),
+            main_conf::contents(placement, options)?,
+        );
+    }
+    Ok(files)
+}
+
+/// The contents of the entry file: what `nginx.conf` includes in its `http`
+/// block, or with [`PlacementMode::Full`] the file of `nginx -c` itself.
+///
+/// For a release folder that [`place`] refuses, nginx refuses the entry.
+#[must_use]
+pub fn entry(placement: &Placement<'_>) -> String {
+    let name = match placement.mode {
+        PlacementMode::Include => HTTP_CONF,
+        PlacementMode::Full(_) => MAIN_CONF,
+    };
+    path::included("release folder", &placement.release_dir.join(name)).map_or_else(
+        |_| "nxmesh_release_folder_cannot_be_written;\n".to_owned(),
+        |path| format!("include {path};\n"),
+    )
+}
+
+const HTTP_CONF: &str = "http.conf";
+const MAIN_CONF: &str = "main.conf";

@@ -1,0 +1,252 @@
+//! Words of nginx configuration: the one way text gets into a file.
+//!
+//! nginx reads a double-quoted word back byte for byte when `\` and `"` in it
+//! are escaped and it has no control characters (`src/core/ngx_conf_file.c`,
+//! `ngx_conf_read_token`). Directives that expand variables need one thing
+//! more: a literal `$` is written as a variable that holds it.
+
+use std::{fmt, io::Write as _};
+
+/// The longest word nginx reads, in bytes, with its quotes
+/// (`src/core/ngx_conf_file.c`, `NGX_CONF_BUFFER`).
+pub const MAX_WORD_BYTES: usize = 4095;
+
+/// How a literal `$` is written where variables are expanded. The variable is
+/// defined in the `http.conf` of [`placement`](crate::placement).
+const DOLLAR: &str = "${nxmesh_dollar}";
+
+/// One word of nginx configuration, already quoted.
+///
+/// Text becomes a word only through [`quote`] and [`quote_expanding`].
+///
+/// ```
+/// use nxmesh_render::token::{quote, quote_expanding};
+///
+/// assert_eq!(quote("/srv/shop")?.to_string(), "/srv/shop");
+/// assert_eq!(quote("a \"b\"; }")?.to_string(), r#""a \"b\"; }""#);
+/// assert_eq!(quote("$5")?.to_string(), r#""$5""#);
+/// assert_eq!(quote_expanding("$5")?.to_string(), r#""${nxmesh_dollar}5""#);
+/// assert!(quote("two\nlines").is_err());
+/// # Ok::<(), nxmesh_render::token::QuoteError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word<'a>(Form<'a>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Form<'a> {
+    Plain(&'a str),
+    Quoted(String),
+    Number(u64),
+}
+
+impl Word<'_> {
+    /// A number.
+    #[must_use]
+    pub const fn number(number: u64) -> Self {
+        Self(Form::Number(number))
+    }
+
+    /// A word of our own that nginx reads as it stands.
+    pub(crate) const fn fixed(word: &'static str) -> Self {
+        Self(Form::Plain(word))
+    }
+
+    /// The value of an nginx variable, by its name without `$`.
+    pub(crate) fn variable(name: &'static str) -> Self {
+        Self(Form::Quoted(format!("${name}")))
+    }
+
+    /// Appends the word to `output`.
+    pub(crate) fn write_to(&self, output: &mut Vec<u8>) {
+        match &self.0 {
+            Form::Plain(text) => output.extend_from_slice(text.as_bytes()),
+            Form::Quoted(text) => output.extend_from_slice(text.as_bytes()),
+            Form::Number(number) => {
+                // Writing to a vector cannot fail.
+                write!(output, "{number}").unwrap_or_default();
+            }
+        }
+    }
+}
+
+impl fmt::Display for Word<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Form::Plain(text) => f.write_str(text),
+            Form::Quoted(text) => f.write_str(text),
+            Form::Number(number) => number.fmt(f),
+        }
+    }
+}
+
+/// Why a text cannot be a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum QuoteError {
+    /// Line breaks, tabs, NUL and the like.
+    #[error("it has the control character {character:?} at byte {at}")]
+    Control {
+        /// The character.
+        character: char,
+        /// Its place, from 0.
+        at: usize,
+    },
+    /// Longer than [`MAX_WORD_BYTES`] once quoted.
+    #[error("it is {bytes} bytes long when quoted, nginx reads {MAX_WORD_BYTES} at most")]
+    TooLong {
+        /// The length with quotes and escapes.
+        bytes: usize,
+    },
+}
+
+/// Quotes `text` for a directive that takes it literally.
+///
+/// # Errors
+///
+/// [`QuoteError`] for control characters and for texts that are too long.
+pub fn quote(text: &str) -> Result<Word<'_>, QuoteError> {
+    if is_plain(text) {
+        return Ok(Word(Form::Plain(text)));
+    }
+    quoted(text, "$", "")
+}
+
+/// Quotes `text` for a directive that expands variables (`return`,
+/// `add_header`, `proxy_set_header`, `root`, …), so that it is taken literally
+/// all the same.
+///
+/// # Errors
+///
+/// As [`quote`].
+pub fn quote_expanding(text: &str) -> Result<Word<'_>, QuoteError> {
+    if is_plain(text) {
+        return Ok(Word(Form::Plain(text)));
+    }
+    quoted(text, DOLLAR, "")
+}
+
+/// As [`quote_expanding`], followed by `suffix`, which is ours and stands as
+/// nginx reads it between quotes: `${name}` for a variable, `\n` for a line break.
+pub(crate) fn quote_expanding_before(
+    text: &str,
+    suffix: &'static str,
+) -> Result<Word<'static>, QuoteError> {
+    quoted(text, DOLLAR, suffix)
+}
+
+/// Whether nginx reads `text` as one word without quotes.
+fn is_plain(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.-_:*".contains(&byte);
+    !text.is_empty() && text.len() <= MAX_WORD_BYTES && text.bytes().all(plain)
+}
+
+fn quoted(text: &str, dollar: &str, suffix: &str) -> Result<Word<'static>, QuoteError> {
+    let mut word = String::with_capacity(text.len() + suffix.len() + 8);
+    word.push('"');
+    for (at, character) in text.char_indices() {
+        match character {
+            '"' => word.push_str("\\\""),
+            '\\' => word.push_str("\\\\"),
+            '$' => word.push_str(dollar),
+            control if control.is_control() => {
+                return Err(QuoteError::Control {
+                    character: control,
+                    at,
+                });
+            }
+            other => word.push(other),
+        }
+    }
+    word.push_str(suffix);
+    word.push('"');
+    if word.len() > MAX_WORD_BYTES {
+        return Err(QuoteError::TooLong { bytes: word.len() });
+    }
+    Ok(Word(Form::Quoted(word)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Reads words as `ngx_conf_read_token` does.
+    fn read(source: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut rest = source.chars().peekable();
+        while rest.peek().is_some() {
+            while rest.next_if(|c| c.is_ascii_whitespace()).is_some() {}
+            let end: fn(char) -> bool = match rest.peek() {
+                None => break,
+                Some('"') => {
+                    rest.next();
+                    |c| c == '"'
+                }
+                Some(c) if "'#;{}".contains(*c) => panic!("{c:?} starts something else"),
+                Some(_) => |c| c.is_ascii_whitespace() || ";{".contains(c),
+            };
+            let mut word = String::new();
+            loop {
+                match rest.next() {
+                    None => break,
+                    Some(c) if end(c) => break,
+                    Some('\\') => match rest.next() {
+                        Some(c) if "\"'\\".contains(c) => word.push(c),
+                        Some('n') => word.push('\n'),
+                        Some('t') => word.push('\t'),
+                        Some('r') => word.push('\r'),
+                        Some(c) => word.extend(['\\', c]),
+                        None => panic!("the source ends in a backslash"),
+                    },
+                    Some(c) => word.push(c),
+                }
+            }
+            words.push(word);
+        }
+        words
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_quoted_reads_back(text in "[^\\p{Cc}]{0,200}") {
+            prop_assert_eq!(read(&format!("{} next", quote(&text).unwrap())), [text.as_str(), "next"]);
+            let word = quote_expanding(&text).unwrap().to_string();
+            let expanded: Vec<_> = read(&word).iter().map(|word| word.replace(DOLLAR, "$")).collect();
+            prop_assert_eq!(expanded, [text.as_str()]);
+            prop_assert!(!word.replace(DOLLAR, "").contains('$'));
+        }
+
+        #[test]
+        fn control_characters_are_refused(before in "[^\\p{Cc}]{0,9}", control in "\\p{Cc}", after in ".{0,9}") {
+            let text = format!("{before}{control}{after}");
+            let at = before.len();
+            let character = control.chars().next().unwrap();
+            prop_assert_eq!(quote(&text), Err(QuoteError::Control { character, at }));
+            prop_assert_eq!(quote_expanding(&text), Err(QuoteError::Control { character, at }));
+        }
+    }
+
+    #[test]
+    fn words_are_as_long_as_nginx_reads() {
+        assert!(quote(&"a".repeat(MAX_WORD_BYTES)).is_ok());
+        assert!(quote(&" ".repeat(MAX_WORD_BYTES - 2)).is_ok());
+        let long = " ".repeat(MAX_WORD_BYTES - 1);
+        assert_eq!(quote(&long), Err(QuoteError::TooLong { bytes: 4096 }));
+        assert!(quote_expanding(&"$".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn the_empty_word_is_written() {
+        assert_eq!(quote("").unwrap().to_string(), "\"\"");
+    }
+
+    #[test]
+    fn a_suffix_stands_as_it_is() {
+        let word = quote_expanding_before("https://a/$1", "${request_uri}").unwrap();
+        assert_eq!(
+            word.to_string(),
+            r#""https://a/${nxmesh_dollar}1${request_uri}""#
+        );
+    }
+}
