@@ -23,6 +23,11 @@ pub mod memory;
 pub mod model;
 pub mod seal;
 #[cfg(feature = "testkit")]
+#[expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a failed expectation is a failed test"
+)]
 pub mod testkit;
 #[cfg(feature = "wire")]
 pub mod wire;

@@ -183,6 +183,24 @@ impl Resource {
     }
 }
 
+impl From<VirtualHost> for Resource {
+    fn from(document: VirtualHost) -> Self {
+        Self::VirtualHost(document)
+    }
+}
+
+impl From<Upstream> for Resource {
+    fn from(document: Upstream) -> Self {
+        Self::Upstream(document)
+    }
+}
+
+impl From<Certificate> for Resource {
+    fn from(document: Certificate) -> Self {
+        Self::Certificate(document)
+    }
+}
+
 /// The resources of one workspace, or the part of them that one agent needs.
 /// Ordered by kind and name; cheap to clone one by one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -51,9 +51,10 @@ pub struct TokenOwner {
 /// What became of an attempt to use a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenUse {
-    /// The token is now used up by this install id, in this unit of work.
+    /// The token is now used up by this install id, in this unit of work;
+    /// `used_by` tells so.
     Fresh(BootstrapToken),
-    /// The same install id used it before; give it the same identity again.
+    /// The same install id used it before; give it the identity in `used_by` again.
     Again(BootstrapToken),
     /// Another install id used it before.
     UsedByAnother,
