@@ -15,4 +15,5 @@ pub mod auth;
 pub mod coordination;
 mod data_dir;
 pub mod engine;
+pub mod storage;
 mod tls;
