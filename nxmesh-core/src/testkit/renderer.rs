@@ -1,1 +1,1 @@
-//! Soon.
+//! The conformance suite of the renderer.
