@@ -1,5 +1,9 @@
 //! One nginx on this machine: its paths, its version, its processes.
 
-pub mod layout;
+pub(crate) mod command;
+mod layout;
+pub mod process;
+mod version;
 
 pub use layout::Layout;
+pub use version::{NginxBuild, VersionError};

@@ -1,0 +1,167 @@
+//! Following the error log of a master while it reloads.
+
+use std::{
+    fs::File,
+    io::{Read as _, Seek as _, SeekFrom},
+};
+
+use super::diagnostic;
+use crate::nginx::process::Master;
+
+/// How much is read at once, and the longest line that is understood.
+const CHUNK_BYTES: u64 = 64 << 10;
+/// How many lines are remembered.
+const LINES: usize = 64;
+
+/// What the log says about the reload so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Says {
+    /// Nothing that ends it.
+    Nothing,
+    /// The configuration was refused and the workers stay.
+    Refused,
+    /// The configuration was taken and its workers cannot live.
+    WorkersDie,
+}
+
+/// The part of an error log written since this was made, as far as the master
+/// itself wrote it. A hint only: the log may be full, moved, or no file.
+#[derive(Debug)]
+pub(super) struct ErrorLog {
+    file: Option<File>,
+    /// ` 123#123: `, as the master's lines have it.
+    mark: String,
+    /// The line that is not whole yet.
+    partial: Vec<u8>,
+    lines: Vec<String>,
+    says: Says,
+}
+
+impl ErrorLog {
+    /// Starts at the end of what `master` has written.
+    pub(super) fn at_end_of(master: &Master) -> Self {
+        let file = master
+            .error_log()
+            .and_then(|mut file| file.seek(SeekFrom::End(0)).ok().map(|_| file));
+        Self::new(file, master.own_pid())
+    }
+
+    fn new(file: Option<File>, pid: u32) -> Self {
+        Self {
+            file,
+            mark: format!("] {pid}#"),
+            partial: Vec::new(),
+            lines: Vec::new(),
+            says: Says::Nothing,
+        }
+    }
+
+    /// Reads what is new.
+    pub(super) fn read(&mut self) -> Says {
+        let Some(file) = &mut self.file else {
+            return self.says;
+        };
+        let mut chunk = Vec::new();
+        // What cannot be read cannot tell; the processes still do.
+        if file.take(CHUNK_BYTES).read_to_end(&mut chunk).is_err() {
+            return self.says;
+        }
+        for byte in chunk {
+            if byte != b'\n' {
+                if self.partial.len() < CHUNK_BYTES as usize {
+                    self.partial.push(byte);
+                }
+                continue;
+            }
+            let line = String::from_utf8_lossy(&self.partial).into_owned();
+            self.partial.clear();
+            self.take(line);
+        }
+        self.says
+    }
+
+    fn take(&mut self, line: String) {
+        if !line.contains(&self.mark) {
+            return;
+        }
+        let says = if line.contains("[emerg]") {
+            // Tried five times, half a second apart; then "still could not bind()".
+            let retried = line.contains("failed (98:");
+            if retried { Says::Nothing } else { Says::Refused }
+        } else if line.contains("[alert]") {
+            if line.contains("mmap(") {
+                Says::Refused
+            } else if line.contains("fork() failed") || line.contains("cannot be respawned") {
+                Says::WorkersDie
+            } else {
+                return;
+            }
+        } else {
+            return;
+        };
+        if self.lines.len() < LINES {
+            self.lines.push(line);
+        }
+        if self.says != Says::WorkersDie && says != Says::Nothing {
+            self.says = says;
+        }
+    }
+
+    /// What the master said, for people.
+    pub(super) fn diagnostic(&self) -> String {
+        diagnostic::of(self.lines.iter().map(String::as_str))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn log() -> (File, ErrorLog) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let reader = file.reopen().unwrap();
+        (file.into_file(), ErrorLog::new(Some(reader), 7))
+    }
+
+    #[test]
+    fn only_lines_of_the_master_count_and_only_whole_ones() {
+        let (mut file, mut log) = log();
+        file.write_all(b"2026/11/23 14:48:40 [emerg] 8#8: unknown directive\n")
+            .unwrap();
+        file.write_all(b"2026/11/23 14:48:40 [emerg] 7#7: unknown dir")
+            .unwrap();
+        assert_eq!(log.read(), Says::Nothing);
+        file.write_all(b"ective \"foo\"\n").unwrap();
+        assert_eq!(log.read(), Says::Refused);
+        assert_eq!(log.diagnostic(), "[emerg] unknown directive \"foo\"");
+    }
+
+    #[test]
+    fn a_taken_port_is_final_only_after_the_last_try() {
+        let (mut file, mut log) = log();
+        let tried = b"x [emerg] 7#7: bind() to 127.0.0.1:80 failed (98: Address already in use)\n";
+        file.write_all(&tried.repeat(5)).unwrap();
+        assert_eq!(log.read(), Says::Nothing);
+        file.write_all(b"x [emerg] 7#7: still could not bind()\n")
+            .unwrap();
+        assert_eq!(log.read(), Says::Refused);
+        assert_eq!(
+            log.diagnostic(),
+            "[emerg] bind() to 127.0.0.1:80 failed (98: Address already in use)\n\
+             [emerg] still could not bind()"
+        );
+    }
+
+    #[test]
+    fn dying_workers_are_told_from_a_refusal() {
+        let (mut file, mut log) = log();
+        file.write_all(
+            b"x [alert] 7#7: worker process 9 exited with fatal code 2 and cannot be respawned\n",
+        )
+        .unwrap();
+        assert_eq!(log.read(), Says::WorkersDie);
+        file.write_all(b"x [emerg] 7#7: open() failed\n").unwrap();
+        assert_eq!(log.read(), Says::WorkersDie);
+    }
+}

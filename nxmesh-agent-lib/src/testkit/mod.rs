@@ -1,0 +1,9 @@
+//! What tests of this crate and of embedders need: a real nginx of their own.
+
+mod ports;
+mod real_nginx;
+mod scripted_master;
+
+pub use ports::free_port;
+pub use real_nginx::{RealNginx, nginx_binary, stop_nginx_in};
+pub use scripted_master::{Heard, NotHeard, ScriptedMaster, whole};

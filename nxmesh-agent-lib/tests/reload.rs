@@ -1,0 +1,219 @@
+//! `SignalReloader` and a real nginx.
+
+use std::{fs, net::TcpListener, time::Duration};
+
+use async_trait::async_trait;
+use nxmesh_agent_lib::{
+    reload::SignalReloader,
+    testkit::{RealNginx, free_port, stop_nginx_in},
+};
+use nxmesh_core::{
+    contract::reloader::{Candidate, ReloadError, Reloader as _},
+    testkit::{
+        patience::PATIENCE,
+        reloader::{Configuration, DEADLINE, Rig},
+    },
+};
+
+struct BySignal {
+    nginx: RealNginx,
+    /// Another process's port, for what cannot be loaded.
+    taken: TcpListener,
+}
+
+impl BySignal {
+    fn text(&self, configuration: Configuration<'_>) -> String {
+        let port = self.taken.local_addr().unwrap().port();
+        let http = match configuration {
+            Configuration::Answers(answer) => self.nginx.server(answer),
+            Configuration::Broken => "no_such_directive on;".to_owned(),
+            Configuration::Unloadable => format!("server {{ listen 127.0.0.1:{port}; }}"),
+        };
+        self.nginx.conf_with("", &http)
+    }
+}
+
+#[async_trait]
+impl Rig for BySignal {
+    type Subject = SignalReloader;
+
+    async fn start() -> (Self, SignalReloader) {
+        let nginx = RealNginx::start().await;
+        let reloader = nginx.reloader();
+        let taken = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
+        (Self { nginx, taken }, reloader)
+    }
+
+    async fn candidate(&self, configuration: Configuration<'_>) -> Candidate {
+        let check_prefix = self.nginx.dir().join("check");
+        let check_conf = check_prefix.join("candidate.conf");
+        fs::write(&check_conf, self.text(configuration)).unwrap();
+        Candidate {
+            check_conf,
+            check_prefix,
+        }
+    }
+
+    async fn switch(&self, configuration: Configuration<'_>) {
+        self.nginx.set_conf(&self.text(configuration));
+    }
+
+    async fn answer(&self) -> String {
+        self.nginx.get().await.expect("an answer")
+    }
+
+    async fn stop(&self) {
+        self.nginx.kill();
+    }
+}
+
+nxmesh_core::reloader_conformance!(BySignal);
+
+/// nginx whose workers die as they start: the whole service is down.
+fn deadly(nginx: &RealNginx) -> String {
+    nginx.conf_with("working_directory /nonexistent/nxmesh;", &nginx.server("x"))
+}
+
+#[tokio::test]
+async fn workers_that_die_at_birth_are_no_success_and_no_rejection() {
+    let nginx = RealNginx::start().await;
+    let reloader = nginx.reloader();
+    nginx.set_conf(&deadly(&nginx));
+    reloader
+        .check(&nginx.candidate(), DEADLINE)
+        .await
+        .expect("nginx -t does not see it");
+    match reloader.reload(DEADLINE).await {
+        Err(ReloadError::Backend { source, .. }) => {
+            assert!(source.to_string().contains("cannot be respawned"), "{source}");
+        }
+        other => panic!("{other:?}"),
+    }
+    nginx.set_answer("back");
+    reloader.reload(DEADLINE).await.expect("the outage ends");
+    assert_eq!(nginx.get().await.unwrap(), "back");
+}
+
+#[tokio::test]
+async fn a_start_whose_workers_die_is_no_success() {
+    let nginx = RealNginx::new();
+    nginx.set_conf(&deadly(&nginx));
+    let started = nginx.reloader().start(Duration::from_secs(3)).await;
+    assert!(
+        matches!(
+            started,
+            Err(ReloadError::Backend { .. } | ReloadError::NotConfirmed { .. })
+        ),
+        "{started:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_port_that_becomes_free_in_time_is_taken() {
+    let nginx = RealNginx::start().await;
+    let reloader = nginx.reloader();
+    let taken = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let server = format!("server {{ listen 127.0.0.1:{port}; return 200 moved; }}");
+    nginx.set_conf(&nginx.conf_with("", &server));
+    let reload = reloader.reload(DEADLINE);
+    let release = async {
+        let said = || fs::read_to_string(nginx.error_log()).unwrap().contains("bind()");
+        while !said() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        drop(taken);
+    };
+    let (reloaded, ()) = tokio::join!(reload, tokio::time::timeout(PATIENCE, release));
+    reloaded.expect("nginx tries again");
+    assert_eq!(RealNginx::ask(port, "x", "/").await.unwrap().1, "moved");
+}
+
+#[tokio::test]
+async fn a_check_that_does_not_end_is_killed_at_its_deadline() {
+    let nginx = RealNginx::start().await;
+    // Reading a pipe that nobody writes to never ends.
+    let pipe = nginx.dir().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    nginx.set_conf(&format!("include {};", pipe.display()));
+    let checked = nginx
+        .reloader()
+        .check(&nginx.candidate(), Duration::from_millis(300))
+        .await;
+    match checked {
+        Err(ReloadError::Backend { source, .. }) => {
+            assert!(source.to_string().contains("300ms"), "{source}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn two_masters_on_one_machine_are_told_apart() {
+    let (one, other) = tokio::join!(RealNginx::start(), RealNginx::start());
+    let other_before = other.reloader().running().await.unwrap().unwrap();
+    // The pid file of one names the other.
+    fs::write(one.pid_file(), other.pid().unwrap().to_string()).unwrap();
+    one.set_answer("one");
+    other.set_answer("not yet");
+    let reloaded = one.reloader().reload(DEADLINE).await.expect("reload");
+    assert_ne!(reloaded.master_pid, other_before.master_pid);
+    assert_eq!(one.get().await.unwrap(), "one");
+    assert_eq!(other.get().await.unwrap(), "initial");
+    assert_eq!(
+        other.reloader().running().await.unwrap().unwrap(),
+        other_before
+    );
+}
+
+#[tokio::test]
+async fn a_lost_pid_file_does_not_matter() {
+    let nginx = RealNginx::start().await;
+    fs::remove_file(nginx.pid_file()).unwrap();
+    nginx.set_answer("found");
+    nginx.reloader().reload(DEADLINE).await.expect("reload");
+    assert_eq!(nginx.get().await.unwrap(), "found");
+}
+
+#[tokio::test]
+async fn workers_of_a_killed_master_give_way_to_the_next() {
+    let nginx = RealNginx::new();
+    let socket = nginx.dir().join("probe");
+    let http = |answer: &str| {
+        format!(
+            "{}\nserver {{ listen unix:{}; return 200 x; }}",
+            nginx.server(answer),
+            socket.display()
+        )
+    };
+    let mut options = nginx.options();
+    options.unix_sockets = vec![socket.clone()];
+    let reloader = SignalReloader::new(options);
+    nginx.set_conf(&nginx.conf_with("", &http("old")));
+    let before = reloader.start(DEADLINE).await.expect("start");
+    nginx.kill_master();
+    assert_eq!(reloader.running().await.unwrap(), None);
+    assert_eq!(nginx.get().await.unwrap(), "old", "the orphans still serve");
+    nginx.set_conf(&nginx.conf_with("", &http("new")));
+    let after = reloader.start(DEADLINE).await.expect("start again");
+    assert!(after.replaces(&before));
+    for _ in 0..20 {
+        assert_eq!(nginx.get().await.unwrap(), "new");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_socket_does_not_stop_a_start() {
+    let nginx = RealNginx::new();
+    let socket = nginx.dir().join("probe");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let server = format!("server {{ listen unix:{}; }}", socket.display());
+    nginx.set_conf(&nginx.conf_with("", &server));
+    let mut options = nginx.options();
+    options.unix_sockets = vec![socket];
+    SignalReloader::new(options)
+        .start(DEADLINE)
+        .await
+        .expect("start");
+    stop_nginx_in(nginx.dir());
+}
