@@ -1,6 +1,28 @@
 //! Everything the NxMesh agent does, minus the process: keeps one nginx at the
 //! configuration its master wants.
 
+mod agent;
 pub mod apply;
+mod builder;
 pub mod cache;
+mod config;
+mod controller;
+mod durable;
+mod enrol;
+mod exchange;
+mod identity;
 pub mod nginx;
+pub mod reload;
+mod status;
+mod status_socket;
+#[cfg(feature = "testkit")]
+pub mod testkit;
+pub mod transport;
+
+pub use agent::{Agent, AgentError};
+pub use builder::{AgentBuilder, BuildError};
+pub use config::AgentOptions;
+pub use controller::ControlOptions;
+pub use identity::{BootstrapToken, IdentityError};
+pub use status::{AgentStatus, ConnectionState, ConnectionStatus, NginxStatus};
+pub use status_socket::StatusError;

@@ -11,7 +11,10 @@ use bytes::Bytes;
 use nxmesh_core::{
     bundle::Slice,
     digest::Digest,
-    memory::{Enrolment, Incoming, MasterSession, MemoryMaster, MemoryTransport, Opening, memory_transport},
+    memory::{
+        Enrolment, Incoming, MasterSession, MemoryMaster, MemoryTransport, Opening,
+        memory_transport,
+    },
     model::{Resource, Version},
     wire::{
         self, BundleOffer, Command, CommandResult, ConfigStatus, ConfigUpdate, HealthReport,
@@ -262,7 +265,8 @@ impl Shared {
         let request = enrolment.request.clone();
         let mut script = self.script();
         let known = script.enrolled.get_or_insert(request.install_id.clone());
-        let admitted = request.bootstrap_token == ScriptedMaster::TOKEN && *known == request.install_id;
+        let admitted =
+            request.bootstrap_token == ScriptedMaster::TOKEN && *known == request.install_id;
         let lost = script.replies_to_lose > 0;
         script.replies_to_lose = script.replies_to_lose.saturating_sub(1);
         drop(script);

@@ -1,0 +1,56 @@
+//! What an agent is told before it starts. No file is read here but those
+//! whose paths are given.
+
+use std::time::Duration;
+
+use nxmesh_core::model::Labels;
+
+use crate::{
+    apply::ApplyOptions,
+    controller::ControlOptions,
+    identity::BootstrapToken,
+    transport::{ConnectionOptions, grpc::MasterUrl},
+};
+
+/// Everything an agent can be told.
+#[derive(Debug, Clone)]
+pub struct AgentOptions {
+    /// Folders, mode and deadlines of applies.
+    pub apply: ApplyOptions,
+    /// Where the master is. Default: where it was at the enrolment. Not used
+    /// with a transport of your own.
+    pub master_url: Option<MasterUrl>,
+    /// The authorities, in PEM, that the master's certificate may come from,
+    /// beside those learnt at the enrolment. Needed for the first contact.
+    pub master_ca: Option<String>,
+    /// Traded for an identity on the first start; not used after.
+    pub bootstrap_token: Option<BootstrapToken>,
+    /// Told at the enrolment; selectors choose by them. Default: none.
+    pub labels: Labels,
+    /// What the machine is called. Default: its host name.
+    pub hostname: Option<String>,
+    /// The connection to the master.
+    pub connection: ConnectionOptions,
+    /// How nginx is looked after.
+    pub control: ControlOptions,
+    /// How long a stop waits for the last statuses to reach the master. Default: 2 s.
+    pub farewell: Duration,
+}
+
+impl AgentOptions {
+    /// Default values for everything but the applies.
+    #[must_use]
+    pub fn new(apply: ApplyOptions) -> Self {
+        Self {
+            apply,
+            master_url: None,
+            master_ca: None,
+            bootstrap_token: None,
+            labels: Labels::new(),
+            hostname: None,
+            connection: ConnectionOptions::default(),
+            control: ControlOptions::default(),
+            farewell: Duration::from_secs(2),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What to do next: a pure function, so that every case can be tried.
+
+use tokio::time::Instant;
+
+use super::{
+    desired::Desired,
+    observed::{Nginx, Observed},
+};
+use crate::exchange::Offer;
+
+/// The one thing that is done next.
+#[derive(Debug, Clone)]
+pub(super) enum Action {
+    /// Bring nginx up and to what it should serve.
+    Recover,
+    /// Bring nginx to what is offered.
+    Apply(Offer),
+    /// Do what the master commands.
+    Obey,
+    /// Look at nginx.
+    Observe,
+    /// Nothing before this time, unless something new is wanted.
+    Wait(Instant),
+}
+
+/// A lost nginx comes first, for nothing is worse than not serving. While it
+/// cannot be recovered new offers are tried, as one of them may be the cure.
+pub(super) fn decide(desired: &Desired, observed: &Observed, now: Instant) -> Action {
+    let astray = observed.nginx != Nginx::Fine;
+    if astray && observed.recover_at <= now {
+        return Action::Recover;
+    }
+    if let Some(offer) = &desired.offer
+        && offer.serial > observed.handled
+    {
+        return Action::Apply(offer.clone());
+    }
+    if desired.command {
+        return Action::Obey;
+    }
+    if observed.observe_at <= now {
+        return Action::Observe;
+    }
+    Action::Wait(if astray {
+        observed.observe_at.min(observed.recover_at)
+    } else {
+        observed.observe_at
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use nxmesh_core::{bundle::Slice, model::Version};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::apply::Target;
+
+    fn offer(serial: u64) -> Offer {
+        let version = Version {
+            epoch: 1,
+            revision: serial,
+        };
+        Offer {
+            serial,
+            target: Arc::new(Target {
+                version,
+                slice: Slice::default(),
+            }),
+        }
+    }
+
+    /// A case, with its times as seconds before (negative) or after now.
+    #[derive(Debug, Clone)]
+    struct Case {
+        offered: u64,
+        handled: u64,
+        command: bool,
+        nginx: Nginx,
+        recover_in: i8,
+        observe_in: i8,
+    }
+
+    impl Case {
+        fn decide(&self) -> (Action, Instant) {
+            let now = Instant::now() + Duration::from_secs(1000);
+            let at = |seconds: i8| {
+                let span = Duration::from_secs(seconds.unsigned_abs().into());
+                if seconds < 0 { now - span } else { now + span }
+            };
+            let desired = Desired {
+                offer: (self.offered > 0).then(|| offer(self.offered)),
+                command: self.command,
+            };
+            let observed = Observed {
+                handled: self.handled,
+                nginx: self.nginx,
+                recover_at: at(self.recover_in),
+                observe_at: at(self.observe_in),
+            };
+            (decide(&desired, &observed, now), now)
+        }
+
+        fn quiet() -> Self {
+            Self {
+                offered: 3,
+                handled: 3,
+                command: false,
+                nginx: Nginx::Fine,
+                recover_in: -5,
+                observe_in: 5,
+            }
+        }
+    }
+
+    fn cases() -> impl Strategy<Value = Case> {
+        let nginx = prop_oneof![Just(Nginx::Unknown), Just(Nginx::Fine), Just(Nginx::Astray)];
+        (0..4u64, 0..4u64, any::<bool>(), nginx, -3..3i8, -3..3i8).prop_map(
+            |(offered, handled, command, nginx, recover_in, observe_in)| Case {
+                offered,
+                handled,
+                command,
+                nginx,
+                recover_in,
+                observe_in,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn it_never_waits_while_something_is_due(case in cases()) {
+            let (action, now) = case.decide();
+            let astray = case.nginx != Nginx::Fine;
+            let due = case.offered > case.handled
+                || case.command
+                || case.observe_in <= 0
+                || (astray && case.recover_in <= 0);
+            match action {
+                Action::Wait(until) => prop_assert!(!due && until > now),
+                _ => prop_assert!(due),
+            }
+        }
+
+        #[test]
+        fn it_recovers_only_what_is_lost_and_not_too_often(case in cases()) {
+            let recovers = matches!(case.decide().0, Action::Recover);
+            prop_assert_eq!(recovers, case.nginx != Nginx::Fine && case.recover_in <= 0);
+        }
+
+        #[test]
+        fn an_offer_is_applied_once_and_only_the_newest(case in cases()) {
+            if let Action::Apply(offer) = case.decide().0 {
+                prop_assert_eq!(offer.serial, case.offered);
+                prop_assert!(case.offered > case.handled);
+                let after = Case { handled: offer.serial, ..case };
+                prop_assert!(!matches!(after.decide().0, Action::Apply(_)));
+            }
+        }
+    }
+
+    #[test]
+    fn an_offer_may_cure_an_nginx_that_does_not_come_up() {
+        let case = Case {
+            offered: 4,
+            nginx: Nginx::Astray,
+            recover_in: 30,
+            ..Case::quiet()
+        };
+        assert!(matches!(case.decide().0, Action::Apply(_)));
+    }
+
+    #[test]
+    fn a_quiet_agent_waits_for_the_next_look() {
+        let (action, now) = Case::quiet().decide();
+        assert!(matches!(action, Action::Wait(until) if until == now + Duration::from_secs(5)));
+    }
+}

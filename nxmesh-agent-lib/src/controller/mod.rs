@@ -1,0 +1,10 @@
+//! Brings nginx to what the master wants and keeps it there, with the master
+//! near or away.
+
+mod decide;
+mod desired;
+mod observed;
+mod run;
+
+pub use run::ControlOptions;
+pub(crate) use run::Controller;

@@ -1,0 +1,27 @@
+//! What was done and seen so far.
+
+use tokio::time::Instant;
+
+/// What is known of nginx.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nginx {
+    /// Nothing yet.
+    Unknown,
+    /// It runs and serves what it should.
+    Fine,
+    /// It is gone, or serves something else.
+    Astray,
+}
+
+/// What the controller goes by.
+#[derive(Debug, Clone)]
+pub(super) struct Observed {
+    /// The serial of the last offer that was dealt with; 0 before the first.
+    pub(super) handled: u64,
+    /// What is known of nginx.
+    pub(super) nginx: Nginx,
+    /// Before this it is not recovered again.
+    pub(super) recover_at: Instant,
+    /// Then nginx is looked at again.
+    pub(super) observe_at: Instant,
+}

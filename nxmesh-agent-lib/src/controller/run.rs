@@ -1,0 +1,401 @@
+//! The loop: decides, does it, looks again.
+
+use std::{sync::Arc, time::Duration};
+
+use nxmesh_core::{
+    contract::{clock::Clock, reloader::Reloader},
+    model::{self, ApplyFailure, Version},
+    wire::{Command, CommandKind, CommandResult, ConfigPhase, ConfigStatus},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::{
+    decide::{Action, decide},
+    desired::Desired,
+    observed::{Nginx, Observed},
+};
+use crate::{
+    apply::{Failure, Outcome, Pipeline, PipelineError, Progress, Recovered, Target},
+    exchange::{Exchange, Offer},
+    status::{AgentStatus, NginxStatus},
+    transport::{Backoff, message},
+};
+
+/// How the agent looks after its nginx.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ControlOptions {
+    /// How often nginx is looked at. Default: 5 s.
+    pub observe_interval: Duration,
+    /// How often the digest of the release on disk is computed anew. Default: 60 s.
+    pub digest_interval: Duration,
+    /// Pauses between attempts to bring nginx up. Default: 1 s to 60 s.
+    pub recover_backoff: Backoff,
+    /// An nginx that ran so long after a recovery is well again. Default: 60 s.
+    pub stable_after: Duration,
+    /// How long a reload on the master's command may take. Default: 30 s.
+    pub reload_deadline: Duration,
+}
+
+impl Default for ControlOptions {
+    fn default() -> Self {
+        Self {
+            observe_interval: Duration::from_secs(5),
+            digest_interval: Duration::from_secs(60),
+            recover_backoff: Backoff::default(),
+            stable_after: Duration::from_secs(60),
+            reload_deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Looks after one nginx. One thing at a time; nothing is cut short.
+#[derive(Debug)]
+pub(crate) struct Controller {
+    pipeline: Pipeline,
+    reloader: Arc<dyn Reloader>,
+    clock: Arc<dyn Clock>,
+    options: ControlOptions,
+    exchange: Arc<Exchange>,
+    offers: watch::Receiver<Option<Offer>>,
+    commands: mpsc::Receiver<Command>,
+    observed: Observed,
+    /// A command taken from the queue and not yet done.
+    command: Option<Command>,
+    /// Recoveries in a row without a stable nginx between them.
+    recoveries: u32,
+    recovered_at: Instant,
+    digest_at: Instant,
+}
+
+impl Controller {
+    pub(crate) fn new(
+        pipeline: Pipeline,
+        reloader: Arc<dyn Reloader>,
+        clock: Arc<dyn Clock>,
+        options: ControlOptions,
+        exchange: Arc<Exchange>,
+        commands: mpsc::Receiver<Command>,
+    ) -> Self {
+        let now = Instant::now();
+        let controller = Self {
+            reloader,
+            clock,
+            options,
+            offers: exchange.offers.subscribe(),
+            exchange,
+            commands,
+            observed: Observed {
+                handled: 0,
+                nginx: Nginx::Unknown,
+                recover_at: now,
+                observe_at: now,
+            },
+            command: None,
+            recoveries: 0,
+            recovered_at: now,
+            digest_at: now,
+            pipeline,
+        };
+        controller.publish_versions();
+        controller
+    }
+
+    /// Works until `stop`. What is under way then is finished first.
+    pub(crate) async fn run(mut self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            let desired = Desired {
+                offer: self.offers.borrow_and_update().clone(),
+                command: self.command.is_some(),
+            };
+            match decide(&desired, &self.observed, Instant::now()) {
+                Action::Recover => self.recover().await,
+                Action::Apply(offer) => self.apply(&offer).await,
+                Action::Obey => self.obey().await,
+                Action::Observe => self.observe().await,
+                Action::Wait(until) => self.wait(until, stop).await,
+            }
+        }
+    }
+
+    async fn wait(&mut self, until: Instant, stop: &CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            // Both ends of the exchange live as long as it, so neither ends here.
+            Ok(()) = self.offers.changed() => {}
+            Some(command) = self.commands.recv() => self.command = Some(command),
+            () = tokio::time::sleep_until(until) => {}
+        }
+    }
+
+    async fn apply(&mut self, offer: &Offer) {
+        let target = Target::clone(&offer.target);
+        let (version, digest) = (target.version, target.slice.digest());
+        let exchange = Arc::clone(&self.exchange);
+        let slice = Arc::new(target.slice.clone());
+        info!(%version, digest = %digest.short(), "applying");
+        let mut progress = |progress| {
+            let phase = match progress {
+                Progress::Received => {
+                    exchange.accepted.send_replace(Some(Arc::clone(&slice)));
+                    exchange
+                        .status
+                        .send_modify(|status| status.accepted = Some(version));
+                    ConfigPhase::Received
+                }
+                Progress::Staged => ConfigPhase::Staged,
+            };
+            let status = exchange.status.borrow().clone();
+            let told = message::config_status(version, message::digest(digest), phase, &status);
+            exchange.outbox.push_status(told);
+        };
+        let outcome = self.pipeline.apply(target, &mut progress).await;
+        self.observed.handled = offer.serial;
+        self.observed.observe_at = Instant::now();
+        self.publish_versions();
+        let told = match outcome {
+            Outcome::Applied(applied) => {
+                info!(%version, reloaded = applied.reloaded, "applied");
+                self.observed.nginx = Nginx::Fine;
+                self.exchange.status.send_modify(|status| {
+                    status.running = Some(applied.release);
+                    status.ready = true;
+                    if status
+                        .failure
+                        .as_ref()
+                        .is_some_and(|failure| failure.version <= version)
+                    {
+                        status.failure = None;
+                    }
+                });
+                let mut told = self.told(version, digest, ConfigPhase::Applied);
+                told.durations = message::durations(&applied.durations);
+                told
+            }
+            Outcome::Rejected(failure) => {
+                warn!(%version, code = failure.code, reason = failure.message, "rejected");
+                self.publish_failure(version, model::ConfigPhase::Rejected, &failure);
+                let mut told = self.told(version, digest, ConfigPhase::Rejected);
+                told.failure = Some(message::failure(&failure));
+                told
+            }
+            Outcome::RolledBack(failure) => {
+                error!(%version, code = failure.code, reason = failure.message, "rolled back");
+                self.rehash().await;
+                self.publish_failure(version, model::ConfigPhase::RolledBack, &failure);
+                let mut told = self.told(version, digest, ConfigPhase::RolledBack);
+                told.failure = Some(message::failure(&failure));
+                told
+            }
+        };
+        self.exchange.outbox.push_status(told);
+    }
+
+    async fn recover(&mut self) {
+        let first = self.observed.nginx == Nginx::Unknown;
+        let recovered = self.pipeline.recover().await;
+        let now = Instant::now();
+        if self.recovered_at + self.options.stable_after < now {
+            self.recoveries = 0;
+        }
+        self.recoveries += 1;
+        self.recovered_at = now;
+        self.observed.recover_at = now + self.options.recover_backoff.ceiling(self.recoveries);
+        match recovered {
+            Ok(recovered) => self.note_recovered(&recovered, first).await,
+            Err(error) => self.note_unrecovered(&error),
+        }
+    }
+
+    async fn note_recovered(&mut self, recovered: &Recovered, first: bool) {
+        let pid = recovered.generation.master_pid;
+        info!(started = recovered.started, pid, "nginx is up");
+        self.observed.nginx = Nginx::Fine;
+        self.observed.observe_at = Instant::now() + self.options.observe_interval;
+        self.publish_versions();
+        self.rehash().await;
+        self.exchange.status.send_modify(|status| {
+            status.ready |= recovered.applied.is_some();
+            status.nginx = nginx_status(Some(&recovered.generation));
+        });
+        let accepted = self.pipeline.accepted();
+        let slice = self.exchange.accepted.borrow().clone();
+        let (Some(version), Some(slice)) = (accepted, slice) else {
+            return;
+        };
+        if let Some(failure) = &recovered.undone {
+            warn!(%version, reason = failure.message, "an unfinished switch was undone");
+            self.publish_failure(version, model::ConfigPhase::RolledBack, failure);
+            let mut told = self.told(version, slice.digest(), ConfigPhase::RolledBack);
+            told.failure = Some(message::failure(failure));
+            self.exchange.outbox.push_status(told);
+        }
+        let served = recovered.applied.as_ref().map(|applied| applied.version);
+        let given_up = recovered
+            .undone
+            .as_ref()
+            .is_some_and(|undone| !undone.retryable);
+        let nothing_newer = self.exchange.offers.borrow().is_none();
+        if first && served < Some(version) && !given_up && nothing_newer {
+            // Taken on before the agent stopped, and not finished.
+            let slice = (*slice).clone();
+            self.exchange.offer(Target { version, slice });
+        }
+    }
+
+    fn note_unrecovered(&mut self, error: &PipelineError) {
+        let mut problem = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(deeper) = cause {
+            // Some of these name their cause in their own text.
+            let text = deeper.to_string();
+            if !problem.contains(&text) {
+                problem.push_str(": ");
+                problem.push_str(&text);
+            }
+            cause = deeper.source();
+        }
+        error!(problem, attempts = self.recoveries, "nginx is not up");
+        self.observed.nginx = Nginx::Astray;
+        self.exchange
+            .status
+            .send_modify(|status| status.nginx.problem = Some(problem));
+    }
+
+    async fn observe(&mut self) {
+        let seen = self.pipeline.observe().await;
+        let now = Instant::now();
+        self.observed.observe_at = now + self.options.observe_interval;
+        let gone = seen.generation.is_none();
+        let elsewhere = self.pipeline.applied().is_some() && !seen.serves_applied;
+        if gone || elsewhere {
+            warn!(
+                gone,
+                serving = seen.serving,
+                "nginx does not serve what it should"
+            );
+            self.observed.nginx = Nginx::Astray;
+        } else {
+            self.observed.nginx = Nginx::Fine;
+        }
+        if now >= self.digest_at {
+            self.rehash().await;
+        }
+        self.exchange.status.send_if_modified(|status| {
+            let problem = status.nginx.problem.take();
+            let new = NginxStatus {
+                problem: problem.filter(|_| gone || elsewhere),
+                ..nginx_status(seen.generation.as_ref())
+            };
+            let changed = status.nginx != new;
+            status.nginx = new;
+            changed
+        });
+    }
+
+    async fn obey(&mut self) {
+        let Some(command) = self.command.take() else {
+            return;
+        };
+        let overdue = command.deadline != 0 && command.deadline < self.clock.unix_millis();
+        let done = match command.kind() {
+            _ if overdue => Err("the command's deadline is over".to_owned()),
+            CommandKind::Recheck => {
+                self.digest_at = Instant::now();
+                self.observe().await;
+                Ok(())
+            }
+            CommandKind::Reload => self
+                .reloader
+                .reload(self.options.reload_deadline)
+                .await
+                .map(drop)
+                .map_err(|error| error.to_string()),
+            CommandKind::CommandUnspecified => Err("this agent does not know the command".into()),
+        };
+        self.exchange.outbox.push_result(CommandResult {
+            id: command.id,
+            ok: done.is_ok(),
+            message: done.err().unwrap_or_default(),
+        });
+    }
+
+    /// Computes the digest of the release on disk anew.
+    async fn rehash(&mut self) {
+        self.digest_at = Instant::now() + self.options.digest_interval;
+        let running = self.pipeline.running_digest().await;
+        if let Some(applied) = self.pipeline.applied()
+            && running != Some(applied.release_digest)
+        {
+            warn!(
+                release = applied.release,
+                "files of the release were changed on disk"
+            );
+        }
+        self.exchange
+            .status
+            .send_modify(|status| status.running = running);
+    }
+
+    /// Shows what the pipeline has persisted.
+    fn publish_versions(&self) {
+        let accepted = self.pipeline.accepted();
+        let applied = self.pipeline.applied();
+        let slice = self.pipeline.accepted_slice();
+        self.exchange.accepted.send_if_modified(|known| {
+            let same = known.as_ref().map(|slice| slice.digest()) == slice.map(|s| s.digest());
+            if !same {
+                *known = slice.cloned().map(Arc::new);
+            }
+            !same
+        });
+        self.exchange.status.send_modify(|status| {
+            status.accepted = accepted;
+            status.applied = applied.map(|applied| applied.version);
+            status.applied_digest = applied.map(|applied| applied.digest);
+        });
+    }
+
+    fn publish_failure(&self, version: Version, phase: model::ConfigPhase, failure: &Failure) {
+        let failure = ApplyFailure {
+            version,
+            phase,
+            code: failure.code.to_owned(),
+            message: failure.message.clone(),
+            retryable: failure.retryable,
+            resource: failure.resource.as_ref().map(ToString::to_string),
+        };
+        self.exchange
+            .status
+            .send_modify(|status: &mut AgentStatus| {
+                // An old version that came late says nothing about the newest.
+                if status.applied <= Some(version) {
+                    status.failure = Some(failure);
+                }
+            });
+    }
+
+    fn told(
+        &self,
+        version: Version,
+        digest: nxmesh_core::digest::Digest,
+        phase: ConfigPhase,
+    ) -> ConfigStatus {
+        let status = self.exchange.status.borrow();
+        message::config_status(version, message::digest(digest), phase, &status)
+    }
+}
+
+fn nginx_status(generation: Option<&nxmesh_core::contract::reloader::Generation>) -> NginxStatus {
+    NginxStatus {
+        running: generation.is_some(),
+        master_pid: generation.map(|generation| generation.master_pid),
+        workers: generation.map_or(0, |generation| generation.workers.len()),
+        draining: generation.map_or(0, |generation| generation.draining),
+        problem: None,
+    }
+}

@@ -1,0 +1,56 @@
+//! What the connection and the controller hand each other. Values that are
+//! always current, never queues of updates.
+
+use std::sync::Arc;
+
+use nxmesh_core::{bundle::Slice, wire::Command};
+use tokio::sync::{mpsc, watch};
+
+use crate::{apply::Target, status::AgentStatus, transport::Outbox};
+
+/// Commands that may wait while an apply runs.
+const COMMANDS: usize = 8;
+
+/// What the master wants served, as it was offered last. The same version may
+/// be offered again; each offer has a higher serial.
+#[derive(Debug, Clone)]
+pub(crate) struct Offer {
+    pub(crate) serial: u64,
+    pub(crate) target: Arc<Target>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) status: watch::Sender<AgentStatus>,
+    /// The slice of the newest version taken on: the base of deltas.
+    pub(crate) accepted: watch::Sender<Option<Arc<Slice>>>,
+    pub(crate) offers: watch::Sender<Option<Offer>>,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) outbox: Outbox,
+}
+
+impl Exchange {
+    /// An exchange, and the controller's end of its commands.
+    pub(crate) fn new(status: watch::Sender<AgentStatus>) -> (Arc<Self>, mpsc::Receiver<Command>) {
+        let (commands, waiting) = mpsc::channel(COMMANDS);
+        let exchange = Self {
+            status,
+            accepted: watch::Sender::new(None),
+            offers: watch::Sender::new(None),
+            commands,
+            outbox: Outbox::default(),
+        };
+        (Arc::new(exchange), waiting)
+    }
+
+    /// Offers a target; it takes the place of one that still waits.
+    pub(crate) fn offer(&self, target: Target) {
+        self.offers.send_modify(|offer| {
+            let serial = offer.as_ref().map_or(1, |last| last.serial + 1);
+            *offer = Some(Offer {
+                serial,
+                target: Arc::new(target),
+            });
+        });
+    }
+}

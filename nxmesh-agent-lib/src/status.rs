@@ -1,0 +1,83 @@
+//! What an agent knows of itself, for whoever embeds or operates it.
+
+use nxmesh_core::{
+    digest::Digest,
+    model::{AgentId, ApplyFailure, Version},
+};
+use serde::{Deserialize, Serialize};
+
+/// Where the connection to the master stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionState {
+    /// Not yet tried: the agent starts or has no identity yet.
+    #[default]
+    Init,
+    /// The connection is being opened.
+    Connect,
+    /// The stream is open, the master has not welcomed the agent yet.
+    Stream,
+    /// The master knows the agent and sends it updates.
+    Ready,
+    /// The master was not reached; the next attempt follows a pause.
+    Retry,
+    /// The session was lost; the next attempt follows a pause.
+    Reconnect,
+    /// The master refuses the agent; it is asked again from time to time.
+    Error,
+}
+
+/// The connection to the master.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionStatus {
+    /// Where it stands.
+    pub state: ConnectionState,
+    /// Since when, in Unix milliseconds.
+    pub since: u64,
+    /// Attempts in a row that failed.
+    pub failures: u32,
+    /// Why the last attempt or session failed; kept until one succeeds.
+    pub last_error: Option<String>,
+}
+
+/// The nginx of the agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NginxStatus {
+    /// Whether it was seen running when last looked at.
+    pub running: bool,
+    /// The master process.
+    pub master_pid: Option<u32>,
+    /// Workers that accept connections.
+    pub workers: usize,
+    /// Workers of older generations that finish their last requests.
+    pub draining: usize,
+    /// Why it could not be brought up; gone once it is.
+    pub problem: Option<String>,
+}
+
+/// Everything an agent knows of itself. Never holds a secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// Its identity; `None` before the enrolment.
+    pub agent_id: Option<AgentId>,
+    /// Its process.
+    pub pid: u32,
+    /// When it started, in Unix milliseconds.
+    pub started: u64,
+    /// The connection to the master.
+    pub connection: ConnectionStatus,
+    /// The newest version taken on.
+    pub accepted: Option<Version>,
+    /// The newest version nginx was seen serving.
+    pub applied: Option<Version>,
+    /// The digest of the slice of `applied`.
+    pub applied_digest: Option<Digest>,
+    /// The digest of the release on disk; `None` if it is damaged or there is none.
+    pub running: Option<Digest>,
+    /// Whether nginx was seen serving a version, fresh or cached, since the start.
+    pub ready: bool,
+    /// The nginx.
+    pub nginx: NginxStatus,
+    /// The newest version that failed, and why; gone once a newer one is applied.
+    pub failure: Option<ApplyFailure>,
+}

@@ -1,0 +1,126 @@
+//! Where a master is.
+
+use std::{fmt, str::FromStr};
+
+use http::Uri;
+use rustls_pki_types::ServerName;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// The port masters listen on for agents.
+const DEFAULT_PORT: u16 = 8443;
+
+/// Where a master is: `https://` or `grpcs://`, a host, and a port unless it is
+/// 8443. TLS is always used.
+///
+/// ```
+/// use nxmesh_agent_lib::transport::grpc::MasterUrl;
+///
+/// let url: MasterUrl = "grpcs://master.example.com".parse().unwrap();
+/// assert_eq!(url.to_string(), "https://master.example.com:8443");
+/// assert!("http://master.example.com".parse::<MasterUrl>().is_err());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MasterUrl {
+    host: String,
+    port: u16,
+    server_name: ServerName<'static>,
+}
+
+/// The text does not say where a master is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a master's URL is https:// or grpcs://, a host and a port, for example https://master.example.com:8443"
+)]
+pub struct InvalidMasterUrl;
+
+impl MasterUrl {
+    /// The host and port to connect to; an IPv6 address has its brackets.
+    pub(super) fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// The name the master's certificate has to be for.
+    pub(super) fn server_name(&self) -> ServerName<'static> {
+        self.server_name.clone()
+    }
+}
+
+impl FromStr for MasterUrl {
+    type Err = InvalidMasterUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidMasterUrl> {
+        let uri: Uri = text.parse().map_err(|_| InvalidMasterUrl)?;
+        let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+        let authority = uri.authority().ok_or(InvalidMasterUrl)?;
+        let secure = matches!(uri.scheme_str(), Some("https" | "grpcs"));
+        if !bare || !secure || authority.as_str().contains('@') {
+            return Err(InvalidMasterUrl);
+        }
+        let host = authority.host();
+        let name = host.trim_start_matches('[').trim_end_matches(']');
+        let port = match authority.port() {
+            Some(_) => authority.port_u16().ok_or(InvalidMasterUrl)?,
+            None => DEFAULT_PORT,
+        };
+        Ok(Self {
+            server_name: ServerName::try_from(name.to_owned()).map_err(|_| InvalidMasterUrl)?,
+            host: host.to_owned(),
+            port,
+        })
+    }
+}
+
+impl fmt::Display for MasterUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "https://{}:{}", self.host, self.port)
+    }
+}
+
+impl Serialize for MasterUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for MasterUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_secure_address_is_refused() {
+        for text in [
+            "",
+            "master",
+            "http://127.0.0.1:8443",
+            "wss://master:8443",
+            "https://",
+            "https://user@master:8443",
+            "https://master:8443/path",
+            "https://master:8443?x=1",
+            "https://master:99999",
+            "https://bad_$host",
+        ] {
+            assert!(text.parse::<MasterUrl>().is_err(), "{text:?} was taken");
+        }
+    }
+
+    #[test]
+    fn addresses_are_taken_with_and_without_port() {
+        for (text, normal) in [
+            ("https://10.0.0.1", "https://10.0.0.1:8443"),
+            ("grpcs://master:1/", "https://master:1"),
+            ("https://[::1]:9", "https://[::1]:9"),
+        ] {
+            let url: MasterUrl = text.parse().unwrap();
+            assert_eq!(url.to_string(), normal);
+        }
+    }
+}

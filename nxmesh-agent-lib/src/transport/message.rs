@@ -1,0 +1,149 @@
+//! What the agent tells its master, from what it knows of itself.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use nxmesh_core::{
+    digest::Digest,
+    model::Version,
+    wire::{
+        self, AgentMessage, ConfigFailure, ConfigPhase, ConfigStatus, HealthReport,
+        RegistrationRequest, StepDuration, agent_message::Payload,
+    },
+};
+
+use crate::{apply::Failure, status::AgentStatus};
+
+/// The range of protocol versions this agent speaks.
+pub(crate) const PROTOCOL: std::ops::RangeInclusive<u32> = 1..=1;
+
+/// nginx can say more than anyone reads; a frame is 1 MiB at most.
+const MAX_FAILURE_BYTES: usize = 16 << 10;
+
+/// What the hello says of the agent that does not change while it runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Introduction {
+    /// New at each start.
+    pub(crate) boot_id: String,
+    pub(crate) hostname: String,
+    /// Empty if it could not be found out.
+    pub(crate) nginx_version: String,
+}
+
+/// What this build can do beyond the first protocol version.
+pub(crate) fn capabilities() -> Vec<String> {
+    ["config.delta", "config.bundle"].map(str::to_owned).into()
+}
+
+pub(crate) fn message(timestamp: u64, payload: Payload) -> AgentMessage {
+    AgentMessage {
+        timestamp,
+        payload: Some(payload),
+        ..AgentMessage::default()
+    }
+}
+
+/// The first message of a session.
+pub(crate) fn hello(
+    introduction: &Introduction,
+    connection_sequence: u64,
+    status: &AgentStatus,
+) -> RegistrationRequest {
+    RegistrationRequest {
+        agent_id: status
+            .agent_id
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        boot_id: introduction.boot_id.clone(),
+        connection_sequence,
+        protocol_min: *PROTOCOL.start(),
+        protocol_max: *PROTOCOL.end(),
+        capabilities: capabilities(),
+        accepted: status.accepted.map(version),
+        applied: status.applied.map(version),
+        applied_digest: status.applied_digest.map(digest).unwrap_or_default(),
+        running_digest: running(status),
+        hostname: introduction.hostname.clone(),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        nginx_version: introduction.nginx_version.clone(),
+    }
+}
+
+pub(crate) fn health(status: &AgentStatus, uptime: Duration) -> HealthReport {
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    HealthReport {
+        nginx_running: status.nginx.running,
+        nginx_workers: count(status.nginx.workers),
+        applied: status.applied.map(version),
+        running_digest: running(status),
+        draining_workers: count(status.nginx.draining),
+        uptime_seconds: uptime.as_secs(),
+    }
+}
+
+/// A status about the slice `about` of version `of`.
+pub(crate) fn config_status(
+    of: Version,
+    about: Bytes,
+    phase: ConfigPhase,
+    status: &AgentStatus,
+) -> ConfigStatus {
+    ConfigStatus {
+        version: Some(version(of)),
+        digest: about,
+        phase: phase.into(),
+        failure: None,
+        durations: Vec::new(),
+        applied: status.applied.map(version),
+        running_digest: running(status),
+    }
+}
+
+pub(crate) fn failure(failure: &Failure) -> ConfigFailure {
+    let mut message = failure.message.clone();
+    if message.len() > MAX_FAILURE_BYTES {
+        message.truncate(message.floor_char_boundary(MAX_FAILURE_BYTES));
+        message.push('…');
+    }
+    ConfigFailure {
+        code: failure.code.to_owned(),
+        message,
+        retryable: failure.retryable,
+        resource: failure
+            .resource
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        file: failure.file.clone().unwrap_or_default(),
+        line: failure.line.unwrap_or_default(),
+    }
+}
+
+pub(crate) fn durations(steps: &[(&'static str, Duration)]) -> Vec<StepDuration> {
+    steps
+        .iter()
+        .map(|(step, took)| StepDuration {
+            step: (*step).to_owned(),
+            microseconds: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        })
+        .collect()
+}
+
+pub(crate) fn version(version: Version) -> wire::Version {
+    wire::Version {
+        epoch: version.epoch,
+        revision: version.revision,
+    }
+}
+
+pub(crate) fn digest(digest: Digest) -> Bytes {
+    Bytes::copy_from_slice(digest.as_bytes())
+}
+
+fn running(status: &AgentStatus) -> String {
+    status
+        .running
+        .map(|digest| digest.to_string())
+        .unwrap_or_default()
+}

@@ -1,0 +1,161 @@
+//! Keeps a session with the master: opens it, and opens another when it ends.
+//!
+//! ```text
+//! INIT ─► CONNECT ─► STREAM ─► READY
+//!            ▲│         │         │
+//!            │├─► RETRY └────┬────┘
+//!            │└─► ERROR  RECONNECT
+//!            └──────┴──────────┘  after a pause
+//! ```
+//!
+//! Nothing outside sees a lost connection but in the status: what the master
+//! wants is a value that stays, what it is to be told waits in the outbox.
+
+use std::{sync::Arc, time::Duration};
+
+use nxmesh_core::contract::{
+    clock::Clock,
+    transport::{Credentials, Transport, TransportError},
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{
+    Backoff, ConnectionSequence,
+    message::Introduction,
+    session::{SessionEnd, converse, open},
+};
+use crate::{exchange::Exchange, status::ConnectionState};
+
+/// How the agent keeps its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionOptions {
+    /// Pauses between attempts. Default: 1 s to 60 s.
+    pub backoff: Backoff,
+    /// How often the agent tells its health unless the master says otherwise;
+    /// up to 10 % more or less. Default: 30 s.
+    pub heartbeat: Duration,
+    /// How long the master may take to welcome the agent. Default: 30 s.
+    pub welcome_timeout: Duration,
+    /// A session that lasted so long was a good one: pauses begin anew. Default: 10 s.
+    pub stable_after: Duration,
+}
+
+impl Default for ConnectionOptions {
+    fn default() -> Self {
+        Self {
+            backoff: Backoff::default(),
+            heartbeat: Duration::from_secs(30),
+            welcome_timeout: Duration::from_secs(30),
+            stable_after: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The agent's connection, whatever session it has at the moment.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) credentials: Credentials,
+    pub(crate) options: ConnectionOptions,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) sequence: ConnectionSequence,
+    pub(crate) introduction: Introduction,
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) started: Instant,
+}
+
+impl Connection {
+    /// Stays connected until `stop`; dropping the session then closes it for
+    /// the master.
+    pub(crate) async fn run(&self, stop: &CancellationToken) {
+        let mut failures = 0;
+        loop {
+            let mut ready_since = None;
+            let end = tokio::select! {
+                () = stop.cancelled() => return,
+                end = self.attempt(&mut ready_since) => end,
+            };
+            let stable = ready_since
+                .is_some_and(|since: Instant| since.elapsed() >= self.options.stable_after);
+            failures = if stable { 1 } else { failures + 1 };
+            let pause = self.note_end(&end, failures);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// One session from its opening to its end.
+    async fn attempt(&self, ready_since: &mut Option<Instant>) -> SessionEnd {
+        self.note(ConnectionState::Connect);
+        let number = match self.sequence.raise().await {
+            Ok(number) => number,
+            Err(error) => return SessionEnd::Sequence(error),
+        };
+        let session = match self.transport.connect(&self.credentials).await {
+            Ok(session) => session,
+            Err(error) => return SessionEnd::Transport(error),
+        };
+        self.note(ConnectionState::Stream);
+        let (session, welcome) = match open(self, session, number).await {
+            Ok(opened) => opened,
+            Err(end) => return end,
+        };
+        *ready_since = Some(Instant::now());
+        self.note(ConnectionState::Ready);
+        info!(
+            transport = self.transport.backend(),
+            connection = number,
+            "connected to the master"
+        );
+        converse(self, session, &welcome).await
+    }
+
+    fn note(&self, state: ConnectionState) {
+        let now = self.clock.unix_millis();
+        self.exchange.status.send_modify(|status| {
+            let connection = &mut status.connection;
+            connection.state = state;
+            connection.since = now;
+            if state == ConnectionState::Ready {
+                connection.failures = 0;
+                connection.last_error = None;
+            }
+        });
+    }
+
+    /// Shows how a session ended and chooses the pause before the next.
+    fn note_end(&self, end: &SessionEnd, failures: u32) -> Duration {
+        let backoff = &self.options.backoff;
+        let now = self.clock.unix_millis();
+        let refused = matches!(end, SessionEnd::Transport(TransportError::Refused { .. }));
+        let pause = if refused {
+            // Asking soon again cannot help, but someone may put it right.
+            backoff.cap / 2 + backoff.delay(u32::MAX) / 2
+        } else {
+            backoff.delay(failures)
+        };
+        let reason = end.reason();
+        warn!(
+            reason,
+            failures,
+            pause_ms = pause.as_millis(),
+            "no connection to the master"
+        );
+        self.exchange.status.send_modify(|status| {
+            let connection = &mut status.connection;
+            connection.state = match connection.state {
+                _ if refused => ConnectionState::Error,
+                ConnectionState::Stream | ConnectionState::Ready => ConnectionState::Reconnect,
+                _ => ConnectionState::Retry,
+            };
+            connection.since = now;
+            connection.failures = failures;
+            connection.last_error = Some(reason);
+        });
+        pause
+    }
+}

@@ -1,0 +1,241 @@
+//! One session with the master, from the hello to its end.
+
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
+
+use nxmesh_core::{
+    contract::transport::{Session, SessionReceiver, SessionSender, TransportError},
+    wire::{
+        Command, CommandResult, ConfigPhase, ConfigUpdate, MasterMessage, RegistrationResponse,
+        agent_message, master_message::Payload,
+    },
+};
+use tokio::{sync::watch, time::Instant};
+use tracing::{debug, warn};
+
+use super::{
+    Connection,
+    backoff::random_fraction,
+    message::{self, PROTOCOL},
+    update,
+};
+
+/// The range a master may choose the heartbeat from, in seconds.
+const HEARTBEAT_SECONDS: std::ops::RangeInclusive<u32> = 1..=3600;
+
+/// How a session ended, or why none was opened.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SessionEnd {
+    #[error("could not store the connection's number")]
+    Sequence(#[source] io::Error),
+    #[error(transparent)]
+    Transport(TransportError),
+    #[error("the master did not welcome the agent within {0:?}")]
+    NotWelcomed(Duration),
+    #[error("the master broke the protocol: {0}")]
+    Protocol(&'static str),
+    #[error("the master closed the session")]
+    Closed,
+}
+
+impl SessionEnd {
+    /// The error and its causes in one line.
+    pub(super) fn reason(&self) -> String {
+        let mut reason = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            reason.push_str(": ");
+            reason.push_str(&error.to_string());
+            cause = error.source();
+        }
+        reason
+    }
+}
+
+/// Says hello and waits to be welcomed.
+pub(super) async fn open(
+    connection: &Connection,
+    mut session: Session,
+    number: u64,
+) -> Result<(Session, RegistrationResponse), SessionEnd> {
+    let limit = connection.options.welcome_timeout;
+    let hello = {
+        let status = connection.exchange.status.borrow();
+        message::hello(&connection.introduction, number, &status)
+    };
+    let hello = message::message(
+        connection.clock.unix_millis(),
+        agent_message::Payload::Register(hello),
+    );
+    let welcomed = tokio::time::timeout(limit, async {
+        session
+            .sender
+            .send(hello)
+            .await
+            .map_err(SessionEnd::Transport)?;
+        receive(&mut *session.receiver).await
+    });
+    match welcomed.await {
+        Err(_) => Err(SessionEnd::NotWelcomed(limit)),
+        Ok(Err(end)) => Err(end),
+        Ok(Ok(Payload::RegisterResponse(welcome))) if PROTOCOL.contains(&welcome.protocol) => {
+            Ok((session, welcome))
+        }
+        Ok(Ok(Payload::RegisterResponse(_))) => Err(SessionEnd::Protocol(
+            "it chose a protocol version the agent does not speak",
+        )),
+        Ok(Ok(_)) => Err(SessionEnd::Protocol("its first message is no welcome")),
+    }
+}
+
+/// Listens and speaks until the session ends.
+pub(super) async fn converse(
+    connection: &Connection,
+    session: Session,
+    welcome: &RegistrationResponse,
+) -> SessionEnd {
+    let heartbeat = Some(welcome.heartbeat_interval_seconds)
+        .filter(|seconds| HEARTBEAT_SECONDS.contains(seconds))
+        .map_or(connection.options.heartbeat, |seconds| {
+            Duration::from_secs(seconds.into())
+        });
+    connection.exchange.outbox.begin_session();
+    let (updates, newest) = watch::channel(None);
+    let end = tokio::select! {
+        end = listen(connection, session.receiver, &updates) => end,
+        end = speak(connection, session.sender, heartbeat) => end,
+        never = resolve(connection, newest) => match never {},
+    };
+    end
+}
+
+async fn receive(receiver: &mut dyn SessionReceiver) -> Result<Payload, SessionEnd> {
+    match receiver.receive().await {
+        Ok(Some(MasterMessage {
+            payload: Some(payload),
+            ..
+        })) => Ok(payload),
+        Ok(Some(_)) => Err(SessionEnd::Protocol("a message says nothing")),
+        Ok(None) => Err(SessionEnd::Closed),
+        Err(error) => Err(SessionEnd::Transport(error)),
+    }
+}
+
+async fn listen(
+    connection: &Connection,
+    mut receiver: Box<dyn SessionReceiver>,
+    updates: &watch::Sender<Option<Arc<ConfigUpdate>>>,
+) -> SessionEnd {
+    loop {
+        match receive(&mut *receiver).await {
+            Ok(Payload::ConfigUpdate(update)) => {
+                debug!(version = %update::version_of(&update), "offered");
+                updates.send_replace(Some(Arc::new(update)));
+            }
+            Ok(Payload::Command(command)) => take(connection, command),
+            Ok(Payload::Ack(_)) => {}
+            Ok(Payload::RegisterResponse(_)) => {
+                return SessionEnd::Protocol("it welcomes the agent twice");
+            }
+            Err(end) => return end,
+        }
+    }
+}
+
+/// Passes a command on, or answers at once that it cannot be done.
+fn take(connection: &Connection, command: Command) {
+    let id = command.id.clone();
+    if connection.exchange.commands.try_send(command).is_err() {
+        connection.exchange.outbox.push_result(CommandResult {
+            id,
+            ok: false,
+            message: "too many commands wait".to_owned(),
+        });
+    }
+}
+
+async fn speak(
+    connection: &Connection,
+    mut sender: Box<dyn SessionSender>,
+    heartbeat: Duration,
+) -> SessionEnd {
+    let exchange = &connection.exchange;
+    let mut beat = Instant::now() + varied(heartbeat);
+    loop {
+        let (payload, entry) = tokio::select! {
+            entry = exchange.outbox.next() => (entry.payload.clone(), Some(entry)),
+            () = tokio::time::sleep_until(beat) => {
+                beat = Instant::now() + varied(heartbeat);
+                let health = message::health(&exchange.status.borrow(), connection.started.elapsed());
+                (agent_message::Payload::Health(health), None)
+            }
+        };
+        let message = message::message(connection.clock.unix_millis(), payload);
+        if let Err(error) = sender.send(message).await {
+            return SessionEnd::Transport(error);
+        }
+        if let Some(entry) = entry {
+            exchange.outbox.sent(&entry);
+        }
+    }
+}
+
+/// 10 % more or less, so that a fleet does not speak in chorus.
+fn varied(interval: Duration) -> Duration {
+    interval.mul_f64(0.9 + 0.2 * random_fraction())
+}
+
+/// Makes targets of updates; a newer update ends the work on an older one.
+async fn resolve(
+    connection: &Connection,
+    mut updates: watch::Receiver<Option<Arc<ConfigUpdate>>>,
+) -> Infallible {
+    let exchange = &connection.exchange;
+    loop {
+        let Some(update) = updates.borrow_and_update().clone() else {
+            wait_for_change(&mut updates).await;
+            continue;
+        };
+        let accepted = exchange.accepted.borrow().clone();
+        let fetch = |digest, size| {
+            connection
+                .transport
+                .fetch_bundle(&connection.credentials, digest, size)
+        };
+        let resolved = tokio::select! {
+            () = wait_for_change(&mut updates) => continue,
+            resolved = update::resolve((*update).clone(), accepted, fetch) => resolved,
+        };
+        match resolved {
+            Ok(target) => exchange.offer(target),
+            Err(error) => {
+                warn!(version = %update::version_of(&update), %error, "update refused");
+                exchange
+                    .outbox
+                    .push_status(refusal(connection, &update, &error));
+            }
+        }
+        wait_for_change(&mut updates).await;
+    }
+}
+
+async fn wait_for_change(updates: &mut watch::Receiver<Option<Arc<ConfigUpdate>>>) {
+    if updates.changed().await.is_err() {
+        // The session is over, and this future about to be dropped.
+        std::future::pending::<()>().await;
+    }
+}
+
+fn refusal(
+    connection: &Connection,
+    update: &ConfigUpdate,
+    error: &update::UpdateError,
+) -> nxmesh_core::wire::ConfigStatus {
+    let mut status = message::config_status(
+        update::version_of(update),
+        update.digest.clone(),
+        ConfigPhase::Rejected,
+        &connection.exchange.status.borrow(),
+    );
+    status.failure = Some(message::failure(&error.failure()));
+    status
+}
