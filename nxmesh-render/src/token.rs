@@ -35,7 +35,7 @@ pub struct Word<'a>(Form<'a>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Form<'a> {
     Plain(&'a str),
-    Quoted(String),
+    Owned(String),
     Number(u64),
 }
 
@@ -51,16 +51,32 @@ impl Word<'_> {
         Self(Form::Plain(word))
     }
 
+    /// A word of our own that was made: a digest, a size, a time.
+    pub(crate) fn own(value: impl ToString) -> Self {
+        let word = value.to_string();
+        debug_assert!(is_plain(&word), "{word:?} needs quotes");
+        Self(Form::Owned(word))
+    }
+
     /// The value of an nginx variable, by its name without `$`.
     pub(crate) fn variable(name: &'static str) -> Self {
-        Self(Form::Quoted(format!("${name}")))
+        Self(Form::Owned(format!("${name}")))
+    }
+
+    /// The same word, independent of the text it was made from.
+    pub(crate) fn into_owned(self) -> Word<'static> {
+        Word(match self.0 {
+            Form::Plain(text) => Form::Owned(text.to_owned()),
+            Form::Owned(text) => Form::Owned(text),
+            Form::Number(number) => Form::Number(number),
+        })
     }
 
     /// Appends the word to `output`.
     pub(crate) fn write_to(&self, output: &mut Vec<u8>) {
         match &self.0 {
             Form::Plain(text) => output.extend_from_slice(text.as_bytes()),
-            Form::Quoted(text) => output.extend_from_slice(text.as_bytes()),
+            Form::Owned(text) => output.extend_from_slice(text.as_bytes()),
             Form::Number(number) => {
                 // Writing to a vector cannot fail.
                 write!(output, "{number}").unwrap_or_default();
@@ -73,7 +89,7 @@ impl fmt::Display for Word<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Form::Plain(text) => f.write_str(text),
-            Form::Quoted(text) => f.write_str(text),
+            Form::Owned(text) => f.write_str(text),
             Form::Number(number) => number.fmt(f),
         }
     }
@@ -136,7 +152,7 @@ pub(crate) fn quote_expanding_before(
 
 /// Whether nginx reads `text` as one word without quotes.
 fn is_plain(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.-_:*".contains(&byte);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.-_:*[]".contains(&byte);
     !text.is_empty() && text.len() <= MAX_WORD_BYTES && text.bytes().all(plain)
 }
 
@@ -162,7 +178,7 @@ fn quoted(text: &str, dollar: &str, suffix: &str) -> Result<Word<'static>, Quote
     if word.len() > MAX_WORD_BYTES {
         return Err(QuoteError::TooLong { bytes: word.len() });
     }
-    Ok(Word(Form::Quoted(word)))
+    Ok(Word(Form::Owned(word)))
 }
 
 #[cfg(test)]

@@ -1,0 +1,76 @@
+//! From the model to the records that templates run over.
+//!
+//! Here every text becomes a quoted word, and what depends on the version of
+//! nginx is decided.
+
+pub(crate) mod headers;
+mod location;
+mod upstream;
+mod virtual_host;
+
+use std::fmt;
+
+use nxmesh_core::{
+    contract::renderer::{NginxVersion, RenderError, RenderSettings},
+    model::{ResourceKey, ResourceSet},
+};
+
+pub(crate) use upstream::UpstreamRecord;
+pub(crate) use virtual_host::VirtualHostRecord;
+
+/// What is known while the record of one resource is made.
+pub(crate) struct Scene<'a> {
+    pub(crate) key: &'a ResourceKey,
+    pub(crate) resources: &'a ResourceSet,
+    pub(crate) settings: &'a RenderSettings,
+}
+
+impl Scene<'_> {
+    /// The resource cannot be written, for this reason.
+    pub(crate) fn unrenderable(&self, reason: impl fmt::Display) -> RenderError {
+        RenderError::Unrenderable {
+            resource: self.key.clone(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// The resource refers to another that is not there.
+    pub(crate) fn missing(&self, missing: ResourceKey) -> RenderError {
+        RenderError::MissingReference {
+            resource: self.key.clone(),
+            missing,
+        }
+    }
+
+    /// Refuses `feature` for an nginx older than `needs`.
+    pub(crate) fn require(
+        &self,
+        feature: &'static str,
+        needs: (u16, u16, u16),
+    ) -> Result<(), RenderError> {
+        if self.nginx_is(needs) {
+            return Ok(());
+        }
+        let (major, minor, patch) = needs;
+        Err(RenderError::Unsupported {
+            resource: self.key.clone(),
+            feature,
+            needs: NginxVersion {
+                major,
+                minor,
+                patch,
+            },
+            has: self.settings.nginx,
+        })
+    }
+
+    /// Whether nginx is `version` or newer.
+    pub(crate) fn nginx_is(&self, version: (u16, u16, u16)) -> bool {
+        let NginxVersion {
+            major,
+            minor,
+            patch,
+        } = self.settings.nginx;
+        (major, minor, patch) >= version
+    }
+}
