@@ -3,25 +3,33 @@
 //! A write is checked as a whole against the workspace it would make, committed
 //! as one revision and only then announced. Callers parse; the engine decides.
 
+mod certificate;
 mod change;
+mod current;
 mod error;
+mod plan;
 
 use std::sync::Arc;
 
 use nxmesh_core::{
     contract::{
         clock::Clock,
-        event_bus::EventBus,
+        event_bus::{Event, EventBus},
         renderer::Renderer,
-        storage::{ListResources, ListRevisions, Revision, Storage, StoredResource},
+        storage::{
+            Expected, ListResources, ListRevisions, NewRevision, Revision, Storage, StorageError,
+            StoredResource,
+        },
     },
-    model::{ResourceKey, value::WorkspaceName},
+    model::{Resource, ResourceKey, value::WorkspaceName},
 };
+use tracing::{info, warn};
 
 pub use change::{DesiredChange, WriteRequest, Written};
 pub use error::EngineError;
 
 use crate::coordination::Fleet;
+use current::Current;
 
 /// Checks and commits changes of the desired state. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -31,6 +39,34 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     renderer: Arc<dyn Renderer>,
     fleet: Fleet,
+    current: Arc<Current>,
+}
+
+/// Attempts at a write that others race with.
+const MOST_ATTEMPTS: u32 = 5;
+
+/// Why an attempt at a write failed.
+#[derive(Debug)]
+enum Failed {
+    /// Another writer came between looking and storing; look again.
+    Raced(StorageError),
+    /// For a reason that stays.
+    For(EngineError),
+}
+
+impl From<StorageError> for Failed {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Conflict { .. } => Self::Raced(error),
+            other => Self::For(other.into()),
+        }
+    }
+}
+
+impl From<EngineError> for Failed {
+    fn from(error: EngineError) -> Self {
+        Self::For(error)
+    }
 }
 
 impl Engine {
@@ -50,6 +86,7 @@ impl Engine {
             clock,
             renderer,
             fleet,
+            current: Arc::default(),
         }
     }
 
@@ -61,8 +98,15 @@ impl Engine {
     ///
     /// [`EngineError`]; nothing was stored.
     pub async fn write(&self, request: WriteRequest) -> Result<Written, EngineError> {
-        let _ = (&self.bus, &self.clock, &self.renderer, &self.fleet, request);
-        todo!()
+        let mut attempts = 1;
+        loop {
+            match self.attempt(&request).await {
+                Err(Failed::Raced(_)) if attempts < MOST_ATTEMPTS => attempts += 1,
+                Err(Failed::Raced(error)) => return Err(error.into()),
+                Err(Failed::For(error)) => return Err(error),
+                Ok(written) => return Ok(written),
+            }
+        }
     }
 
     /// Makes a new revision with the content from before `revision`.
@@ -79,8 +123,106 @@ impl Engine {
         author: String,
         message: String,
     ) -> Result<Written, EngineError> {
-        let _ = (workspace, revision, author, message);
-        todo!()
+        let undone = self.revision(&workspace, revision).await?;
+        let mut unit = self.storage.read().await?;
+        let mut changes = Vec::new();
+        let mut touched = Vec::new();
+        for change in undone.changes {
+            let stored = unit.resources().get(&workspace, &change.key).await?;
+            let now = stored.map(|stored| stored.revision);
+            if now != change.after.is_some().then_some(revision) {
+                touched.push(match now {
+                    Some(later) => format!("{} by revision {later}", change.key),
+                    None => format!("{}, which was deleted", change.key),
+                });
+            }
+            changes.push(DesiredChange {
+                expected: now.map_or(Expected::Absent, Expected::Revision),
+                key: change.key,
+                after: change.before,
+            });
+        }
+        drop(unit);
+        if !touched.is_empty() {
+            return Err(EngineError::Conflict {
+                what: format!("revision {revision}"),
+                expected: "no later change of its resources".to_owned(),
+                found: format!("later changes of {}", touched.join("; ")),
+            });
+        }
+        let message = if message.is_empty() {
+            format!("undo revision {revision}")
+        } else {
+            message
+        };
+        self.write(WriteRequest {
+            workspace,
+            author,
+            message,
+            changes,
+            dry_run: false,
+        })
+        .await
+    }
+
+    async fn attempt(&self, request: &WriteRequest) -> Result<Written, Failed> {
+        let mut unit = if request.dry_run {
+            self.storage.read().await?
+        } else {
+            self.storage.begin().await?
+        };
+        let workspace = &request.workspace;
+        let (_, before) = self.current.of(&mut *unit, workspace).await?;
+        let mut stored = Vec::with_capacity(request.changes.len());
+        for change in &request.changes {
+            stored.push(unit.resources().get(workspace, &change.key).await?);
+        }
+        let plan = plan::plan(request, &before, &stored, &*self.renderer, self.clock.now())?;
+        let mut written = Written {
+            version: None,
+            agents: self.fleet.chosen(workspace, &plan.selectors),
+            warnings: plan.warnings,
+            changes: plan.summaries,
+        };
+        for host in &plan.hosts {
+            written.warnings.extend(self.unselected(workspace, host));
+        }
+        if plan.changes.is_empty() || request.dry_run {
+            return Ok(written);
+        }
+        let revision = NewRevision {
+            workspace: workspace.clone(),
+            author: request.author.clone(),
+            message: request.message.clone(),
+            at: self.clock.unix_millis(),
+            changes: plan.changes,
+        };
+        let version = unit.revisions().append(revision).await?.version;
+        unit.commit().await?;
+        self.current.note(workspace, version, &plan.after);
+        info!(%version, %workspace, author = request.author, agents = written.agents.len(), "revision committed");
+        if let Err(error) = self.bus.publish(Event::HeadAtLeast(version.revision)).await {
+            warn!(%error, "a revision was not announced; polling finds it");
+        }
+        written.version = Some(version);
+        Ok(written)
+    }
+
+    /// The warning that a virtual host chooses no agent, if it does not.
+    fn unselected(&self, workspace: &WorkspaceName, host: &Resource) -> Option<String> {
+        let Resource::VirtualHost(host) = host else {
+            return None;
+        };
+        let selector = &host.spec.selector;
+        let chosen = self.fleet.chosen(workspace, std::slice::from_ref(selector));
+        chosen.is_empty().then(|| {
+            let name = &host.metadata.name;
+            if selector.requirements().is_empty() {
+                format!("VirtualHost/{name} is served by no agent: workspace {workspace} has none")
+            } else {
+                format!("VirtualHost/{name} is served by no agent: none matches {selector}")
+            }
+        })
     }
 
     /// Looks a resource up.

@@ -1,0 +1,199 @@
+//! What agents tell, turned into the four facts: sent, staged, applied, running.
+//! Everything here comes from outside and is bounded before it is kept.
+
+use std::time::Duration;
+
+use nxmesh_core::{
+    digest::Digest,
+    model::{ApplyFailure, ConfigPhase, Version},
+    wire::{self, ConfigFailure, ConfigStatus, HealthReport, RegistrationRequest},
+};
+use tokio::time::Instant;
+
+use super::agent::Agent;
+
+const MESSAGE_CHARS: usize = 8 << 10;
+const NAME_CHARS: usize = 256;
+
+/// How retries are spaced.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Backoff {
+    pub(super) first: Duration,
+    pub(super) most: Duration,
+}
+
+impl Backoff {
+    /// Full jitter: anything up to a ceiling that doubles with each failure.
+    fn pause(self, failures: u32, fraction: f64) -> Duration {
+        let doubled = 1_u32
+            .checked_shl(failures.saturating_sub(1))
+            .unwrap_or(u32::MAX);
+        self.first
+            .saturating_mul(doubled)
+            .min(self.most)
+            .mul_f64(fraction.clamp(0.0, 1.0))
+    }
+}
+
+impl Agent {
+    /// Takes in how it introduces itself. What it says of itself replaces what
+    /// was known: its disk is the truth about it.
+    pub(super) fn introduced(&mut self, hello: &RegistrationRequest) {
+        let applied = version(hello.applied.as_ref());
+        let record = &mut self.record;
+        record.connection_sequence = hello.connection_sequence;
+        record.boot_id = hello.boot_id.clone();
+        record.hostname = shown(&hello.hostname, NAME_CHARS);
+        record.agent_version = shown(&hello.agent_version, NAME_CHARS);
+        record.nginx_version = shown(&hello.nginx_version, NAME_CHARS);
+        let facts = &mut record.facts;
+        facts.applied = applied;
+        facts.applied_digest = applied.and_then(|_| Digest::from_bytes(&hello.applied_digest));
+        facts.running = hello.running_digest.parse().ok();
+        if facts
+            .failure
+            .as_ref()
+            .is_some_and(|it| Some(it.version) <= applied)
+        {
+            facts.failure = None;
+            self.refusal = None;
+        }
+        self.accepted = version(hello.accepted.as_ref()).max(applied);
+        let failed = facts.failure.as_ref().map(|it| it.version);
+        self.in_doubt = self.accepted > applied && self.accepted != failed;
+        self.offer = None;
+    }
+
+    /// Takes a status in; `fraction` (0 to 1) spreads retries. Returns whether
+    /// anything is known now that was not before.
+    pub(super) fn reported(
+        &mut self,
+        status: &ConfigStatus,
+        now: Instant,
+        backoff: Backoff,
+        fraction: f64,
+    ) {
+        let Some(about) = version(status.version.as_ref()) else {
+            return;
+        };
+        let digest = Digest::from_bytes(&status.digest);
+        let phase = status.phase();
+        // A refusal as stale or conflicting takes nothing on.
+        if phase != wire::ConfigPhase::Rejected {
+            self.accepted = self.accepted.max(Some(about));
+        }
+        let facts = &mut self.record.facts;
+        facts.running = status.running_digest.parse().ok();
+        let answers = self.offer.as_ref().filter(|offer| offer.version == about);
+        let pause = |failures| backoff.pause(failures, fraction);
+        match phase {
+            wire::ConfigPhase::Unspecified | wire::ConfigPhase::Received => {}
+            wire::ConfigPhase::Staged => facts.staged = facts.staged.max(Some(about)),
+            wire::ConfigPhase::Applied => {
+                let as_offered = answers.is_none_or(|offer| Some(offer.digest) == digest);
+                let answered = answers.is_some();
+                facts.staged = facts.staged.max(Some(about));
+                facts.applied = Some(about);
+                facts.applied_digest = digest;
+                if facts.failure.as_ref().is_some_and(|it| it.version <= about) {
+                    facts.failure = None;
+                }
+                if answered {
+                    self.offer = None;
+                }
+                self.in_doubt = self.accepted > Some(about);
+                if as_offered {
+                    self.refusal = self.refusal.take().filter(|it| it.version > about);
+                } else {
+                    // It serves something else under that name: no reason to
+                    // offer the same again without a pause.
+                    self.refused(about, digest, now, Some(pause));
+                }
+            }
+            wire::ConfigPhase::Rejected | wire::ConfigPhase::RolledBack => {
+                let failure = failure(about, phase, status.failure.as_ref());
+                let retryable = failure.retryable;
+                if facts.failure.as_ref().is_none_or(|it| it.version <= about) {
+                    facts.failure = Some(failure);
+                }
+                if answers.is_some() {
+                    self.offer = None;
+                }
+                self.in_doubt = self.accepted > Some(about);
+                self.refused(about, digest, now, retryable.then_some(pause));
+            }
+        }
+    }
+
+    /// Takes in how its nginx is.
+    pub(super) fn healthy(&mut self, report: &HealthReport) {
+        self.record.facts.running = report.running_digest.parse().ok();
+    }
+}
+
+/// A version off the wire; 0.0 stands for none.
+fn version(wire: Option<&wire::Version>) -> Option<Version> {
+    let wire::Version { epoch, revision } = *wire?;
+    Some(Version { epoch, revision }).filter(|version| *version != Version::default())
+}
+
+fn failure(
+    version: Version,
+    phase: wire::ConfigPhase,
+    failure: Option<&ConfigFailure>,
+) -> ApplyFailure {
+    let phase = match phase {
+        wire::ConfigPhase::RolledBack => ConfigPhase::RolledBack,
+        _ => ConfigPhase::Rejected,
+    };
+    let Some(failure) = failure else {
+        return ApplyFailure {
+            version,
+            phase,
+            code: String::new(),
+            message: "the agent gave no reason".to_owned(),
+            retryable: false,
+            resource: None,
+        };
+    };
+    ApplyFailure {
+        version,
+        phase,
+        code: shown(&failure.code, NAME_CHARS),
+        message: shown(&failure.message, MESSAGE_CHARS),
+        retryable: failure.retryable,
+        resource: Some(shown(&failure.resource, NAME_CHARS)).filter(|it| !it.is_empty()),
+    }
+}
+
+/// A text from outside, fit to be shown on a terminal and of bounded length.
+pub(super) fn shown(text: &str, most: usize) -> String {
+    text.chars()
+        .filter(|c| !c.is_control() || *c == '\n')
+        .take(most)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_ceiling() {
+        let backoff = Backoff {
+            first: Duration::from_secs(5),
+            most: Duration::from_secs(300),
+        };
+        let ceilings: Vec<u64> = (1..=9).map(|n| backoff.pause(n, 1.0).as_secs()).collect();
+        assert_eq!(ceilings, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
+        assert_eq!(backoff.pause(u32::MAX, 1.0).as_secs(), 300);
+        assert_eq!(backoff.pause(3, 0.5).as_secs(), 10);
+        assert_eq!(backoff.pause(1, 0.0), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_agents_tell_cannot_steer_a_terminal() {
+        assert_eq!(shown("a\u{1b}[2Jb\nc\r\0", 100), "a[2Jb\nc");
+        assert_eq!(shown("äöü", 2), "äö");
+    }
+}

@@ -1,0 +1,217 @@
+//! The agents there are and the sessions they have.
+
+use std::{
+    collections::{BTreeSet, HashMap, hash_map::Entry},
+    sync::Arc,
+};
+
+use nxmesh_core::{
+    contract::storage::AgentRecord,
+    model::{AgentId, Labels, Selector, value::WorkspaceName},
+    seal::SessionKey,
+    wire::RegistrationRequest,
+};
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::agent::{Agent, Live};
+
+/// Every enrolled agent, in memory.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    agents: HashMap<AgentId, Agent>,
+    /// Those whose record differs from the stored one.
+    unsaved: BTreeSet<AgentId>,
+    sessions: u64,
+    pub(super) offers_sent: u64,
+}
+
+/// Why an agent's hello is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HelloError {
+    /// It was removed meanwhile, or never enrolled here.
+    #[error("agent {0} is not enrolled here; enrol it with a new token")]
+    Unknown(AgentId),
+    /// Someone else speaks for it, or a clone of it does.
+    #[error(
+        "connection sequence {sequence} of agent {agent} is in use by another start of it: two machines have the same identity; enrol one of them anew"
+    )]
+    Clone {
+        /// The identity both claim.
+        agent: AgentId,
+        /// The sequence both claim.
+        sequence: u64,
+    },
+    /// A newer session took over.
+    #[error(
+        "connection sequence {sequence} of agent {agent} is older than {newest}, which was seen already"
+    )]
+    Fenced {
+        /// The agent.
+        agent: AgentId,
+        /// The sequence it came with.
+        sequence: u64,
+        /// The highest seen.
+        newest: u64,
+    },
+}
+
+/// A new session's number, its wake-up and its end.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) number: u64,
+    pub(super) wake: Arc<Notify>,
+    pub(super) fence: CancellationToken,
+}
+
+impl Registry {
+    pub(super) fn load(records: Vec<AgentRecord>, now: Instant) -> Self {
+        let agents = records
+            .into_iter()
+            .map(|record| (record.id.clone(), Agent::new(record, now)))
+            .collect();
+        Self {
+            agents,
+            ..Self::default()
+        }
+    }
+
+    /// Adds an agent that was stored; an agent that is known stays as it is.
+    pub(super) fn add(&mut self, record: AgentRecord, now: Instant) {
+        if let Entry::Vacant(place) = self.agents.entry(record.id.clone()) {
+            place.insert(Agent::new(record, now));
+        }
+    }
+
+    /// Forgets an agent and ends its session. Returns its labels if no other
+    /// agent of its workspace has the same.
+    pub(super) fn remove(&mut self, id: &AgentId) -> Option<(WorkspaceName, Labels)> {
+        self.unsaved.remove(id);
+        let agent = self.agents.remove(id)?;
+        if let Some(live) = agent.session {
+            live.fence.cancel();
+        }
+        let AgentRecord {
+            workspace, labels, ..
+        } = agent.record;
+        let shared = self
+            .agents
+            .values()
+            .any(|other| other.record.workspace == workspace && other.record.labels == labels);
+        (!shared).then_some((workspace, labels))
+    }
+
+    pub(super) fn get(&self, id: &AgentId) -> Option<&Agent> {
+        self.agents.get(id)
+    }
+
+    /// An agent to be changed; its record will be stored.
+    pub(super) fn change(&mut self, id: &AgentId) -> Option<&mut Agent> {
+        let agent = self.agents.get_mut(id)?;
+        self.unsaved.insert(id.clone());
+        Some(agent)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Agent> {
+        self.agents.values()
+    }
+
+    /// The agents of a workspace that one of `selectors` chooses.
+    pub(super) fn chosen<'a>(
+        &'a self,
+        workspace: &'a WorkspaceName,
+        selectors: &'a [Selector],
+    ) -> impl Iterator<Item = &'a Agent> {
+        self.agents.values().filter(move |agent| {
+            agent.record.workspace == *workspace
+                && selectors
+                    .iter()
+                    .any(|selector| selector.matches(&agent.record.labels))
+        })
+    }
+
+    /// The key `key_id` of an agent.
+    pub(super) fn key(&self, id: &AgentId, key_id: &str) -> Option<&SessionKey> {
+        let key = &self.agents.get(id)?.record.key;
+        (key.id == key_id).then_some(&key.secret)
+    }
+
+    /// Begins a session, ending the one before. A higher connection sequence
+    /// wins; the same from another start of the agent is a clone.
+    pub(super) fn admit(
+        &mut self,
+        id: &AgentId,
+        hello: &RegistrationRequest,
+        at: u64,
+    ) -> Result<Admitted, HelloError> {
+        let agent = self
+            .agents
+            .get_mut(id)
+            .ok_or_else(|| HelloError::Unknown(id.clone()))?;
+        let (sequence, newest) = (hello.connection_sequence, agent.record.connection_sequence);
+        if sequence < newest || sequence == 0 {
+            return Err(HelloError::Fenced {
+                agent: id.clone(),
+                sequence,
+                newest,
+            });
+        }
+        if sequence == newest && hello.boot_id != agent.record.boot_id {
+            return Err(HelloError::Clone {
+                agent: id.clone(),
+                sequence,
+            });
+        }
+        self.sessions += 1;
+        let admitted = Admitted {
+            number: self.sessions,
+            wake: Arc::new(Notify::new()),
+            fence: CancellationToken::new(),
+        };
+        let live = Live {
+            number: admitted.number,
+            wake: Arc::clone(&admitted.wake),
+            fence: admitted.fence.clone(),
+        };
+        if let Some(older) = agent.session.replace(live) {
+            older.fence.cancel();
+        }
+        agent.record.last_seen_at = at;
+        agent.introduced(hello);
+        self.unsaved.insert(id.clone());
+        Ok(admitted)
+    }
+
+    /// Ends session `number`, unless another took over already.
+    pub(super) fn dismiss(&mut self, id: &AgentId, number: u64, now: Instant) -> bool {
+        let Some(agent) = self.agents.get_mut(id) else {
+            return false;
+        };
+        if agent
+            .session
+            .as_ref()
+            .is_none_or(|live| live.number != number)
+        {
+            return false;
+        }
+        agent.session = None;
+        agent.away_since = now;
+        // What was on its way may have arrived: its next hello will tell.
+        agent.in_doubt |= agent.offer.take().is_some();
+        true
+    }
+
+    /// The records that are to be stored, and no longer count as such.
+    pub(super) fn take_unsaved(&mut self) -> Vec<AgentRecord> {
+        std::mem::take(&mut self.unsaved)
+            .iter()
+            .filter_map(|id| Some(self.agents.get(id)?.record.clone()))
+            .collect()
+    }
+
+    /// Storing failed: these are to be stored again.
+    pub(super) fn still_unsaved(&mut self, ids: impl IntoIterator<Item = AgentId>) {
+        let known = ids.into_iter().filter(|id| self.agents.contains_key(id));
+        self.unsaved.extend(known.collect::<Vec<_>>());
+    }
+}

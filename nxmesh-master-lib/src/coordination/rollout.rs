@@ -1,0 +1,132 @@
+//! How far a version has come, from what is known of the agents.
+
+use std::time::Duration;
+
+use nxmesh_core::{
+    api::{AgentProgress, AgentView, ProgressState, RolloutView},
+    digest::Digest,
+    model::{ConfigPhase, Version},
+};
+use tokio::time::Instant;
+
+use super::{agent::Agent, slices::Target};
+
+/// How far `version`, or a later one that contains it, is on an agent whose
+/// target is `target`, which is cut at `head`.
+pub(super) fn progress(
+    agent: &Agent,
+    target: &Target,
+    head: Version,
+    version: Version,
+) -> AgentProgress {
+    let state = state(agent, target, head, version);
+    let failed = matches!(state, ProgressState::Rejected | ProgressState::RolledBack);
+    let record = &agent.record;
+    AgentProgress {
+        id: record.id.clone(),
+        hostname: record.hostname.clone(),
+        state,
+        failure: record.facts.failure.clone().filter(|_| failed),
+    }
+}
+
+fn state(agent: &Agent, target: &Target, head: Version, version: Version) -> ProgressState {
+    let facts = &agent.record.facts;
+    let connected = agent.session.is_some();
+    let waiting = if connected {
+        ProgressState::Pending
+    } else {
+        ProgressState::Disconnected
+    };
+    if facts.applied >= Some(version) {
+        return ProgressState::Applied;
+    }
+    if head < version {
+        return waiting;
+    }
+    if agent.serves(target) || (connected && agent.is_untouched(target)) {
+        return ProgressState::Applied;
+    }
+    if let Some(offer) = agent
+        .offer
+        .as_ref()
+        .filter(|offer| offer.version >= version)
+    {
+        return if facts.staged >= Some(offer.version) {
+            ProgressState::Staged
+        } else {
+            ProgressState::Sent
+        };
+    }
+    let newest = agent.version_of(target, head);
+    match &facts.failure {
+        Some(failure) if failure.version >= version && Some(failure.version) >= newest => {
+            match failure.phase {
+                ConfigPhase::RolledBack => ProgressState::RolledBack,
+                _ => ProgressState::Rejected,
+            }
+        }
+        _ => waiting,
+    }
+}
+
+/// Puts a view together. It is done when every agent is where it will stay,
+/// or has been away for longer than `grace`.
+pub(super) fn view<'a>(
+    version: Version,
+    agents: impl Iterator<Item = (AgentProgress, &'a Agent)>,
+    now: Instant,
+    grace: Duration,
+) -> RolloutView {
+    let mut done = true;
+    let mut progress: Vec<AgentProgress> = agents
+        .map(|(progress, agent)| {
+            let given_up = progress.state == ProgressState::Disconnected
+                && now.duration_since(agent.away_since) >= grace;
+            done &= progress.state.is_final() || given_up;
+            progress
+        })
+        .collect();
+    progress.sort_by(|a, b| (&a.hostname, &a.id).cmp(&(&b.hostname, &b.id)));
+    let tag = serde_json::to_vec(&(&progress, done)).unwrap_or_default();
+    RolloutView {
+        version,
+        agents: progress,
+        done,
+        tag: Digest::of(&tag).short(),
+    }
+}
+
+/// An agent as people are shown it: without its keys.
+pub(super) fn agent_view(agent: &Agent, target: &Target, head: Version) -> AgentView {
+    let record = &agent.record;
+    let facts = &record.facts;
+    let untouched = agent.is_untouched(target);
+    let serves = agent.serves(target);
+    let desired = if untouched {
+        None
+    } else if serves {
+        // An older version with the same content is as good.
+        facts.applied
+    } else {
+        agent.version_of(target, head).or(Some(target.version))
+    };
+    AgentView {
+        id: record.id.clone(),
+        workspace: record.workspace.clone(),
+        hostname: record.hostname.clone(),
+        labels: record.labels.clone(),
+        connected: agent.session.is_some(),
+        last_seen_at: record.last_seen_at,
+        enrolled_at: record.enrolled_at,
+        agent_version: record.agent_version.clone(),
+        nginx_version: record.nginx_version.clone(),
+        desired,
+        sent: facts.sent,
+        staged: facts.staged,
+        applied: facts.applied,
+        running: facts.running,
+        in_sync: untouched || serves,
+        failure: facts.failure.clone(),
+    }
+}

@@ -1,0 +1,312 @@
+//! What a write would do, and whether it may. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use nxmesh_core::{
+    api::{Change, ChangeKind},
+    check::{check, references_of},
+    contract::{
+        renderer::{NginxVersion, RenderError, RenderSettings, Renderer},
+        storage::{Expected, NewChange, StoredResource},
+    },
+    document::Problem,
+    model::{Resource, ResourceKey, ResourceKind, ResourceSet, Selector, VirtualHost},
+};
+
+use super::{DesiredChange, EngineError, WriteRequest, certificate};
+
+/// A write that may happen.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// What is to be stored; empty if nothing changes.
+    pub(super) changes: Vec<NewChange>,
+    /// What becomes of each resource named.
+    pub(super) summaries: Vec<Change>,
+    /// The workspace afterwards.
+    pub(super) after: ResourceSet,
+    /// The selectors of the virtual hosts whose configuration changes.
+    pub(super) selectors: Vec<Selector>,
+    /// The virtual hosts that are new or changed.
+    pub(super) hosts: Vec<Arc<Resource>>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Plans the changes of `request` on a workspace that is `before`; `stored`
+/// has what is stored for each change.
+pub(super) fn plan(
+    request: &WriteRequest,
+    before: &ResourceSet,
+    stored: &[Option<StoredResource>],
+    renderer: &dyn Renderer,
+    now: SystemTime,
+) -> Result<Plan, EngineError> {
+    sound(request)?;
+    let mut after = before.clone();
+    let mut changes = Vec::new();
+    let mut summaries = Vec::new();
+    for (wanted, stored) in request.changes.iter().zip(stored) {
+        expect(wanted, stored.as_ref())?;
+        let old = stored.as_ref().map(|it| &it.resource);
+        let kind = match (old, &wanted.after) {
+            (Some(old), Some(new)) if old == new => ChangeKind::Unchanged,
+            (None, Some(_)) => ChangeKind::Created,
+            (Some(_), Some(_)) => ChangeKind::Updated,
+            (_, None) => ChangeKind::Deleted,
+        };
+        let differs = kind != ChangeKind::Unchanged;
+        summaries.push(Change {
+            resource: wanted.key.clone(),
+            change: kind,
+            before: old.filter(|_| differs).map(|it| it.redacted()),
+            after: wanted
+                .after
+                .as_ref()
+                .filter(|_| differs)
+                .map(|it| it.redacted()),
+        });
+        if !differs {
+            continue;
+        }
+        match &wanted.after {
+            Some(resource) => after.insert(Arc::clone(resource)),
+            None => after.remove(&wanted.key),
+        };
+        changes.push(NewChange {
+            key: wanted.key.clone(),
+            // What was seen, so that a store that lets writers run at the same
+            // time still tells when another came first.
+            expected: stored
+                .as_ref()
+                .map_or(Expected::Absent, |it| Expected::Revision(it.revision)),
+            after: wanted.after.clone(),
+        });
+    }
+    let mut plan = Plan {
+        selectors: selectors(&changes, before, &after),
+        hosts: changes
+            .iter()
+            .filter_map(|change| change.after.clone())
+            .filter(|resource| resource.kind() == ResourceKind::VirtualHost)
+            .collect(),
+        warnings: Vec::new(),
+        changes,
+        summaries,
+        after,
+    };
+    if !plan.changes.is_empty() {
+        plan.examine(renderer, now)?;
+    }
+    Ok(plan)
+}
+
+impl Plan {
+    fn examine(&mut self, renderer: &dyn Renderer, now: SystemTime) -> Result<(), EngineError> {
+        let mut problems = self.orphaned();
+        for change in &self.changes {
+            if let Some(Resource::Certificate(document)) = change.after.as_deref() {
+                problems.extend(certificate::problems(&change.key, &document.spec));
+            }
+        }
+        if !problems.is_empty() {
+            return Err(EngineError::Invalid(problems));
+        }
+        let after = std::mem::take(&mut self.after);
+        self.after = check(after).map_err(EngineError::Invalid)?.into_resources();
+        self.render(renderer)
+            .map_err(|problem| EngineError::Invalid(vec![problem]))?;
+        self.warnings = self.certificate_warnings(now);
+        Ok(())
+    }
+
+    /// Deleted resources that a virtual host still refers to.
+    fn orphaned(&self) -> Vec<Problem> {
+        let deleted: BTreeSet<&ResourceKey> = self
+            .changes
+            .iter()
+            .filter(|change| change.after.is_none() && change.key.kind != ResourceKind::VirtualHost)
+            .map(|change| &change.key)
+            .collect();
+        if deleted.is_empty() {
+            return Vec::new();
+        }
+        let mut problems = Vec::new();
+        for host in self.after.virtual_hosts() {
+            for (pointer, target) in references_of(&host.spec) {
+                if deleted.contains(&target) {
+                    let rule = format!(
+                        "cannot be deleted while VirtualHost/{} refers to it at {pointer}",
+                        host.metadata.name
+                    );
+                    problems.push(Problem::new(&target, "", &rule));
+                }
+            }
+        }
+        problems
+    }
+
+    /// Renders what changed, and what that refers to, on trial.
+    fn render(&self, renderer: &dyn Renderer) -> Result<(), Problem> {
+        // Which nginx an agent has is its renderer's business; here the newest
+        // is assumed.
+        const NEWEST: NginxVersion = NginxVersion {
+            major: 1,
+            minor: 29,
+            patch: 0,
+        };
+        let mut trial = ResourceSet::default();
+        for change in &self.changes {
+            let Some(resource) = &change.after else {
+                continue;
+            };
+            if let Resource::VirtualHost(host) = &**resource {
+                let references = references_of(&host.spec).into_iter();
+                for found in references.filter_map(|(_, target)| self.after.get(&target)) {
+                    trial.insert(Arc::clone(found));
+                }
+            }
+            trial.insert(Arc::clone(resource));
+        }
+        let settings = RenderSettings {
+            nginx: NEWEST,
+            ..RenderSettings::default()
+        };
+        renderer
+            .render(&trial, &settings)
+            .map(drop)
+            .map_err(|error| match &error {
+                RenderError::MissingReference { resource, .. }
+                | RenderError::Unsupported { resource, .. } => {
+                    Problem::new(resource, "", &error.to_string())
+                }
+                _ => Problem::new("template", "", &error.to_string()),
+            })
+    }
+
+    /// What is doubtful about certificates that changed, or that changed hosts use.
+    fn certificate_warnings(&self, now: SystemTime) -> Vec<String> {
+        let changed: BTreeSet<&ResourceKey> = self.changes.iter().map(|it| &it.key).collect();
+        let mut uses: BTreeMap<ResourceKey, Vec<&VirtualHost>> = BTreeMap::new();
+        for key in &changed {
+            if key.kind == ResourceKind::Certificate {
+                uses.insert((*key).clone(), Vec::new());
+            }
+        }
+        for host in self.after.virtual_hosts() {
+            let Some(tls) = &host.spec.tls else { continue };
+            let certificate = ResourceKey {
+                kind: ResourceKind::Certificate,
+                name: tls.certificate.clone(),
+            };
+            let key = ResourceKey {
+                kind: ResourceKind::VirtualHost,
+                name: host.metadata.name.clone(),
+            };
+            if changed.contains(&key) || changed.contains(&certificate) {
+                uses.entry(certificate).or_default().push(host);
+            }
+        }
+        let mut warnings = Vec::new();
+        for (key, hosts) in &uses {
+            if let Some(document) = self.after.certificate(&key.name) {
+                warnings.extend(certificate::warnings(key, &document.spec, hosts, now));
+            }
+        }
+        warnings
+    }
+}
+
+/// Whether the request is well formed: no resource twice, every document of
+/// the workspace and under its own key.
+fn sound(request: &WriteRequest) -> Result<(), EngineError> {
+    let mut problems = Vec::new();
+    let mut seen = BTreeSet::new();
+    for change in &request.changes {
+        if !seen.insert(&change.key) {
+            problems.push(Problem::new(
+                &change.key,
+                "/metadata/name",
+                "a resource is written once per change set",
+            ));
+        }
+        let Some(resource) = &change.after else {
+            continue;
+        };
+        let metadata = resource.metadata();
+        if metadata.workspace != request.workspace {
+            let rule = format!(
+                "the workspace is the one written to, for example {}",
+                request.workspace
+            );
+            problems.push(Problem::new(&change.key, "/metadata/workspace", &rule));
+        }
+        if resource.key() != change.key {
+            let rule = format!(
+                "the document is called as it is addressed, for example {}",
+                change.key.name
+            );
+            problems.push(Problem::new(&change.key, "/metadata/name", &rule));
+        }
+    }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(EngineError::Invalid(problems))
+    }
+}
+
+/// Whether a resource is in the state the caller expects.
+fn expect(wanted: &DesiredChange, stored: Option<&StoredResource>) -> Result<(), EngineError> {
+    let as_expected = match (wanted.expected, stored) {
+        (Expected::Any, None) if wanted.after.is_none() => {
+            return Err(EngineError::NotFound {
+                what: wanted.key.to_string(),
+            });
+        }
+        (Expected::Any, _) | (Expected::Absent, None) => true,
+        (Expected::Revision(revision), Some(stored)) => stored.revision == revision,
+        (Expected::Absent, Some(_)) | (Expected::Revision(_), None) => false,
+    };
+    if as_expected {
+        return Ok(());
+    }
+    Err(EngineError::Conflict {
+        what: wanted.key.to_string(),
+        expected: match wanted.expected {
+            Expected::Revision(revision) => format!("revision {revision}"),
+            _ => "no such resource".to_owned(),
+        },
+        found: stored.map_or_else(
+            || "no such resource".to_owned(),
+            |stored| format!("revision {}", stored.revision),
+        ),
+    })
+}
+
+/// The selectors of the virtual hosts that changed or refer to what changed.
+fn selectors(changes: &[NewChange], before: &ResourceSet, after: &ResourceSet) -> Vec<Selector> {
+    let changed: BTreeSet<&ResourceKey> = changes.iter().map(|change| &change.key).collect();
+    let indirect = changed
+        .iter()
+        .any(|key| key.kind != ResourceKind::VirtualHost);
+    let mut selectors = BTreeMap::new();
+    for host in before.virtual_hosts().chain(after.virtual_hosts()) {
+        let key = ResourceKey {
+            kind: ResourceKind::VirtualHost,
+            name: host.metadata.name.clone(),
+        };
+        let concerned = changed.contains(&key)
+            || indirect
+                && references_of(&host.spec)
+                    .iter()
+                    .any(|(_, target)| changed.contains(target));
+        if concerned {
+            let selector = &host.spec.selector;
+            selectors.insert(selector.to_string(), selector.clone());
+        }
+    }
+    selectors.into_values().collect()
+}
