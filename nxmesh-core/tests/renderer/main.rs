@@ -1,0 +1,19 @@
+//! The renderer contract: a plain renderer keeps it, and every saboteur is caught.
+
+mod saboteurs;
+mod toy;
+
+use nxmesh_core::testkit::renderer::Rig;
+use toy::{Fault, Toy};
+
+struct Sound;
+
+impl Rig for Sound {
+    type Subject = Toy;
+
+    fn start() -> Toy {
+        Toy(Fault::None)
+    }
+}
+
+nxmesh_core::renderer_conformance!(Sound);
