@@ -15,7 +15,7 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 /// An open data folder. Held by one process at a time: the lock is released
 /// with the value, or by the kernel when the process dies.
 #[derive(Debug)]
-pub(crate) struct DataDir {
+pub struct DataDir {
     path: PathBuf,
     _lock: File,
 }
@@ -44,7 +44,11 @@ pub enum DataDirError {
 
 impl DataDir {
     /// Opens a folder, creating it with mode 0700 if it is not there, and locks it.
-    pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
+    ///
+    /// # Errors
+    ///
+    /// [`DataDirError::InUse`] while another master has it, else [`DataDirError::Io`].
+    pub fn open(path: &Path) -> Result<Self, DataDirError> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -70,9 +74,30 @@ impl DataDir {
         }
     }
 
-    /// Where `name` lies.
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
+    /// Where the file called `name` lies.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// The URL of the database in this folder, which is made when it is first
+    /// opened.
+    #[cfg(feature = "sqlite")]
+    #[must_use]
+    pub fn sqlite_url(&self) -> String {
+        use std::{fmt::Write as _, os::unix::ffi::OsStrExt as _};
+        let path = self.file("nxmesh.db");
+        let mut url = String::from("sqlite://");
+        for &byte in path.as_os_str().as_bytes() {
+            if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
+                url.push(char::from(byte));
+            } else if write!(url, "%{byte:02X}").is_err() {
+                // Writing to a text does not fail.
+                break;
+            }
+        }
+        url.push_str("?mode=rwc");
+        url
     }
 
     /// Reads a file; `None` if it is not there.

@@ -11,9 +11,25 @@
 //! | `testkit` | a master for tests | no |
 
 pub mod api;
-pub mod auth;
+mod auth;
+mod builder;
+mod config;
 pub mod coordination;
 mod data_dir;
 pub mod engine;
+mod keys;
+mod master;
+mod observability;
+mod server;
 pub mod storage;
 mod tls;
+
+pub use auth::{PasswordError, TokenError};
+pub use builder::{BuildError, InitError, MasterBuilder};
+pub use config::MasterConfig;
+pub use data_dir::{DataDir, DataDirError};
+pub use master::{Addresses, Master, RunError};
+pub use tls::TlsError;
+
+#[cfg(feature = "testkit")]
+pub mod testkit;

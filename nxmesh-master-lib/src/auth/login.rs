@@ -20,8 +20,7 @@ use super::{
 
 /// Why a login did not succeed.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoginError {
+pub(crate) enum LoginError {
     /// No such user, or another password; which of the two is not told.
     #[error("the user name or the password is wrong")]
     Wrong,

@@ -6,10 +6,10 @@ mod password;
 mod throttle;
 mod token;
 
-pub use identity::{Identity, Role};
-pub use login::LoginError;
-pub(crate) use login::Logins;
+pub(crate) use identity::{Identity, Role};
+
+pub(crate) use login::{LoginError, Logins};
 pub use password::PasswordError;
 pub(crate) use password::Passwords;
-pub(crate) use token::{AccessTokens, new_signing_key_pem};
-pub use token::{IssuedToken, TokenError};
+pub use token::TokenError;
+pub(crate) use token::{AccessTokens, IssuedToken, new_signing_key_pem};

@@ -34,11 +34,11 @@ struct Claims {
 
 /// A token just issued.
 #[derive(Clone)]
-pub struct IssuedToken {
+pub(crate) struct IssuedToken {
     /// For the `Authorization: Bearer` header.
-    pub token: String,
+    pub(crate) token: String,
     /// How long it is valid from now.
-    pub expires_in: Duration,
+    pub(crate) expires_in: Duration,
 }
 
 impl fmt::Debug for IssuedToken {

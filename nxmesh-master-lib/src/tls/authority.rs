@@ -5,7 +5,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use nxmesh_core::digest::Digest;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256,
@@ -22,14 +21,13 @@ const LIFETIME: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// A private authority: an EC P-256 key and its self-signed certificate.
 pub(crate) struct Authority {
     pem: String,
-    fingerprint: Digest,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authority")
-            .field("fingerprint", &self.fingerprint)
+            .field("pem", &self.pem)
             .finish_non_exhaustive()
     }
 }
@@ -75,7 +73,6 @@ impl Authority {
             ));
         }
         Ok(Self {
-            fingerprint: Digest::of(&der),
             issuer: Issuer::from_ca_cert_der(&der, key)
                 .map_err(certificate_error("read the authority's certificate"))?,
             pem,
@@ -85,11 +82,6 @@ impl Authority {
     /// The certificate, for those who are to trust it.
     pub(crate) fn pem(&self) -> &str {
         &self.pem
-    }
-
-    /// SHA-256 over the certificate's DER form.
-    pub(crate) const fn fingerprint(&self) -> Digest {
-        self.fingerprint
     }
 
     pub(super) const fn issuer(&self) -> &Issuer<'static, KeyPair> {
@@ -124,7 +116,6 @@ mod tests {
         let first = Authority::open(&data, SystemTime::now()).unwrap();
         let again = Authority::open(&data, SystemTime::now()).unwrap();
         assert_eq!(first.pem(), again.pem());
-        assert_eq!(first.fingerprint(), again.fingerprint());
     }
 
     #[test]

@@ -1,0 +1,81 @@
+//! The one place that turns settings into backends.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow};
+use nxmesh_master_lib::{
+    DataDir, Master, MasterBuilder, MasterConfig,
+    storage::{AtRestKey, SqlStorage},
+};
+use nxmesh_process::exit::{Exit, OrExit as _};
+use nxmesh_render::HandlebarsRenderer;
+
+use crate::options::Settings;
+
+/// A master in parts, and what is closed after it.
+pub(crate) struct Composed {
+    pub(crate) builder: MasterBuilder,
+    pub(crate) storage: SqlStorage,
+}
+
+/// Whether the settings name only backends that this build has.
+pub(crate) fn check(settings: &Settings) -> Result<()> {
+    settings.data_dir()?;
+    if settings.redis_url.is_some() {
+        return Err(anyhow!(
+            "--redis-url: built without feature `redis`; leave it out to run a single master"
+        ))
+        .or_exit(Exit::Usage);
+    }
+    let Some(url) = &settings.database_url else {
+        return Ok(());
+    };
+    // Only the scheme is shown: the rest may hold a password.
+    match url.expose().split_once(':').map(|(scheme, _)| scheme) {
+        Some("sqlite") => Ok(()),
+        Some("postgres" | "postgresql") => Err(anyhow!(
+            "--database-url: built without feature `postgres`; leave it out to use SQLite"
+        )),
+        _ => Err(anyhow!(
+            "--database-url is not a URL this build knows, for example \
+             sqlite:///var/lib/nxmesh/nxmesh.db?mode=rwc"
+        )),
+    }
+    .or_exit(Exit::Usage)
+}
+
+/// Opens the data folder and the database, and puts the rest beside them.
+pub(crate) async fn compose(settings: &Settings) -> Result<Composed> {
+    check(settings)?;
+    let data_dir = DataDir::open(settings.data_dir()?)?;
+    let key = AtRestKey::load_or_create(&data_dir.file("at-rest.key"))?;
+    let url = match &settings.database_url {
+        Some(url) => url.expose().to_owned(),
+        None => data_dir.sqlite_url(),
+    };
+    let storage = SqlStorage::connect(&url, &key).await?;
+    let mut config = MasterConfig::default();
+    if let Some(address) = settings.api_listen {
+        config.api_listen = address;
+    }
+    if let Some(address) = settings.agent_listen {
+        config.agent_listen = address;
+    }
+    config.server_names = match &settings.agent_server_name {
+        Some(names) => names.clone(),
+        None => vec![host_name()?],
+    };
+    let renderer = HandlebarsRenderer::new().context("could not compile the templates")?;
+    let builder = Master::builder(data_dir)
+        .config(config)
+        .storage(Arc::new(storage.clone()))
+        .renderer(Arc::new(renderer));
+    Ok(Composed { builder, storage })
+}
+
+fn host_name() -> Result<String> {
+    nix::unistd::gethostname()
+        .context("could not read the host's name")?
+        .into_string()
+        .map_err(|_| anyhow!("the host's name is not text; give --agent-server-name NAME"))
+}

@@ -1,0 +1,204 @@
+//! A bound port that serves a router: accept, shake hands, serve, drain.
+
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpConnectInfo;
+use tower::Service as _;
+use tracing::{debug, warn};
+
+/// TLS handshakes at the same time; further ones wait their turn.
+const HANDSHAKES: usize = 64;
+/// A peer that is slower with its handshake or request head is let go.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// HTTP/2 pings that find half-open connections.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_PATIENCE: Duration = Duration::from_secs(20);
+/// Requests at the same time on one HTTP/2 connection.
+const STREAMS_PER_CONNECTION: u32 = 64;
+/// Pause after a failed accept, which mostly means too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A port that is bound but not served yet.
+#[derive(Debug)]
+pub(crate) struct Port {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// What a port serves.
+#[derive(Clone)]
+pub(crate) struct Served {
+    pub(crate) router: Router,
+    /// `None`: plain HTTP.
+    pub(crate) tls: Option<TlsAcceptor>,
+    /// Connections at the same time; further ones wait in the backlog.
+    pub(crate) max_connections: usize,
+    /// How long open requests may take once the port is to stop.
+    pub(crate) drain: Duration,
+}
+
+impl fmt::Debug for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Served")
+            .field("tls", &self.tls.is_some())
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Port {
+    /// Binds `address`.
+    pub(crate) async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// What was bound.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`, then lets open requests finish within the drain time.
+    pub(crate) async fn serve(self, served: Served, stop: CancellationToken) {
+        let slots = Arc::new(Semaphore::new(served.max_connections));
+        let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(ended) = connections.join_next() => {
+                    if let Err(error) = ended {
+                        warn!(%error, "a connection failed");
+                    }
+                    continue;
+                }
+                accepted = self.accept(&slots) => accepted,
+            };
+            let (stream, peer, slot) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    warn!(%error, address = %self.address, "could not accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let served = served.clone();
+            let handshakes = Arc::clone(&handshakes);
+            let stop = stop.clone();
+            connections.spawn(async move {
+                connection(stream, peer, served, &handshakes, stop).await;
+                drop(slot);
+            });
+        }
+        // New connections are refused from here on.
+        drop(self.listener);
+        let drained = timeout(served.drain, async {
+            while connections.join_next().await.is_some() {}
+        });
+        if drained.await.is_err() {
+            warn!(
+                open = connections.len(),
+                "connections cut, the time to drain is over"
+            );
+            connections.shutdown().await;
+        }
+    }
+
+    async fn accept(
+        &self,
+        slots: &Arc<Semaphore>,
+    ) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+        let slot = Arc::clone(slots)
+            .acquire_owned()
+            .await
+            .map_err(io::Error::other)?;
+        let (stream, peer) = self.listener.accept().await?;
+        Ok((stream, peer, slot))
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    served: Served,
+    handshakes: &Semaphore,
+    stop: CancellationToken,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, %peer, "could not set TCP_NODELAY");
+    }
+    let router = served.router.layer(axum::Extension(peer)).layer(
+        // Where tonic looks for the peer.
+        axum::Extension(TcpConnectInfo {
+            local_addr: stream.local_addr().ok(),
+            remote_addr: Some(peer),
+        }),
+    );
+    let Some(acceptor) = served.tls else {
+        return requests(stream, peer, router, stop).await;
+    };
+    let shaken = tokio::select! {
+        () = stop.cancelled() => return,
+        shaken = timeout(HEAD_PATIENCE, async {
+            let _turn = handshakes.acquire().await;
+            acceptor.accept(stream).await
+        }) => shaken,
+    };
+    match shaken {
+        Ok(Ok(stream)) => requests(stream, peer, router, stop).await,
+        Ok(Err(error)) => debug!(%error, %peer, "TLS handshake failed"),
+        Err(_) => debug!(%peer, "TLS handshake took too long"),
+    }
+}
+
+async fn requests<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    peer: SocketAddr,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        // A router is always ready.
+        router.clone().call(request.map(Body::new))
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_PATIENCE)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(error = %error, %peer, "connection ended");
+    }
+}
