@@ -49,7 +49,7 @@ use desired::Desired;
 use registry::Registry;
 
 pub(crate) use content::Content;
-pub(crate) use enrolment::{EnrolError, Enrolled};
+pub(crate) use enrolment::EnrolError;
 pub(crate) use registry::HelloError;
 pub(crate) use session::{Next, Offer, Session};
 

@@ -122,6 +122,7 @@ impl Engine {
         revision: u64,
         author: String,
         message: String,
+        dry_run: bool,
     ) -> Result<Written, EngineError> {
         let undone = self.revision(&workspace, revision).await?;
         let mut unit = self.storage.read().await?;
@@ -160,7 +161,7 @@ impl Engine {
             author,
             message,
             changes,
-            dry_run: false,
+            dry_run,
         })
         .await
     }
