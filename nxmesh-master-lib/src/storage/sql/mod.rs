@@ -186,3 +186,6 @@ impl Storage for SqlStorage {
         Ok(Box::new(unit))
     }
 }
+
+#[cfg(test)]
+mod full_disk_tests;

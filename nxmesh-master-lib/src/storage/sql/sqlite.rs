@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use nxmesh_core::contract::storage::StorageError;
+use nxmesh_core::contract::{BoxError, storage::StorageError};
 use sea_orm::{
     DatabaseConnection, SqlxSqliteConnector,
     sqlx::{
@@ -34,22 +34,26 @@ const READERS: u32 = 8;
 pub(super) async fn open(
     url: &str,
 ) -> Result<(DatabaseConnection, DatabaseConnection), StorageError> {
+    let unusable = |source| BACKEND.unavailable(ACTION, OpenError::Url(url.to_owned(), source));
+    if !url.starts_with("sqlite:") {
+        return Err(unusable(None));
+    }
     let options = SqliteConnectOptions::from_str(url)
-        .map_err(|error| BACKEND.unavailable(ACTION, OpenError::Url(url.to_owned(), error)))?
+        .map_err(|error| unusable(Some(error)))?
         .foreign_keys(true)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY)
         .disable_statement_logging();
     let path = options.get_filename().to_owned();
-    let mode = mode(&options);
-    if mode.as_deref() == Some("memory") {
+    if url.contains(":memory:") || asks_for(url, "mode=memory") {
         return Err(BACKEND.unavailable(ACTION, OpenError::InMemory));
     }
+    prepare_file(&path, asks_for(url, "mode=rwc"))
+        .map_err(|error| BACKEND.unavailable(ACTION, OpenError::At(path.clone(), error.into())))?;
     let failed = |error: sqlx::Error| match driver_damage(&error) {
         Some(reason) => BACKEND.corrupt(format!("a file ({})", path.display()), reason),
         None => BACKEND.unavailable(ACTION, OpenError::At(path.clone(), error.into())),
     };
-    prepare_file(&path, mode.as_deref() == Some("rwc")).map_err(|error| failed(error.into()))?;
 
     let writer = pool(1)
         .connect_with(options.clone().journal_mode(SqliteJournalMode::Wal))
@@ -82,11 +86,9 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         })
 }
 
-/// The `mode` in the normal form of the URL: `ro`, `rw`, `rwc` or `memory`.
-fn mode(options: &SqliteConnectOptions) -> Option<String> {
-    let url = options.to_url_lossy();
-    let mode = url.query_pairs().find(|(key, _)| key == "mode")?;
-    Some(mode.1.into_owned())
+/// Whether the URL has this parameter.
+fn asks_for(url: &str, parameter: &str) -> bool {
+    url.split(['?', '&']).skip(1).any(|it| it == parameter)
 }
 
 /// Makes the file ours alone before there is anything in it; its log and
@@ -117,9 +119,9 @@ enum OpenError {
     #[error(
         "{0:?} is not the URL of a database, for example sqlite:///var/lib/nxmesh/nxmesh.db?mode=rwc"
     )]
-    Url(String, #[source] sqlx::Error),
+    Url(String, #[source] Option<sqlx::Error>),
     #[error("SQLite in memory keeps nothing and shares nothing; name a file")]
     InMemory,
     #[error("{}", .0.display())]
-    At(PathBuf, #[source] Box<sqlx::Error>),
+    At(PathBuf, #[source] BoxError),
 }
