@@ -187,6 +187,12 @@ impl Cluster {
         &self.sandbox
     }
 
+    /// The programs it is made of.
+    #[must_use]
+    pub const fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
     /// The last lines of each log.
     #[must_use]
     pub fn logs(&self, lines: usize) -> String {

@@ -4,6 +4,7 @@
 
 mod closing_lines;
 mod codegen;
+mod demo;
 mod fix;
 mod layers;
 mod services;
@@ -25,6 +26,8 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Starts a master and agents, each with a real nginx, and proves what they do; stays up to be tried
+    Demo(demo::Options),
     /// Builds everything and runs all tests, installing nginx first where it is missing
     Test(test::Options),
     /// Looks at format, lints, documentation, layers, generated code and dependencies; writes nothing
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<ExitCode> {
     match Options::parse().task {
         Task::Test(options) => return test::run(&options),
+        Task::Demo(options) => demo::run(&options)?,
         Task::Verify => verify::run()?,
         Task::Fix => fix::run()?,
         Task::Codegen(options) => codegen::run(&options)?,
