@@ -345,8 +345,15 @@ async fn attend(shared: Arc<Shared>, opening: Opening) {
                 }
             }
             Ok(order) = orders.recv() => open = session.send(order).await.is_ok(),
-            Ok(_) = away.wait_for(|away| *away) => return session.abort(),
+            () = gone(&mut away) => return session.abort(),
         }
+    }
+}
+
+async fn gone(away: &mut watch::Receiver<bool>) {
+    if away.wait_for(|away| *away).await.is_err() {
+        // The script has ended, and this task with it.
+        std::future::pending::<()>().await;
     }
 }
 

@@ -7,6 +7,8 @@ pub(crate) mod message;
 mod outbox;
 mod reconnect;
 mod session;
+#[cfg(test)]
+mod tests;
 mod update;
 
 pub use backoff::Backoff;

@@ -71,7 +71,7 @@ pub(crate) async fn resolve<F>(
 where
     F: Future<Output = Result<Bytes, TransportError>> + Send,
 {
-    if update.phase() != Phase::Apply || Phase::try_from(update.phase).is_err() {
+    if Phase::try_from(update.phase) != Ok(Phase::Apply) {
         return Err(UpdateError::Phase(update.phase));
     }
     let expected = Digest::from_bytes(&update.digest)
@@ -153,5 +153,164 @@ fn with_cause(error: &TransportError) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nxmesh_core::testkit::sample;
+    use nxmesh_core::wire::BundleOffer;
+
+    use super::*;
+    use crate::testkit::whole;
+
+    fn version(revision: u64) -> Version {
+        Version { epoch: 1, revision }
+    }
+
+    /// A slice with a certificate, so that all three kinds travel.
+    fn slice() -> Slice {
+        let resources = [
+            Resource::from(sample::virtual_host("blog")),
+            Resource::from(sample::tls_virtual_host("shop")),
+            Resource::from(sample::upstream("blog")),
+            Resource::from(sample::upstream("shop")),
+            Resource::from(sample::certificate("shop")),
+        ];
+        Slice::new(resources.into_iter().collect())
+    }
+
+    fn without_first_host(slice: &Slice) -> (Slice, String) {
+        let mut resources = slice.resources().clone();
+        let key = resources.iter().next().map(|(key, _)| key.clone()).unwrap();
+        resources.remove(&key);
+        (Slice::new(resources), key.to_string())
+    }
+
+    async fn resolved(update: ConfigUpdate, base: Option<Slice>) -> Result<Target, UpdateError> {
+        let fetch = |_, _| async { panic!("nothing is to be fetched") };
+        resolve(update, base.map(Arc::new), fetch).await
+    }
+
+    #[tokio::test]
+    async fn a_whole_update_is_the_slice() {
+        let slice = slice();
+        let target = resolved(whole(version(3), &slice), None).await.unwrap();
+        assert_eq!(target.version, version(3));
+        assert_eq!(target.slice, slice);
+    }
+
+    #[tokio::test]
+    async fn a_delta_is_laid_over_its_base() {
+        let new = slice();
+        let (old, first) = without_first_host(&new);
+        // Forth: one is added. Back: one is removed.
+        let mut forth = whole(version(2), &new);
+        forth.base_digest = Bytes::copy_from_slice(old.digest().as_bytes());
+        forth.upstreams.clear();
+        forth.ssl_certificates.clear();
+        let target = resolved(forth, Some(old.clone())).await.unwrap();
+        assert_eq!(target.slice, new);
+
+        let back = ConfigUpdate {
+            epoch: 1,
+            version: 3,
+            digest: Bytes::copy_from_slice(old.digest().as_bytes()),
+            base_digest: Bytes::copy_from_slice(new.digest().as_bytes()),
+            removed: vec![first],
+            ..ConfigUpdate::default()
+        };
+        let target = resolved(back.clone(), Some(new)).await.unwrap();
+        assert_eq!(target.slice, old);
+
+        for base in [None, Some(old)] {
+            let error = resolved(back.clone(), base).await.unwrap_err();
+            assert!(matches!(error, UpdateError::UnknownBase), "{error}");
+            assert!(error.failure().retryable);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_offer_is_fetched_and_checked() {
+        let slice = slice();
+        let mut update = whole(version(2), &slice);
+        let content = ConfigUpdate {
+            virtual_hosts: std::mem::take(&mut update.virtual_hosts),
+            upstreams: std::mem::take(&mut update.upstreams),
+            ssl_certificates: std::mem::take(&mut update.ssl_certificates),
+            ..ConfigUpdate::default()
+        };
+        let content = Bytes::from(content.encode_to_vec());
+        update.offer = Some(BundleOffer {
+            digest: Bytes::copy_from_slice(Digest::of(&content).as_bytes()),
+            size_bytes: content.len() as u64,
+        });
+        let sent = content.clone();
+        let target = resolve(update.clone(), None, |_, size| async move {
+            assert_eq!(size, sent.len() as u64);
+            Ok(sent)
+        });
+        assert_eq!(target.await.unwrap().slice, slice);
+
+        let mut damaged = content.to_vec();
+        damaged[9] ^= 1;
+        let fetched = resolve(update.clone(), None, |_, _| async { Ok(damaged.into()) }).await;
+        assert!(matches!(fetched, Err(UpdateError::Malformed(_))));
+
+        let fetched = resolve(update, None, |_, _| async { Err(TransportError::Closed) }).await;
+        assert_eq!(fetched.unwrap_err().failure().code, "NX-WIRE-004");
+    }
+
+    #[tokio::test]
+    async fn what_the_master_did_not_mean_is_refused() {
+        let slice = slice();
+        let good = whole(version(1), &slice);
+        let (other, _) = without_first_host(&slice);
+        let bad: [(&str, Box<dyn Fn(&mut ConfigUpdate)>); 7] = [
+            (
+                "NX-WIRE-001",
+                Box::new(move |update| {
+                    update.digest = Bytes::copy_from_slice(other.digest().as_bytes());
+                }),
+            ),
+            (
+                "NX-WIRE-001",
+                Box::new(|update| update.virtual_hosts.clear()),
+            ),
+            (
+                "NX-WIRE-003",
+                Box::new(|update| update.digest = Bytes::from_static(b"short")),
+            ),
+            (
+                "NX-WIRE-003",
+                Box::new(|update| update.virtual_hosts[0].name.push('x')),
+            ),
+            (
+                "NX-WIRE-003",
+                Box::new(|update| update.removed.push("no key".to_owned())),
+            ),
+            (
+                "NX-WIRE-003",
+                Box::new(|update| {
+                    update.upstreams[0].document = Bytes::from_static(b"{\"kind\":\"Upstream\"}");
+                }),
+            ),
+            (
+                "NX-WIRE-005",
+                Box::new(|update| update.set_phase(Phase::Prepare)),
+            ),
+        ];
+        for (code, spoil) in bad {
+            let mut update = good.clone();
+            spoil(&mut update);
+            let error = resolved(update, None).await.unwrap_err();
+            assert_eq!(error.failure().code, code, "{error}");
+        }
+        let mut unknown = good;
+        unknown.phase = 99;
+        assert!(matches!(
+            resolved(unknown, None).await,
+            Err(UpdateError::Phase(99))
+        ));
     }
 }

@@ -5,6 +5,8 @@ pub(crate) mod codec;
 mod failure;
 mod generated;
 mod session;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod url;
 

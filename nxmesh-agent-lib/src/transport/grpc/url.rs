@@ -58,9 +58,13 @@ impl FromStr for MasterUrl {
         }
         let host = authority.host();
         let name = host.trim_start_matches('[').trim_end_matches(']');
-        let port = match authority.port() {
-            Some(_) => authority.port_u16().ok_or(InvalidMasterUrl)?,
-            None => DEFAULT_PORT,
+        let port = match authority.as_str().strip_prefix(host) {
+            Some("") => DEFAULT_PORT,
+            Some(rest) => rest
+                .strip_prefix(':')
+                .and_then(|port| port.parse().ok())
+                .ok_or(InvalidMasterUrl)?,
+            None => return Err(InvalidMasterUrl),
         };
         Ok(Self {
             server_name: ServerName::try_from(name.to_owned()).map_err(|_| InvalidMasterUrl)?,
@@ -106,6 +110,8 @@ mod tests {
             "https://master:8443/path",
             "https://master:8443?x=1",
             "https://master:99999",
+            "https://master:",
+            "https://master:0x1",
             "https://bad_$host",
         ] {
             assert!(text.parse::<MasterUrl>().is_err(), "{text:?} was taken");
