@@ -165,7 +165,7 @@ async fn read_until_news<B: EventBus>(bus: &B, events: &mut Events) -> u64 {
             }
         }
     };
-    within(PATIENCE, reading)
+    within(PATIENCE / 4, reading)
         .await
         .expect("a later event arrives after losses")
 }

@@ -1,6 +1,7 @@
 //! The storage contract: the implementation in memory keeps it, and every
 //! saboteur is caught.
 
+mod sabotage;
 mod saboteurs;
 
 use async_trait::async_trait;
