@@ -12,6 +12,7 @@ use nxmesh_core::{
     memory::MemoryEventBus,
     model::value::UserName,
 };
+use nxmesh_render::HandlebarsRenderer;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
@@ -33,15 +34,14 @@ use crate::{
 const MAX_API_CONNECTIONS: usize = 1024;
 const MAX_AGENT_CONNECTIONS: usize = 20_000;
 
-/// The parts of a master. Storage and renderer have no default here; the event
-/// bus is in-process and the clock the machine's unless replaced.
+/// The parts of a master. Only the storage has no default.
 #[derive(Debug)]
 #[must_use]
 pub struct MasterBuilder {
     data_dir: DataDir,
     config: MasterConfig,
     storage: Option<Arc<dyn Storage>>,
-    renderer: Option<Arc<dyn Renderer>>,
+    renderer: Arc<dyn Renderer>,
     event_bus: Arc<dyn EventBus>,
     clock: Arc<dyn Clock>,
 }
@@ -107,7 +107,7 @@ impl MasterBuilder {
             data_dir,
             config: MasterConfig::default(),
             storage: None,
-            renderer: None,
+            renderer: Arc::new(HandlebarsRenderer::new()),
             event_bus: Arc::new(MemoryEventBus::new()),
             clock: Arc::new(SystemClock),
         }
@@ -125,9 +125,9 @@ impl MasterBuilder {
         self
     }
 
-    /// Tries changed resources before they are stored.
+    /// Tries changed resources before they are stored. Default: the built-in templates.
     pub fn renderer(mut self, renderer: Arc<dyn Renderer>) -> Self {
-        self.renderer = Some(renderer);
+        self.renderer = renderer;
         self
     }
 
@@ -178,7 +178,6 @@ impl MasterBuilder {
     /// [`BuildError`]
     pub async fn build(self) -> Result<Master, BuildError> {
         let storage = self.storage.ok_or_else(|| missing("storage"))?;
-        let renderer = self.renderer.ok_or_else(|| missing("renderer"))?;
         let (bus, clock) = (self.event_bus, self.clock);
         let names = &self.config.server_names;
         let keys = Keys::open(self.data_dir, names, Arc::clone(&clock))?;
@@ -191,7 +190,13 @@ impl MasterBuilder {
             self.config.fleet.clone(),
         )
         .await?;
-        let engine = Engine::new(Arc::clone(&storage), bus, clock, renderer, fleet.clone());
+        let engine = Engine::new(
+            Arc::clone(&storage),
+            bus,
+            clock,
+            self.renderer,
+            fleet.clone(),
+        );
         let users = storage.read().await?.access().user_count().await?;
         let stopping = CancellationToken::new();
         let tokens = Arc::clone(&keys.tokens);

@@ -8,7 +8,6 @@ use nxmesh_master_lib::{
     storage::{AtRestKey, SqlStorage},
 };
 use nxmesh_process::exit::{Exit, OrExit as _};
-use nxmesh_render::HandlebarsRenderer;
 
 use crate::options::Settings;
 
@@ -65,11 +64,9 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Composed> {
         Some(names) => names.clone(),
         None => vec![host_name()?],
     };
-    let renderer = HandlebarsRenderer::new().context("could not compile the templates")?;
     let builder = Master::builder(data_dir)
         .config(config)
-        .storage(Arc::new(storage.clone()))
-        .renderer(Arc::new(renderer));
+        .storage(Arc::new(storage.clone()));
     Ok(Composed { builder, storage })
 }
 

@@ -8,7 +8,6 @@ use std::{
 };
 
 use nxmesh_core::{contract::storage::Storage, memory::MemoryStorage};
-use nxmesh_render::HandlebarsRenderer;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -93,8 +92,7 @@ impl TestMaster {
         let builder = || -> Result<_, TestError> {
             Ok(Master::builder(DataDir::open(folder.path())?)
                 .config(config.clone())
-                .storage(Arc::clone(&storage))
-                .renderer(Arc::new(HandlebarsRenderer::new()?)))
+                .storage(Arc::clone(&storage)))
         };
         if is_first {
             builder()?.init(ADMIN.parse()?, PASSWORD.into()).await?;

@@ -2,10 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::{
+    extract::DefaultBodyLimit,
+    routing::{MethodRouter, delete, get, post},
+};
 use http::Method;
 
 use super::{RestState, probes, v1};
+
+/// Strangers get little room.
+const LOGIN_BODY_BYTES: usize = 16 << 10;
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +52,7 @@ pub static ROUTES: [Route; 16] = table! {
     Public "/version" [GET] get(probes::version);
     Public "/metrics" [GET] get(probes::metrics);
     Public "/.well-known/jwks.json" [GET] get(probes::jwks);
-    Public "/api/v1/auth/login" [POST] post(v1::login::login);
+    Public "/api/v1/auth/login" [POST] post(v1::login::login).layer(DefaultBodyLimit::max(LOGIN_BODY_BYTES));
     LoggedIn "/api/v1/workspaces/{workspace}/apply" [POST] post(v1::apply::apply);
     LoggedIn "/api/v1/workspaces/{workspace}/revisions" [GET] get(v1::revisions::list);
     LoggedIn "/api/v1/workspaces/{workspace}/revisions/{revision}" [GET] get(v1::revisions::get);

@@ -91,6 +91,7 @@ pub(in super::super) async fn undo(
             path.revision()?,
             identity.user.to_string(),
             query.message,
+            query.dry_run,
         )
         .await?;
     Ok(Json(write_response(written, query.dry_run)))
