@@ -188,4 +188,4 @@ impl Storage for SqlStorage {
 }
 
 #[cfg(test)]
-mod full_disk_tests;
+mod tests;

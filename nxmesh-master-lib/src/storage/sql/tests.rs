@@ -1,14 +1,13 @@
-//! SQLite undoes the whole transaction when the disk is full; what the unit
-//! does after that must not count.
+//! What can only be seen from inside, on the connections themselves.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use nxmesh_core::{
     contract::storage::{Expected, ListResources, NewChange, NewRevision, Storage, StorageError},
     model::{Resource, value::WorkspaceName},
     testkit::sample,
 };
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 
 use super::SqlStorage;
 use crate::storage::AtRestKey;
@@ -37,13 +36,40 @@ fn one(name: &str) -> NewRevision {
     revision(std::iter::once(name.to_owned()))
 }
 
+async fn open(folder: &Path) -> SqlStorage {
+    let url = format!("sqlite://{}/nxmesh.db?mode=rwc", folder.display());
+    let key = AtRestKey::new([7; AtRestKey::BYTES]);
+    SqlStorage::connect(&url, &key).await.unwrap()
+}
+
+async fn pragma(connection: &DatabaseConnection, name: &str) -> String {
+    let statement = Statement::from_string(
+        DbBackend::Sqlite,
+        format!("SELECT CAST({name} AS TEXT) FROM pragma_{name}"),
+    );
+    let row = connection.query_one_raw(statement).await.unwrap().unwrap();
+    row.try_get_by_index(0).unwrap()
+}
+
+/// A commit is synced to disk before it returns, and readers cannot write.
+#[tokio::test]
+async fn connections_are_set_up_for_durability() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path()).await;
+    assert_eq!(pragma(&storage.writer, "synchronous").await, "2");
+    assert_eq!(pragma(&storage.writer, "journal_mode").await, "wal");
+    assert_eq!(pragma(&storage.writer, "foreign_keys").await, "1");
+    assert_eq!(pragma(&storage.readers, "query_only").await, "1");
+    let refused = storage.readers.execute_unprepared("DELETE FROM head").await;
+    assert!(refused.is_err(), "{refused:?}");
+}
+
+/// SQLite undoes the whole transaction when the disk is full; what the unit
+/// does after that must not count.
 #[tokio::test]
 async fn a_unit_that_filled_the_disk_leaves_no_trace() {
     let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}/nxmesh.db?mode=rwc", folder.path().display());
-    let key = AtRestKey::new([7; AtRestKey::BYTES]);
-    let storage = SqlStorage::connect(&url, &key).await.unwrap();
-
+    let storage = open(folder.path()).await;
     for round in 1..=3 {
         // Stands for the disk: this connection gets 50 pages and no more.
         storage
