@@ -71,7 +71,9 @@ impl Answer {
 }
 
 impl ApiClient {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    /// A client of the API at `address`, not logged in.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
         Self {
             http: Client::builder(TokioExecutor::new()).build_http(),
             address,
