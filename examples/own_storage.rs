@@ -1,12 +1,13 @@
 //! A storage of one's own: here one that counts what goes through another.
 //!
 //! The same way a platform puts the master's state into its own database: it
-//! implements `Storage` and `UnitOfWork`, and proves them with the suite that
-//! the built-in storages pass. `cargo run --example own_storage` does all of
-//! that; the tests at the end are what one has in one's own crate.
+//! implements `Storage` and `UnitOfWork`, proves them with the suite that the
+//! built-in storages pass, and hands them to the master's builder. The tests at
+//! the end are what one has in one's own crate.
 
 use std::{
     fmt,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -16,14 +17,20 @@ use std::{
 use async_trait::async_trait;
 use nxmesh_core::{
     contract::storage::{
-        AccessStore, AgentStore, Expected, NewChange, NewRevision, ResourceStore, RevisionStore,
-        Storage, StorageError, UnitOfWork,
+        AccessStore, AgentStore, ResourceStore, RevisionStore, Storage, StorageError, UnitOfWork,
     },
     memory::MemoryStorage,
-    model::{Resource, value::WorkspaceName},
-    testkit::{sample, storage as suite},
+    testkit::storage as suite,
 };
-use nxmesh_master_lib::storage::{AtRestKey, SqlStorage};
+use nxmesh_master_lib::{
+    DataDir, Master, MasterConfig,
+    storage::{AtRestKey, SqlStorage},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_util::sync::CancellationToken;
 
 /// Counts the units of work of another storage.
 #[derive(Debug)]
@@ -131,42 +138,51 @@ impl suite::Rig for Rig {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    // Over the storage that the stock master uses, in a folder of its own.
-    let folder = tempfile::tempdir()?;
-    let key = AtRestKey::load_or_create(&folder.path().join("at-rest.key"))?;
-    let url = format!("sqlite://{}/nxmesh.db?mode=rwc", folder.path().display());
-    let storage = Counted::new(SqlStorage::connect(&url, &key).await?);
-
-    let shop = Resource::from(sample::upstream("shop"));
-    let mut unit = storage.begin().await?;
-    let change = NewChange {
-        key: shop.key(),
-        expected: Expected::Absent,
-        after: Some(Arc::new(shop)),
-    };
-    let revision = NewRevision {
-        workspace: WorkspaceName::default(),
-        author: "example".to_owned(),
-        message: "the first upstream".to_owned(),
-        at: 1_700_000_000_000,
-        changes: vec![change],
-    };
-    let revision = unit.revisions().append(revision).await?;
-    unit.commit().await?;
-    drop(storage.begin().await?);
-    println!(
-        "revision {} on {}: {}",
-        revision.version,
-        storage.backend(),
-        storage.counts
-    );
-
     // A clause that does not hold panics and says which promise is broken.
     suite::a_dropped_unit_leaves_no_trace::<Rig>().await;
     suite::many_writers_leave_no_holes::<Rig>().await;
     suite::one_of_many_racing_writers_wins::<Rig>().await;
-    println!("three clauses of the contract hold; `cargo test --example own_storage` tries all");
+    println!("three clauses of the contract hold; cargo test --example own_storage tries all");
+
+    // A master on it, over the storage that the stock master uses.
+    let folder = tempfile::tempdir()?;
+    let data_dir = DataDir::open(folder.path())?;
+    let key = AtRestKey::load_or_create(&data_dir.file("at-rest.key"))?;
+    let storage = SqlStorage::connect(&data_dir.sqlite_url(), &key).await?;
+    let storage = Arc::new(Counted::new(storage));
+    let counts = Arc::clone(&storage.counts);
+    Master::builder(data_dir)
+        .storage(Arc::clone(&storage) as Arc<dyn Storage>)
+        .init("admin".parse()?, "correct horse battery staple".into())
+        .await?;
+    println!("after the first start: {counts}");
+
+    let mut config = MasterConfig::default();
+    config.api_listen = "127.0.0.1:0".parse()?;
+    config.agent_listen = "127.0.0.1:0".parse()?;
+    let master = Master::builder(DataDir::open(folder.path())?)
+        .config(config)
+        .storage(storage)
+        .build()
+        .await?;
+    let api = master.addresses().api;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(master.run(stop.clone()));
+    println!("the master on {api} answers {}", ask(api, "/readyz").await?);
+    stop.cancel();
+    running.await??;
+    println!("after it has run: {counts}");
     Ok(())
+}
+
+/// The status line of an answer.
+async fn ask(address: SocketAddr, path: &str) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer.lines().next().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]
