@@ -28,7 +28,7 @@ use super::{
 };
 
 /// The largest program, in steps; partials count wherever they are used.
-const MAX_STEPS: usize = 100_000;
+const MAX_STEPS: usize = 20_000;
 
 /// Templates by name.
 pub(crate) type Sources = BTreeMap<String, String>;

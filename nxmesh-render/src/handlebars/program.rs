@@ -52,7 +52,7 @@ pub(crate) struct TooLarge;
 #[derive(Clone, Copy)]
 struct Frame<'f> {
     record: &'f dyn Record,
-    outer: Option<&'f Frame<'f>>,
+    outer: Option<&'f Self>,
     first: bool,
     last: bool,
 }

@@ -180,14 +180,13 @@ impl ServerNames {
             .next_power_of_two()
     }
 
-    /// For an `http` block of our own.
+    /// For an `http` block of our own: large buckets, so that nginx finds a
+    /// size for many names soon; they take the memory they need only.
     fn always(&self) -> String {
         // Above 10000 nginx always takes the largest size, however few names there are.
         let size = self.count.next_power_of_two().clamp(512, 10_000);
-        format!(
-            "server_names_hash_bucket_size {};\nserver_names_hash_max_size {size};\n",
-            self.bucket()
-        )
+        let bucket = self.bucket().max(512);
+        format!("server_names_hash_bucket_size {bucket};\nserver_names_hash_max_size {size};\n")
     }
 
     /// For the `http` block of somebody else, in which the directive may stand

@@ -1,0 +1,15 @@
+//! Tests of what the crate offers, with a real nginx where nginx decides.
+//!
+//! nginx is `NXMESH_TEST_NGINX`, else the one of this machine. Without one those
+//! tests say so and pass, unless `NXMESH_TEST_REQUIRE` names `nginx`.
+
+#![expect(clippy::expect_used, reason = "what a test cannot do without fails it")]
+
+mod conformance;
+mod golden;
+mod nginx;
+mod nginx_reads_back;
+mod placement;
+mod purity;
+mod templates;
+mod versions;

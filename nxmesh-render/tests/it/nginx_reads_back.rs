@@ -1,0 +1,549 @@
+//! No text changes the structure: a real nginx is asked for every one of them,
+//! from every field, and gives it back byte for byte.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+};
+
+use nxmesh_core::{
+    document::parse_value,
+    model::{Location, Resource, ResourceSet},
+    testkit::renderer::hostile::TEXTS,
+};
+use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::nginx::{self, encoded, get};
+
+/// Hostile texts, and random ones that are rich in what nginx looks for.
+fn texts() -> Vec<String> {
+    let special = prop::sample::select(vec![
+        "\"",
+        "'",
+        "\\",
+        ";",
+        "{",
+        "}",
+        "#",
+        "$",
+        " ",
+        "${",
+        "\\n",
+        "%",
+        "~",
+        "=",
+        "*",
+        "@",
+        "?",
+        "[",
+        "(",
+        "|",
+        ":",
+        ",",
+        "<",
+        "&",
+        "é",
+        "漢",
+        "\u{1f980}",
+        "\u{202e}",
+        "a",
+        "Z",
+        "0",
+    ]);
+    let strategy = prop_oneof![
+        prop::collection::vec(special, 1..24).prop_map(|parts| parts.concat()),
+        "[^\\p{Cc}]{1,60}",
+        "[\\x20-\\x7e]{1,60}",
+    ];
+    let mut runner = TestRunner::default();
+    let random = (0..150).map(|_| strategy.new_tree(&mut runner).expect("a text").current());
+    let long = [
+        "$".repeat(230),
+        "\\".repeat(1990),
+        "é\"".repeat(990),
+        "x".repeat(3990),
+    ];
+    TEXTS
+        .into_iter()
+        .map(str::to_owned)
+        .chain(long)
+        .chain(random)
+        .collect()
+}
+
+/// A location and what is expected of it.
+struct Case {
+    location: Value,
+    request: Vec<u8>,
+    check: Check,
+}
+
+enum Check {
+    Body(String),
+    Header(&'static str, String),
+}
+
+fn case(location: Value, request: impl Into<Vec<u8>>, check: Check) -> Case {
+    Case {
+        location,
+        request: request.into(),
+        check,
+    }
+}
+
+/// Whether nginx leaves a path as it is before it compares it (RFC 3986, section 5.2.4).
+fn is_normal(path: &str) -> bool {
+    !format!("/{path}").contains("//") && !path.split('/').any(|part| part == "." || part == "..")
+}
+
+fn pattern(text: &str) -> String {
+    let escape = |c: char| {
+        if c.is_ascii_punctuation() {
+            format!("\\{c}")
+        } else {
+            c.to_string()
+        }
+    };
+    text.chars().map(escape).collect()
+}
+
+/// Every field with `text` in it; `files` is a folder for those that need one.
+fn cases(number: usize, text: &str, files: &std::path::Path) -> Vec<(&'static str, Case)> {
+    let exact = |kind: &str, action: Value| {
+        let mut location = json!({ "path": format!("/{kind}/{number}"), "match": "exact" });
+        for (key, value) in action.as_object().expect("an object") {
+            location[key] = value.clone();
+        }
+        location
+    };
+    let url = |kind: &str| format!("/{kind}/{number}");
+    let respond = |body: &str| json!({ "status": 200, "body": body });
+    let mut cases = vec![
+        (
+            "body",
+            case(
+                exact("body", json!({ "respond": respond(text) })),
+                url("body"),
+                Check::Body(text.to_owned()),
+            ),
+        ),
+        (
+            "error body",
+            case(
+                exact(
+                    "error",
+                    json!({ "respond": { "status": 503, "body": text } }),
+                ),
+                url("error"),
+                Check::Body(text.to_owned()),
+            ),
+        ),
+        (
+            "response header",
+            case(
+                exact(
+                    "header",
+                    json!({
+                        "respond": respond("x"), "response_headers": [{ "name": "X-Text", "value": text }],
+                    }),
+                ),
+                url("header"),
+                Check::Header("X-Text", text.to_owned()),
+            ),
+        ),
+        (
+            "content type",
+            case(
+                exact(
+                    "type",
+                    json!({ "respond": { "status": 200, "content_type": text } }),
+                ),
+                url("type"),
+                Check::Header("Content-Type", text.to_owned()),
+            ),
+        ),
+        (
+            "redirect",
+            case(
+                exact(
+                    "redirect",
+                    json!({ "redirect": { "to": format!("/{text}") } }),
+                ),
+                url("redirect"),
+                Check::Header("Location", format!("/{text}")),
+            ),
+        ),
+        (
+            "redirect to a URL",
+            case(
+                exact(
+                    "away",
+                    json!({
+                        "redirect": { "to": format!("https://a.example/{text}"), "append_request_uri": true },
+                    }),
+                ),
+                url("away"),
+                Check::Header(
+                    "Location",
+                    format!("https://a.example/{text}{}", url("away")),
+                ),
+            ),
+        ),
+        (
+            "request header",
+            case(
+                exact(
+                    "proxy",
+                    json!({
+                        "proxy": { "upstream": "echo", "request_headers": [{ "name": "X-Text", "value": text }] },
+                    }),
+                ),
+                url("proxy"),
+                Check::Body(format!("X-Text: {text}")),
+            ),
+        ),
+    ];
+    let below = |kind: &str, path_match: &str| {
+        let path = format!("/{kind}/{number}/{text}");
+        let body = format!("{kind} {number}");
+        let location = json!({ "path": path, "match": path_match, "respond": respond(&body) });
+        case(location, encoded(&path), Check::Body(body))
+    };
+    if is_normal(text) {
+        cases.push(("exact path", below("exact", "exact")));
+        cases.push(("prefix", below("prefix", "prefix")));
+        cases.push(("priority prefix", below("priority", "prefix_priority")));
+        let path = format!("/pattern/{number}/{text}");
+        for (kind, regex) in [("pattern", "regex"), ("any case", "regex_ignore_case")] {
+            let body = format!("{kind} {number}");
+            let path = path.replace("pattern", kind);
+            let location = json!({
+                "path": format!("^{}$", pattern(&path)), "match": regex, "respond": respond(&body),
+            });
+            cases.push((kind, case(location, encoded(&path), Check::Body(body))));
+        }
+    }
+    if !text.contains('/') && text.len() <= 200 && is_normal(text) {
+        let root = files.join(text);
+        for (kind, folder, file) in [
+            ("root", root.join(format!("root/{number}")), "file"),
+            ("index", files.join(format!("index/{number}")), text),
+        ] {
+            fs::create_dir_all(&folder).expect("make a folder");
+            fs::write(folder.join(file), format!("{kind} {number}")).expect("write a file");
+        }
+        let served = |kind: &str, spec: Value, request: String| {
+            let location = json!({ "path": format!("/{kind}/{number}/"), "static": spec });
+            case(location, request, Check::Body(format!("{kind} {number}")))
+        };
+        cases.push((
+            "root",
+            served(
+                "root",
+                json!({ "root": root }),
+                format!("/root/{number}/file"),
+            ),
+        ));
+        cases.push((
+            "index",
+            served(
+                "index",
+                json!({ "root": files, "index": [text] }),
+                format!("/index/{number}/"),
+            ),
+        ));
+    }
+    cases
+}
+
+/// Answers every request with the line of its header `X-Text`.
+fn echo(listener: TcpListener) {
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            std::thread::spawn(move || {
+                let mut line = Vec::new();
+                let mut echoed = Vec::new();
+                let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
+                while reader
+                    .read_until(b'\n', &mut line)
+                    .is_ok_and(|read| read > 2)
+                {
+                    if line.starts_with(b"X-Text:") {
+                        echoed = line.strip_suffix(b"\r\n").unwrap_or(&line).to_vec();
+                    }
+                    line.clear();
+                }
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                    echoed.len()
+                );
+                stream.write_all(head.as_bytes()).expect("answer");
+                stream.write_all(&echoed).expect("answer");
+            });
+        }
+    });
+}
+
+fn resource(document: Value) -> Resource {
+    parse_value("test", document).unwrap_or_else(|problem| panic!("{problem}"))
+}
+
+#[test]
+fn every_text_in_every_field() {
+    let Some(binary) = nginx::binary() else {
+        return;
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let echo_port = listener.local_addr().expect("its address").port();
+    echo(listener);
+    let files = TempDir::new().expect("make a temporary folder");
+    let mut cases: Vec<_> = texts()
+        .iter()
+        .enumerate()
+        .flat_map(|(number, text)| cases(number, text, files.path()))
+        .collect();
+    // What the model refuses never gets here.
+    cases.retain(|(_, case)| serde_json::from_value::<Location>(case.location.clone()).is_ok());
+    for kind in [
+        "body",
+        "error body",
+        "response header",
+        "request header",
+        "exact path",
+        "prefix",
+        "priority prefix",
+        "pattern",
+        "any case",
+        "root",
+        "index",
+        "redirect",
+        "redirect to a URL",
+    ] {
+        let count = cases.iter().filter(|(named, _)| *named == kind).count();
+        assert!(count >= 40, "only {count} texts for {kind}");
+    }
+    let port = nginx::free_port();
+    let locations: Vec<_> = cases.iter().map(|(_, case)| &case.location).collect();
+    let set = ResourceSet::from_iter([
+        resource(json!({
+            "kind": "VirtualHost", "metadata": { "name": "texts" },
+            "spec": {
+                "server_names": ["texts.example.com"],
+                "listen": [{ "port": port, "address": "127.0.0.1" }],
+                "locations": locations,
+            },
+        })),
+        resource(json!({
+            "kind": "Upstream", "metadata": { "name": "echo" },
+            "spec": { "servers": [{ "address": format!("127.0.0.1:{echo_port}") }] },
+        })),
+    ]);
+    let nginx = nginx::Staged::new(binary, &set).start();
+    for (kind, case) in &cases {
+        let answer = get(port, "texts.example.com", &case.request);
+        let (got, expected) = match &case.check {
+            Check::Body(text) => (Some(&answer.body[..]), text),
+            Check::Header(name, text) => (answer.header(name), text),
+        };
+        assert_eq!(
+            got.map(String::from_utf8_lossy).as_deref(),
+            Some(expected.as_str()),
+            "{kind}: {} answered {}",
+            case.location,
+            answer.status
+        );
+    }
+    drop(nginx);
+}
+
+#[test]
+fn header_names_and_host_patterns() {
+    let Some(binary) = nginx::binary() else {
+        return;
+    };
+    let port = nginx::free_port();
+    let names = [
+        "X-!#%&'*+-.^_`|~",
+        "off",
+        "default",
+        "if",
+        "#",
+        "'",
+        "~x",
+        "*",
+    ];
+    let headers: Vec<_> = names
+        .iter()
+        .map(|name| json!({ "name": name, "value": "a;b" }))
+        .collect();
+    let host = |name: &str, server: &str| {
+        resource(json!({
+            "kind": "VirtualHost", "metadata": { "name": name },
+            "spec": {
+                "server_names": [server],
+                "listen": [{ "port": port, "address": "127.0.0.1" }],
+                "response_headers": headers,
+                "locations": [{ "path": "/", "respond": { "status": 200, "body": name } }],
+            },
+        }))
+    };
+    let set = ResourceSet::from_iter([
+        host("digits", r"~^www\d{2}\.example\.com$"),
+        host("named", r#"~^(?<shop>[a-z"';#{}]+)\.shop\.example$"#),
+        host("wild", "*.wild.example"),
+        host("none", "_"),
+    ]);
+    let nginx = nginx::Staged::new(binary, &set).start();
+    for (asked, expected) in [
+        ("www12.example.com", "digits"),
+        ("blue.shop.example", "named"),
+        ("a.wild.example", "wild"),
+        // Nobody's: nginx takes the first server of the port.
+        ("www123.example.com", "digits"),
+    ] {
+        let answer = get(port, asked, b"/");
+        assert_eq!(String::from_utf8_lossy(&answer.body), expected, "{asked}");
+        for name in names {
+            assert_eq!(answer.header(name), Some(&b"a;b"[..]), "{name}");
+        }
+    }
+    assert!(nginx.path("error.log").is_file());
+}
+
+#[test]
+fn responses_are_what_the_model_says() {
+    let Some(binary) = nginx::binary() else {
+        return;
+    };
+    let port = nginx::free_port();
+    let respond =
+        |path: &str, respond: Value| json!({ "path": path, "match": "exact", "respond": respond });
+    let own = json!([{ "name": "x-both", "value": "location" }, { "name": "X-Own", "value": "1" }]);
+    let mut headed = respond("/headed", json!({ "status": 404, "body": "gone" }));
+    headed["response_headers"] = own;
+    let set = ResourceSet::from_iter([resource(json!({
+        "kind": "VirtualHost", "metadata": { "name": "texts" },
+        "spec": {
+            "server_names": ["texts.example.com"],
+            "listen": [{ "port": port, "address": "127.0.0.1" }],
+            "response_headers": [
+                { "name": "X-Both", "value": "host", "always": true },
+                { "name": "X-Host", "value": "1", "always": true },
+            ],
+            "locations": [
+                respond("/empty", json!({ "status": 503 })),
+                respond("/page.html", json!({ "status": 200, "body": "<p>" })),
+                respond("/made.json", json!({ "status": 201, "body": "{}", "content_type": "application/json" })),
+                headed,
+            ],
+        },
+    }))]);
+    let nginx = nginx::Staged::new(binary, &set).start();
+    let ask = |path: &str| get(port, "texts.example.com", path.as_bytes());
+    let text =
+        |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let empty = ask("/empty");
+    assert_eq!((empty.status, &empty.body[..]), (503, &b""[..]));
+    assert_eq!(text(empty.header("X-Both")).as_deref(), Some("host"));
+    let page = ask("/page.html");
+    assert_eq!(
+        (page.status, text(page.header("Content-Type")).as_deref()),
+        (200, Some("text/plain"))
+    );
+    let made = ask("/made.json");
+    assert_eq!(
+        (made.status, text(made.header("Content-Type")).as_deref()),
+        (201, Some("application/json"))
+    );
+    let headed = ask("/headed");
+    assert_eq!((headed.status, &headed.body[..]), (404, &b"gone"[..]));
+    // Overridden, but not for errors: that is the location's choice.
+    assert_eq!(
+        (headed.header("X-Both"), headed.header("x-both")),
+        (None, None)
+    );
+    assert_eq!(text(headed.header("X-Host")).as_deref(), Some("1"));
+    assert_eq!(ask("/other").status, 404);
+    drop(nginx);
+}
+
+/// Where parsing refuses control characters, and by what name.
+#[test]
+fn control_characters_are_refused_by_name() {
+    let host = |spec: Value| {
+        let mut spec = spec;
+        if spec.get("server_names").is_none() {
+            spec["server_names"] = json!(["a.example.com"]);
+        }
+        json!({ "kind": "VirtualHost", "metadata": { "name": "shop" }, "spec": spec })
+    };
+    let location = |location: Value| host(json!({ "locations": [location] }));
+    let fields: [(&str, &dyn Fn(&str) -> Value); 13] = [
+        ("/spec/server_names/0", &|text| {
+            host(json!({ "server_names": [format!("a{text}")] }))
+        }),
+        ("/spec/server_names/0", &|text| {
+            host(json!({ "server_names": [format!("~a{text}")] }))
+        }),
+        ("/spec/response_headers/0/name", &|text| {
+            host(json!({ "response_headers": [{ "name": format!("X{text}"), "value": "x" }] }))
+        }),
+        ("/spec/response_headers/0/value", &|text| {
+            host(json!({ "response_headers": [{ "name": "X", "value": format!("x{text}y") }] }))
+        }),
+        ("/spec/locations/0", &|text| {
+            location(json!({ "path": format!("/{text}"), "respond": { "status": 200 } }))
+        }),
+        ("/spec/locations/0", &|text| {
+            location(
+                json!({ "path": format!("/{text}"), "match": "regex", "respond": { "status": 200 } }),
+            )
+        }),
+        ("/spec/locations/0/respond/body", &|text| {
+            location(
+                json!({ "path": "/", "respond": { "status": 200, "body": format!("a{text}") } }),
+            )
+        }),
+        ("/spec/locations/0/respond/content_type", &|text| {
+            location(
+                json!({ "path": "/", "respond": { "status": 200, "content_type": format!("text/plain; a={text}") } }),
+            )
+        }),
+        ("/spec/locations/0/redirect/to", &|text| {
+            location(json!({ "path": "/", "redirect": { "to": format!("/a{text}") } }))
+        }),
+        ("/spec/locations/0/static/root", &|text| {
+            location(json!({ "path": "/", "static": { "root": format!("/a{text}") } }))
+        }),
+        ("/spec/locations/0/static/index/0", &|text| {
+            location(
+                json!({ "path": "/", "static": { "root": "/a", "index": [format!("a{text}")] } }),
+            )
+        }),
+        ("/spec/locations/0/proxy/request_headers/0/value", &|text| {
+            location(json!({ "path": "/", "proxy": {
+                "upstream": "a", "request_headers": [{ "name": "X", "value": format!("a{text}") }],
+            } }))
+        }),
+        ("/spec/servers/0/address", &|text| {
+            json!({
+                "kind": "Upstream", "metadata": { "name": "shop" },
+                "spec": { "servers": [{ "address": format!("unix:/a{text}") }] },
+            })
+        }),
+    ];
+    for (pointer, document) in fields {
+        for control in [
+            "\n", "\r", "\0", "\t", "\u{b}", "\u{1b}", "\u{7f}", "\u{85}", "\u{9f}",
+        ] {
+            match parse_value("test", document(control)) {
+                Err(problem) => assert!(problem.pointer.starts_with(pointer), "{problem}"),
+                Ok(_) => panic!("{pointer} takes {control:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Templates of users: what they can say, and how mistakes are told.
+
+use nxmesh_core::{
+    contract::renderer::{RenderError, RenderSettings, Renderer as _},
+    model::{Resource, ResourceSet},
+    testkit::sample,
+};
+use nxmesh_render::HandlebarsRenderer;
+
+fn render(templates: &[(&str, &str)]) -> String {
+    let renderer = HandlebarsRenderer::with_templates(templates.iter().copied())
+        .unwrap_or_else(|error| panic!("{error}"));
+    let set: ResourceSet = [
+        Resource::from(sample::virtual_host("shop")),
+        sample::upstream("shop").into(),
+    ]
+    .into_iter()
+    .collect();
+    let tree = renderer
+        .render(&set, &RenderSettings::default())
+        .unwrap_or_else(|error| panic!("{error}"));
+    let (_, file) = tree.files_under("virtual-hosts/").next().expect("a file");
+    String::from_utf8(file.contents.to_vec()).expect("text")
+}
+
+#[test]
+fn a_template_is_overridden_by_name() {
+    let text = render(&[("location", "location {{path}} { return 403; }\n")]);
+    assert!(text.contains("    location / { return 403; }\n"), "{text}");
+    assert!(!text.contains("proxy_pass"), "{text}");
+}
+
+#[test]
+fn own_templates_are_included_and_indented() {
+    let text = render(&[
+        ("location", "location {{path}} {\n    {{> mine}}\n}\n"),
+        (
+            "mine",
+            "{{#if proxy}}\nset $one 1;\n\nset $two 2;\n{{else}}\nreturn 404;\n{{/if}}\n",
+        ),
+    ]);
+    let proxied = "    location / {\n        set $one 1;\n\n        set $two 2;\n    }\n";
+    assert!(text.contains(proxied), "{text}");
+    assert!(
+        text.contains("    location /static/ {\n        return 404;\n    }\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn lists_flags_and_records_are_walked() {
+    let text = render(&[(
+        "virtual-host",
+        "{{! nothing }}{{#each server_names}}{{#if @first}}names:{{else}},{{/if}}{{this}}{{#if @last}}.{{/if}}{{/each}}
+{{#each locations}}
+{{#unless modifier}}plain{{else}}{{modifier}}{{/unless}} {{#with proxy}}to {{scheme}} for {{../path}}{{else}}no proxy, {{#each ../servers}}{{#each listens}}{{address}} of {{#each ../../../server_names}}{{#unless @first}}{{this}};{{/unless}}{{/each}}{{/each}}{{/each}}{{/with}}
+{{else}}
+never
+{{/each}}
+",
+    )]);
+    assert_eq!(
+        text,
+        "names:shop.example.com,www.shop.example.com.
+plain to http for /
+^~ no proxy, 80 of www.shop.example.com;[::]:80 of www.shop.example.com;
+"
+    );
+}
+
+#[track_caller]
+fn refused(name: &str, source: &str, at: (usize, usize), words: &str) {
+    match HandlebarsRenderer::with_templates([(name, source)]) {
+        Err(RenderError::Template {
+            template,
+            line,
+            column,
+            reason,
+        }) => {
+            assert_eq!((template.as_str(), (line, column)), (name, at), "{reason}");
+            assert!(reason.contains(words), "{reason}");
+        }
+        Err(other) => panic!("{source:?}: {other}"),
+        Ok(_) => panic!("{source:?} was accepted"),
+    }
+}
+
+#[test]
+fn mistakes_are_told_with_their_place() {
+    let host = "virtual-host";
+    refused(
+        host,
+        "server {\n  {{names}}\n}",
+        (2, 3),
+        "no field \"names\"; it has servers, ",
+    );
+    refused(
+        host,
+        "{{#each servers}}\n{{address}}{{/each}}",
+        (2, 1),
+        "no field \"address\"",
+    );
+    refused(host, "{{#if leads}}{{/if}}", (1, 1), "no field \"leads\"");
+    refused(host, "\n {{servers}}", (2, 2), "enter it with {{#each}}");
+    refused(host, "{{matches_all}}", (1, 1), "ask it with {{#if}}");
+    refused(
+        host,
+        "{{#each servers}}{{tls}}{{/each}}",
+        (1, 18),
+        "enter it with {{#with}}",
+    );
+    refused(
+        host,
+        "{{max_body_size}}",
+        (1, 1),
+        "inside {{#if max_body_size}}",
+    );
+    refused(
+        host,
+        "{{#if max_body_size}}{{else}}{{max_body_size}}{{/if}}",
+        (1, 30),
+        "inside {{#if max_body_size}}",
+    );
+    refused(host, "{{#with servers}}{{/with}}", (1, 1), "not a record");
+    refused(host, "{{#each matches_all}}{{/each}}", (1, 1), "not a list");
+    refused(
+        host,
+        "{{upper server_names}}",
+        (1, 1),
+        "no helper \"upper\"",
+    );
+    refused(
+        host,
+        "{{#repeat servers}}{{/repeat}}",
+        (1, 1),
+        "no block \"repeat\"",
+    );
+    refused(
+        host,
+        "{{#each servers as |s|}}{{/each}}",
+        (1, 1),
+        "the name of one field",
+    );
+    refused(
+        host,
+        "{{#if servers headers}}{{/if}}",
+        (1, 1),
+        "the name of one field",
+    );
+    refused(
+        host,
+        "{{#if @first}}{{/if}}",
+        (1, 1),
+        "not inside {{#each}}",
+    );
+    refused(
+        host,
+        "{{#each servers}}{{#if @odd}}{{/if}}{{/each}}",
+        (1, 18),
+        "@first and @last",
+    );
+    refused(host, "{{../servers}}", (1, 1), "leads out");
+    refused(host, "{{servers.listens}}", (1, 1), "several steps");
+    refused(host, "{{> missing}}", (1, 1), "no template \"missing\"");
+    refused(host, "{{> virtual-host}}", (1, 1), "includes itself");
+    refused(host, "{{> headers x=1}}", (1, 1), "no parameters");
+    refused(host, "a\n{{{server_names}}}", (2, 1), "quoted");
+    refused(host, "{{& server_names}}", (1, 1), "quoted");
+    refused(
+        host,
+        "{{#> headers}}{{/headers}}",
+        (1, 1),
+        "not part of the language",
+    );
+    refused(host, "{{* inline}}", (1, 1), "not part of the language");
+    refused(host, "{{{{raw}}}}x{{{{/raw}}}}", (1, 1), "quoted");
+    refused(host, "{{#if (servers)}}{{/if}}", (1, 1), "names only");
+    refused(host, "{{#each servers}}\n{{/if}}", (2, 1), "is closing");
+    refused(host, "  {{#each servers}}\n", (2, 1), "");
+    refused(host, "", (1, 1), "empty");
+    refused("unheard-of", "x", (1, 1), "no template includes this one");
+    // In a template that is indented where it is included.
+    refused("tls", "a;\n{{key}} {{kee}}", (2, 9), "no field \"kee\"");
+}
+
+#[test]
+fn templates_that_grow_without_bound_are_refused() {
+    let doubling: Vec<(String, String)> = (0..40)
+        .map(|level| {
+            let next = format!("{{{{> level-{}}}}}", level + 1);
+            (format!("level-{level}"), format!("{next}{next}"))
+        })
+        .chain([
+            ("level-40".to_owned(), "x".to_owned()),
+            ("upstream".to_owned(), "{{> level-0}}".to_owned()),
+        ])
+        .collect();
+    let error = HandlebarsRenderer::with_templates(doubling).unwrap_err();
+    assert!(error.to_string().contains("steps together"), "{error}");
+}

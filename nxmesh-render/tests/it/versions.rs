@@ -1,0 +1,169 @@
+//! What depends on the version of nginx, and what no nginx can do.
+
+use nxmesh_core::{
+    contract::renderer::{RenderError, RenderSettings, Renderer as _},
+    document::parse_value,
+    model::{Resource, ResourceKey, ResourceSet},
+    testkit::sample,
+};
+use nxmesh_render::HandlebarsRenderer;
+use serde_json::{Value, json};
+
+fn resource(document: Value) -> Resource {
+    parse_value("test", document).unwrap_or_else(|problem| panic!("{problem}"))
+}
+
+fn host(spec: Value) -> Resource {
+    resource(json!({ "kind": "VirtualHost", "metadata": { "name": "shop" }, "spec": spec }))
+}
+
+fn render(
+    nginx: &str,
+    resources: impl IntoIterator<Item = Resource>,
+) -> Result<String, RenderError> {
+    let settings = RenderSettings {
+        nginx: nginx.parse().unwrap(),
+        ..RenderSettings::default()
+    };
+    let set: ResourceSet = resources.into_iter().collect();
+    let tree = HandlebarsRenderer::new().render(&set, &settings)?;
+    let texts = tree
+        .files()
+        .map(|(_, file)| String::from_utf8_lossy(&file.contents).into_owned());
+    Ok(texts.collect())
+}
+
+fn secure(nginx: &str) -> String {
+    let listen = json!([
+        { "port": 80 }, { "port": 443, "tls": true, "http2": true }, { "port": 444, "tls": true },
+    ]);
+    let spec = json!({ "server_names": ["a"], "listen": listen, "tls": { "certificate": "shop" } });
+    render(nginx, [host(spec), sample::certificate("shop").into()]).unwrap()
+}
+
+#[test]
+fn http2_is_a_parameter_before_and_a_directive_from_1_25_1() {
+    for old in ["1.18.0", "1.22.1", "1.25.0"] {
+        let text = secure(old);
+        assert!(text.contains("listen 443 ssl http2;"), "{text}");
+        assert!(text.contains("listen 444 ssl;"), "{text}");
+        assert!(!text.contains("http2 on"), "{text}");
+        assert_eq!(text.matches("server {").count(), 1, "{text}");
+    }
+    for new in ["1.25.1", "1.28.0", "2.0.0"] {
+        let text = secure(new);
+        assert!(text.contains("listen 443 ssl;"), "{text}");
+        let servers: Vec<_> = text.split("server {").skip(1).collect();
+        let [without, with] = &servers[..] else {
+            panic!("ports with and without HTTP/2 share a server: {text}");
+        };
+        assert!(
+            without.contains("listen 80;") && without.contains("listen 444 ssl;"),
+            "{text}"
+        );
+        assert!(
+            !without.contains("http2") && with.contains("http2 on;"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn what_an_old_nginx_lacks_is_refused() {
+    let upstream = |spec| {
+        resource(json!({ "kind": "Upstream", "metadata": { "name": "shop" }, "spec": spec }))
+    };
+    let servers = json!([{ "address": "10.0.0.1:80" }]);
+    let respond = json!({ "path": "/", "respond": { "status": 200 } });
+    for (needs, feature, resource) in [
+        (
+            "1.15.1",
+            "random",
+            upstream(json!({ "balance": "random", "servers": servers })),
+        ),
+        (
+            "1.11.5",
+            "max_conns",
+            upstream(json!({ "servers": [{ "address": "10.0.0.1:80", "max_conns": 3 }] })),
+        ),
+        (
+            "1.13.0",
+            "TLS 1.3",
+            host(json!({
+                "server_names": ["a"], "listen": [{ "port": 443, "tls": true }],
+                "tls": { "certificate": "shop" }, "locations": [respond],
+            })),
+        ),
+        (
+            "1.11.8",
+            "redirect",
+            host(
+                json!({ "server_names": ["a"], "locations": [{ "path": "/", "redirect": { "to": "/b" } }] }),
+            ),
+        ),
+        (
+            "1.11.0",
+            "request_id",
+            host(json!({
+                "server_names": ["a"],
+                "locations": [{ "path": "/", "proxy": {
+                    "upstream": "other", "request_headers": [{ "name": "X-Id", "variable": "request_id" }],
+                } }],
+            })),
+        ),
+    ] {
+        let all = || {
+            [
+                resource.clone(),
+                sample::certificate("shop").into(),
+                sample::upstream("other").into(),
+            ]
+        };
+        render(needs, all()).unwrap();
+        match render("1.10.3", all()) {
+            Err(RenderError::Unsupported {
+                resource: key,
+                feature: named,
+                needs: first,
+                has,
+            }) => {
+                assert_eq!(key, resource.key());
+                assert!(named.contains(feature), "{named}");
+                assert_eq!(
+                    (first.to_string(), has.to_string()),
+                    (needs.to_owned(), "1.10.3".to_owned())
+                );
+            }
+            other => panic!("{feature}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn tls_without_a_certificate_is_refused() {
+    let listen = json!([{ "port": 443, "tls": true }]);
+    let unchecked = host(json!({ "server_names": ["a"], "listen": listen }));
+    let error = render("1.22.1", [unchecked]).unwrap_err();
+    assert!(matches!(error, RenderError::Unrenderable { .. }), "{error}");
+}
+
+#[test]
+fn a_file_has_a_bound() {
+    let header = |number| json!({ "name": format!("X-{number}"), "value": "x".repeat(1000) });
+    let location = |number| json!({ "path": format!("/{number}"), "respond": { "status": 200 }, "response_headers": [header(0)] });
+    let spec = |headers: u32, locations: u32| {
+        host(json!({
+            "server_names": ["a"],
+            "response_headers": (0..headers).map(header).collect::<Vec<_>>(),
+            "locations": (0..locations).map(location).collect::<Vec<_>>(),
+        }))
+    };
+    render("1.22.1", [spec(100, 100)]).unwrap();
+    let key: ResourceKey = "VirtualHost/shop".parse().unwrap();
+    for large in [spec(200, 200), spec(400, 400)] {
+        match render("1.22.1", [large]) {
+            Err(RenderError::Unrenderable { resource, .. }) => assert_eq!(resource, key),
+            other => panic!("{:?}", other.map(|text| text.len())),
+        }
+    }
+}
