@@ -1,0 +1,97 @@
+//! What single values cannot say: rules within a document and between documents.
+
+mod claims;
+mod references;
+mod upstream;
+mod virtual_host;
+
+use crate::{
+    document::Problem,
+    model::{Resource, ResourceSet},
+};
+
+pub use claims::may_share_agents;
+pub use references::references_of;
+
+/// Resources that were checked together and may be stored and rendered.
+/// Cannot be made any other way than by [`check`].
+#[derive(Debug, Clone)]
+pub struct Checked(ResourceSet);
+
+impl Checked {
+    /// The resources.
+    #[must_use]
+    pub const fn resources(&self) -> &ResourceSet {
+        &self.0
+    }
+
+    /// Gives the resources back.
+    #[must_use]
+    pub fn into_resources(self) -> ResourceSet {
+        self.0
+    }
+}
+
+/// Checks the resources of one workspace: each by itself, their references,
+/// and that no two virtual hosts claim the same name on the same address for
+/// agents they may share.
+///
+/// # Errors
+///
+/// Every problem found; at least one.
+///
+/// ```
+/// use nxmesh_core::{check, document, model::ResourceSet};
+///
+/// let parsed = document::parse("shop.yaml", r#"
+/// kind: VirtualHost
+/// metadata: { name: shop }
+/// spec:
+///   server_names: [shop.example.com]
+///   locations: [{ path: /, proxy: { upstream: backend } }]
+/// "#).unwrap();
+/// let resources: ResourceSet = parsed.into_iter().map(|one| one.resource).collect();
+/// let problems = check::check(resources).unwrap_err();
+/// assert_eq!(problems[0].document, "VirtualHost/shop");
+/// assert_eq!(problems[0].pointer, "/spec/locations/0/proxy/upstream");
+/// ```
+pub fn check(resources: ResourceSet) -> Result<Checked, Vec<Problem>> {
+    let mut problems: Vec<Problem> = resources
+        .iter()
+        .flat_map(|(_, resource)| document(resource))
+        .collect();
+    problems.extend(references::check(&resources));
+    problems.extend(claims::check(&resources));
+    if problems.is_empty() {
+        Ok(Checked(resources))
+    } else {
+        Err(problems)
+    }
+}
+
+/// Checks one document by itself.
+#[must_use]
+pub fn document(resource: &Resource) -> Vec<Problem> {
+    let mut found = Found::default();
+    match resource {
+        Resource::VirtualHost(host) => virtual_host::check(&host.spec, &mut found),
+        Resource::Upstream(upstream) => upstream::check(&upstream.spec, &mut found),
+        Resource::Certificate(_) => {}
+    }
+    let key = resource.key();
+    found
+        .0
+        .into_iter()
+        .map(|(pointer, message)| Problem::new(&key, pointer, message))
+        .collect()
+}
+
+/// The problems of one document: JSON pointer, and rule with example.
+#[derive(Default)]
+struct Found(Vec<(String, &'static str)>);
+
+impl Found {
+    fn say(&mut self, pointer: impl Into<String>, message: &'static str) {
+        self.0.push((pointer.into(), message));
+    }
+}

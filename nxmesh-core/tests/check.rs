@@ -1,0 +1,327 @@
+//! Rules within a document and between documents.
+
+use nxmesh_core::{
+    check::{check, document, may_share_agents},
+    document::Problem,
+    model::{Resource, ResourceSet, Selector},
+    testkit::sample,
+};
+use serde_json::{Value, json};
+
+fn host(name: &str, spec: Value) -> Resource {
+    let mut spec = spec;
+    if spec.get("server_names").is_none() {
+        spec["server_names"] = json!([format!("{name}.example.com")]);
+    }
+    sample::resource(json!({ "kind": "VirtualHost", "metadata": { "name": name }, "spec": spec }))
+}
+
+fn upstream(spec: Value) -> Resource {
+    sample::resource(json!({ "kind": "Upstream", "metadata": { "name": "shop" }, "spec": spec }))
+}
+
+fn pointers(problems: &[Problem]) -> Vec<String> {
+    problems
+        .iter()
+        .map(|problem| format!("{}{}", problem.document, problem.pointer))
+        .collect()
+}
+
+/// The problems between resources, as `document` + pointer.
+fn clashes(resources: impl IntoIterator<Item = Resource>) -> Vec<String> {
+    match check(resources.into_iter().collect()) {
+        Ok(_) => Vec::new(),
+        Err(problems) => pointers(&problems),
+    }
+}
+
+#[test]
+fn sample_sites_pass() {
+    let mut resources = sample::fleet(50);
+    resources.insert(Resource::from(sample::tls_virtual_host("shop")));
+    resources.insert(Resource::from(sample::upstream("shop")));
+    resources.insert(Resource::from(sample::certificate("shop")));
+    let checked = check(resources.clone()).unwrap();
+    assert_eq!(checked.resources(), &resources);
+    assert_eq!(checked.into_resources(), resources);
+}
+
+#[test]
+fn each_rule_of_a_virtual_host_points_at_its_field() {
+    let tls = json!({ "certificate": "shop" });
+    let path = |path: &str, kind: &str| json!({ "path": path, "match": kind, "respond": { "status": 200 } });
+    for (spec, expected) in [
+        (json!({ "server_names": [] }), "/spec/server_names"),
+        (
+            json!({ "server_names": ["a.example", "b.example", "A.example"] }),
+            "/spec/server_names/2",
+        ),
+        (json!({ "listen": [] }), "/spec/listen"),
+        (
+            json!({ "listen": [{ "port": 80 }, { "port": 80 }] }),
+            "/spec/listen/1",
+        ),
+        (
+            json!({ "listen": [{ "port": 80 }, { "port": 80, "address": "0.0.0.0" }] }),
+            "/spec/listen/1",
+        ),
+        (
+            json!({ "listen": [{ "port": 80, "address": "::" }, { "port": 80 }] }),
+            "/spec/listen/1",
+        ),
+        (
+            json!({ "listen": [{ "port": 443, "tls": true }] }),
+            "/spec/listen/0",
+        ),
+        (
+            json!({ "listen": [{ "port": 80, "http2": true }] }),
+            "/spec/listen/0",
+        ),
+        (json!({ "tls": tls }), "/spec/tls"),
+        (
+            json!({
+                "listen": [{ "port": 443, "tls": true }],
+                "tls": { "certificate": "shop", "redirect_http": true },
+            }),
+            "/spec/tls/redirect_http",
+        ),
+        (
+            json!({ "locations": [path("/", "prefix"), path("/", "prefix")] }),
+            "/spec/locations/1/path",
+        ),
+        (
+            json!({ "locations": [path("/", "prefix"), path("/", "prefix_priority")] }),
+            "/spec/locations/1/path",
+        ),
+        (
+            json!({ "locations": [path("/", "exact"), path("/", "exact")] }),
+            "/spec/locations/1/path",
+        ),
+        (
+            json!({ "locations": [path("^/a", "regex"), path("^/a", "regex")] }),
+            "/spec/locations/1/path",
+        ),
+    ] {
+        let found = document(&host("shop", spec.clone()));
+        assert_eq!(
+            pointers(&found),
+            [format!("VirtualHost/shop{expected}")],
+            "{spec}"
+        );
+        assert!(!found[0].rule.is_empty(), "{spec}");
+    }
+}
+
+#[test]
+fn virtual_hosts_in_order_pass() {
+    let path = |path: &str, kind: &str| json!({ "path": path, "match": kind, "respond": { "status": 200 } });
+    for spec in [
+        json!({ "locations": [path("/", "exact"), path("/", "prefix"), path("/", "regex"), path("/", "regex_ignore_case")] }),
+        json!({ "listen": [{ "port": 80 }, { "port": 80, "address": "127.0.0.1" }, { "port": 81 }] }),
+        json!({ "listen": [{ "port": 80, "address": "0.0.0.0" }, { "port": 80, "address": "::" }] }),
+        json!({
+            "listen": [{ "port": 80 }, { "port": 443, "tls": true, "http2": true }],
+            "tls": { "certificate": "shop", "redirect_http": true },
+        }),
+    ] {
+        assert_eq!(document(&host("shop", spec.clone())), [], "{spec}");
+    }
+}
+
+#[test]
+fn each_rule_of_an_upstream_points_at_its_field() {
+    let server = json!({ "address": "10.0.0.1:80" });
+    for (spec, expected) in [
+        (json!({ "servers": [] }), "/spec/servers"),
+        (
+            json!({ "servers": [{ "address": "10.0.0.1:80", "backup": true }] }),
+            "/spec/servers",
+        ),
+        (
+            json!({ "servers": [server], "keepalive": 0 }),
+            "/spec/keepalive",
+        ),
+        (
+            json!({ "servers": [server], "keepalive": 10_001 }),
+            "/spec/keepalive",
+        ),
+        (
+            json!({ "servers": [server, { "address": "10.0.0.2:80", "weight": 0 }] }),
+            "/spec/servers/1/weight",
+        ),
+        (
+            json!({ "servers": [server, { "address": "10.0.0.2:80", "backup": true }], "balance": "ip_hash" }),
+            "/spec/servers/1/backup",
+        ),
+        (
+            json!({ "servers": [server, { "address": "10.0.0.2:80", "backup": true }], "balance": "random" }),
+            "/spec/servers/1/backup",
+        ),
+        (
+            json!({
+                "servers": [server, { "address": "10.0.0.2:80", "backup": true }],
+                "balance": { "hash": { "key": "request_uri" } },
+            }),
+            "/spec/servers/1/backup",
+        ),
+        (
+            json!({ "servers": [server, server] }),
+            "/spec/servers/1/address",
+        ),
+    ] {
+        let found = document(&upstream(spec.clone()));
+        assert_eq!(
+            pointers(&found),
+            [format!("Upstream/shop{expected}")],
+            "{spec}"
+        );
+    }
+}
+
+#[test]
+fn missing_references_are_told_all_at_once() {
+    let spec = json!({
+        "listen": [{ "port": 443, "tls": true }],
+        "tls": { "certificate": "shop" },
+        "locations": [
+            { "path": "/", "proxy": { "upstream": "there" } },
+            { "path": "/a", "proxy": { "upstream": "missing" } },
+        ],
+    });
+    let there = Resource::from(sample::upstream("there"));
+    assert_eq!(
+        clashes([host("shop", spec), there]),
+        [
+            "VirtualHost/shop/spec/tls/certificate",
+            "VirtualHost/shop/spec/locations/1/proxy/upstream",
+        ]
+    );
+}
+
+/// Two virtual hosts with the same name, on these listens and selectors.
+fn same_name(one: Value, other: Value, selectors: [&str; 2]) -> Vec<String> {
+    let spec = |listen, selector| json!({ "server_names": ["x.example"], "listen": [listen], "selector": selector });
+    clashes([
+        host("a", spec(one, selectors[0])),
+        host("b", spec(other, selectors[1])),
+    ])
+}
+
+#[test]
+fn a_name_is_claimed_once_per_socket() {
+    let anywhere = || json!({ "port": 80 });
+    let at = |address: &str| json!({ "port": 80, "address": address });
+    for (one, other, clash) in [
+        (anywhere(), anywhere(), true),
+        (anywhere(), json!({ "port": 81 }), false),
+        (at("127.0.0.1"), at("127.0.0.1"), true),
+        (at("127.0.0.1"), at("127.0.0.2"), false),
+        // nginx picks the server of the specific address first.
+        (anywhere(), at("127.0.0.1"), false),
+        // The wildcard written out is the wildcard.
+        (anywhere(), at("0.0.0.0"), true),
+        (at("::"), anywhere(), true),
+        (at("::"), at("0.0.0.0"), false),
+    ] {
+        let found = same_name(one.clone(), other.clone(), ["", ""]);
+        let expected: &[&str] = match clash {
+            true => &["VirtualHost/b/spec/server_names/0"],
+            false => &[],
+        };
+        assert_eq!(found, expected, "{one} and {other}");
+    }
+}
+
+#[test]
+fn names_clash_only_for_agents_both_may_select() {
+    for (one, other, shared) in [
+        ("", "env=prod", true),
+        ("env=prod", "env=dev", false),
+        ("env in (a,b)", "env in (b,c)", true),
+        ("env in (a,b)", "env in (c,d)", false),
+        ("env=prod", "env!=prod", false),
+        ("env in (a,b)", "env notin (a,b,c)", false),
+        ("env in (a,b)", "env notin (a)", true),
+        ("canary", "!canary", false),
+        ("canary=yes", "!canary", false),
+        ("env=prod", "zone=a", true),
+        ("env=prod,zone=a", "env=prod,zone=b", false),
+        ("!canary", "!canary", true),
+    ] {
+        let selectors: [Selector; 2] = [one, other].map(|text| text.parse().unwrap());
+        assert_eq!(may_share_agents(&selectors[0], &selectors[1]), shared);
+        assert_eq!(may_share_agents(&selectors[1], &selectors[0]), shared);
+        for pair in [[one, other], [other, one]] {
+            let listen = || json!({ "port": 80 });
+            let found = same_name(listen(), listen(), pair);
+            assert_eq!(found.is_empty(), !shared, "{pair:?}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_socket_has_one_default_server() {
+    let spec = |port: u16, selector: &str| {
+        let listen = [
+            json!({ "port": 8000 }),
+            json!({ "port": port, "default_server": true }),
+        ];
+        json!({ "listen": listen, "selector": selector })
+    };
+    let hosts = |a, b, c| {
+        clashes([
+            host("a", spec(80, a)),
+            host("b", spec(80, b)),
+            host("c", spec(81, c)),
+        ])
+    };
+    let clash = ["VirtualHost/b/spec/listen/1/default_server"];
+    assert_eq!(hosts("", "", ""), clash);
+    assert_eq!(hosts("env=a", "env=a,zone=b", ""), clash);
+    assert!(hosts("env=a", "env=b", "").is_empty());
+}
+
+#[test]
+fn a_socket_is_tls_or_plain() {
+    let tls = |address: Value, selector: &str| {
+        let listen = json!([{ "port": 443, "tls": true, "address": address }]);
+        let tls = json!({ "certificate": "cert" });
+        json!({ "listen": listen, "tls": tls, "selector": selector })
+    };
+    let plain = |selector: &str| json!({ "listen": [{ "port": 443 }], "selector": selector });
+    let with = |one, other| {
+        let certificate = Resource::from(sample::certificate("cert"));
+        clashes([host("a", one), host("b", other), certificate])
+    };
+    let clash = ["VirtualHost/a/spec/listen/0/tls"];
+    assert_eq!(with(plain(""), tls(Value::Null, "")), clash);
+    assert_eq!(with(plain(""), tls(json!("0.0.0.0"), "")), clash);
+    let clash = ["VirtualHost/b/spec/listen/0/tls"];
+    assert_eq!(with(tls(Value::Null, "env=a"), plain("zone=b")), clash);
+    assert!(with(plain(""), tls(json!("10.0.0.1"), "")).is_empty());
+    assert!(with(plain("env=a"), tls(Value::Null, "env=b")).is_empty());
+    assert!(with(tls(Value::Null, ""), tls(Value::Null, "")).is_empty());
+}
+
+/// Pairs are not compared one by one: ten thousand hosts that clash nowhere,
+/// each the default of its own agent, and half of them with other names.
+#[test]
+fn ten_thousand_virtual_hosts_are_checked_in_bounded_time() {
+    let own_agents: ResourceSet = (0..10_000)
+        .map(|number| {
+            let spec = json!({
+                "listen": [{ "port": 80, "default_server": true }],
+                "server_names": [format!("{}.example", number / 2)],
+                "selector": format!("agent=a{number},env=prod"),
+            });
+            host(&format!("host-{number}"), spec)
+        })
+        .collect();
+    let fleet = sample::fleet(10_000);
+    let started = std::time::Instant::now();
+    assert!(check(own_agents).is_ok());
+    assert!(check(fleet).is_ok());
+    // Comparing pairs takes minutes here, this takes a second.
+    let took = started.elapsed();
+    assert!(took.as_secs() < 30, "{took:?}");
+}
