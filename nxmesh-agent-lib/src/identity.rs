@@ -7,13 +7,11 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use nxmesh_core::{contract::transport::Credentials, model::AgentId, seal::SessionKey};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use crate::{cache::AtRestKey, durable, transport::grpc::MasterUrl};
+use crate::{apply::disk, cache::AtRestKey, transport::grpc::MasterUrl};
 
-/// More than a chain of authorities needs.
-const LIMIT_BYTES: u64 = 1 << 20;
 /// What the sealed session key is for.
 const PURPOSE: &str = "identity";
 
@@ -116,7 +114,7 @@ impl IdentityStore {
             path: path.clone(),
             reason: reason.to_string(),
         };
-        let Some(text) = read(path)? else {
+        let Some(stored) = read(path)? else {
             return Ok(None);
         };
         let Stored::V1 {
@@ -126,7 +124,7 @@ impl IdentityStore {
             master_ca,
             master_url,
             workspace,
-        } = serde_json::from_str(&text).map_err(|error| damaged(&error))?;
+        } = stored;
         let sealed = BASE64
             .decode(session_key)
             .map_err(|error| damaged(&error))?;
@@ -168,36 +166,37 @@ impl IdentityStore {
             master_url: identity.master_url.clone(),
             workspace: identity.workspace.clone(),
         };
-        let text = serde_json::to_vec_pretty(&stored).map_err(|error| failed(error.into()))?;
-        durable::replace(&self.identity, &text).map_err(failed)
+        disk::replace_json(&self.identity, &stored).map_err(failed)
     }
 
     /// The id of this installation: made once, and on disk before it is first
     /// used, so that an enrolment whose reply was lost can be repeated.
     pub(crate) fn install_id(&self) -> Result<String, IdentityError> {
         let path = &self.install_id;
-        if let Some(text) = read(path)? {
-            let id = Uuid::try_parse(text.trim()).map_err(|error| IdentityError::Damaged {
-                path: path.clone(),
-                reason: error.to_string(),
-            })?;
+        if let Some(id) = read::<Uuid>(path)? {
             return Ok(id.to_string());
         }
-        let id = Uuid::new_v4().to_string();
-        durable::replace(path, id.as_bytes()).map_err(|source| IdentityError::Io {
+        let id = Uuid::new_v4();
+        disk::replace_json(path, &id).map_err(|source| IdentityError::Io {
             action: "write",
             path: path.clone(),
             source,
         })?;
-        Ok(id)
+        Ok(id.to_string())
     }
 }
 
-fn read(path: &Path) -> Result<Option<String>, IdentityError> {
-    durable::read(path, LIMIT_BYTES).map_err(|source| IdentityError::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, IdentityError> {
+    disk::read_json(path).map_err(|source| match source.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => IdentityError::Damaged {
+            path: path.to_owned(),
+            reason: source.to_string(),
+        },
+        _ => IdentityError::Io {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        },
     })
 }
 

@@ -7,7 +7,6 @@ mod builder;
 pub mod cache;
 mod config;
 mod controller;
-mod durable;
 mod enrol;
 mod exchange;
 mod identity;

@@ -1,2 +1,115 @@
-//! Stub.
-fn main() {}
+//! The stock NxMesh agent.
+
+mod compose;
+mod options;
+mod status;
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use clap::CommandFactory as _;
+use nxmesh_agent_lib::{AgentError, AgentStatus, StatusError, apply::PipelineError};
+use nxmesh_process::{
+    config,
+    exit::{self, Exit, OrExit as _},
+    logging, service, signals,
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use options::{Cli, Command, ConfigAction, Output, Settings};
+
+/// How long a soft stop may take: a reload, its confirmation and both again for
+/// the way back.
+const STOP_LIMIT: Duration = Duration::from_secs(80);
+
+fn main() -> ExitCode {
+    exit::report(start(exit::parse()))
+}
+
+fn start(cli: Cli) -> Result<()> {
+    config::check_environment(&Cli::command()).or_exit(Exit::Usage)?;
+    match cli.command {
+        None => with_runtime(run(cli.layered.resolve()?)),
+        Some(Command::Run(layered)) => with_runtime(run(layered.resolve()?)),
+        Some(Command::Status { output, layered }) => {
+            with_runtime(show_status(output, layered.resolve()?))
+        }
+        Some(Command::Config { action, layered }) => {
+            with_runtime(show_settings(action, layered.resolve()?))
+        }
+    }
+}
+
+fn with_runtime(work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        // One for the apply, one for the session: more only cost memory here.
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("could not start the runtime")?
+        .block_on(work)
+}
+
+async fn run(settings: Settings) -> Result<()> {
+    logging::install(&settings.log)?;
+    let stop = CancellationToken::new();
+    signals::stop_softly(&stop, STOP_LIMIT)?;
+    let agent = compose::compose(&settings).await?;
+    tokio::spawn(tell_readiness(agent.status()));
+    agent.run(stop).await.or_else(|error| {
+        let exit = exit_of(&error);
+        Err(error).or_exit(exit)
+    })
+}
+
+/// Ready means proven: nginx was seen running.
+async fn tell_readiness(mut status: watch::Receiver<AgentStatus>) {
+    if status.wait_for(|status| status.nginx.running).await.is_ok() {
+        service::ready();
+    }
+}
+
+fn exit_of(error: &AgentError) -> Exit {
+    match error {
+        AgentError::NotEnrolled | AgentError::NoMasterUrl | AgentError::NoMasterCa => Exit::Usage,
+        AgentError::EnrolmentRefused { .. } => Exit::NotAuthenticated,
+        AgentError::Pipeline(PipelineError::Locked { .. }) => Exit::Conflict,
+        AgentError::Transport(_) => Exit::Invalid,
+        _ => Exit::Failure,
+    }
+}
+
+async fn show_status(output: Output, settings: Settings) -> Result<()> {
+    let state_dir = settings.state_dir()?;
+    let status = match AgentStatus::of_running(&state_dir).await {
+        Ok(status) => status,
+        Err(error @ StatusError::NotRunning { .. }) => return Err(error).or_exit(Exit::NotFound),
+        Err(error) => return Err(error).or_exit(Exit::Unreachable),
+    };
+    match output {
+        Output::Text => say(&status::text(&status)),
+        Output::Json => say(&format!("{}\n", serde_json::to_string(&status)?)),
+    }
+}
+
+async fn show_settings(action: ConfigAction, settings: Settings) -> Result<()> {
+    match action {
+        ConfigAction::Check => {
+            compose::compose(&settings).await?;
+            say("the settings are fine\n")
+        }
+        ConfigAction::Print => say(&config::to_toml(&settings)?),
+    }
+}
+
+fn say(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| anyhow!(error).context("could not write to standard output"))
+}

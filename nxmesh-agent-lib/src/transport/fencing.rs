@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::durable;
+use crate::apply::disk;
 
 /// A count of connections that outlives the agent. Masters end a session when
 /// one with a higher number opens.
@@ -21,12 +21,9 @@ impl ConnectionSequence {
     pub(crate) async fn raise(&self) -> io::Result<u64> {
         let path = self.path.clone();
         tokio::task::spawn_blocking(move || {
-            let last = match durable::read(&path, 32)? {
-                Some(text) => text.trim().parse::<u64>().map_err(io::Error::other)?,
-                None => 0,
-            };
-            let next = last.saturating_add(1);
-            durable::replace(&path, format!("{next}\n").as_bytes())?;
+            let last: Option<u64> = disk::read_json(&path)?;
+            let next = last.unwrap_or(0).saturating_add(1);
+            disk::replace_json(&path, &next)?;
             Ok(next)
         })
         .await

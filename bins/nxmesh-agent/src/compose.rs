@@ -1,0 +1,103 @@
+//! The one place that turns settings into backends.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use nxmesh_agent_lib::{
+    Agent, AgentOptions, BootstrapToken,
+    apply::{ApplyOptions, Mode},
+    nginx::{Layout, NginxBuild},
+    reload::{SignalOptions, SignalReloader},
+};
+use nxmesh_process::exit::{Exit, OrExit as _};
+
+use crate::options::{ManagedMode, Settings};
+
+/// How long `nginx -V` may take.
+const VERSION_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Looks at everything the settings name, and puts an agent together. Starts
+/// nothing and writes nothing.
+pub(crate) async fn compose(settings: &Settings) -> Result<Agent> {
+    let layout = Layout::new(settings.state_dir()?, settings.runtime_dir()?);
+    let binary = match &settings.nginx_binary {
+        Some(binary) => std::path::absolute(binary)?,
+        None => find_nginx()?,
+    };
+    let build = NginxBuild::ask(&binary, VERSION_DEADLINE)
+        .await
+        .or_exit(Exit::Invalid)?;
+    let mode = match settings.mode.unwrap_or_default() {
+        ManagedMode::Include => Mode::Include {
+            nginx_conf: match &settings.nginx_conf {
+                Some(conf) => std::path::absolute(conf)?,
+                None => build.conf_path.clone(),
+            },
+        },
+        ManagedMode::Full => {
+            only_in_include_mode("--nginx-conf", settings.nginx_conf.as_deref())?;
+            only_in_include_mode("--nginx-pid-file", settings.nginx_pid_file.as_deref())?;
+            Mode::Full(layout.full_options())
+        }
+    };
+    let pid_file = match mode {
+        Mode::Include { .. } => settings.nginx_pid_file.clone(),
+        Mode::Full(_) => Some(layout.pid_file()),
+    };
+    let mut apply = ApplyOptions::new(layout.clone(), mode);
+    apply.render.nginx = build.version;
+    apply.render.ipv6 = has_ipv6();
+    let reloader = SignalReloader::new(SignalOptions {
+        binary,
+        conf: apply.nginx_conf(),
+        prefix: settings.nginx_prefix.clone(),
+        pid_file,
+        unix_sockets: vec![layout.probe_socket()],
+        start_log: layout.start_log(),
+    });
+    let options = AgentOptions {
+        master_url: settings.master_url.clone(),
+        master_ca: settings.master_ca.as_deref().map(read_ca).transpose()?,
+        bootstrap_token: settings
+            .token()?
+            .map(|token| BootstrapToken::new(token.expose())),
+        labels: settings.labels.clone().unwrap_or_default().0,
+        ..AgentOptions::new(apply)
+    };
+    Ok(Agent::builder(options).reloader(reloader).build()?)
+}
+
+fn only_in_include_mode(flag: &str, value: Option<&Path>) -> Result<()> {
+    match value {
+        Some(_) => Err(anyhow!(
+            "{flag} is for --mode include; in mode full the agent has its own"
+        ))
+        .or_exit(Exit::Usage),
+        None => Ok(()),
+    }
+}
+
+fn read_ca(path: &Path) -> Result<String> {
+    fs::read_to_string(path)
+        .with_context(|| format!("could not read the master's CA at {}", path.display()))
+        .or_exit(Exit::Invalid)
+}
+
+fn find_nginx() -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
+        .map(|folder| folder.join("nginx"))
+        .find(|binary| binary.is_absolute() && binary.is_file())
+        .ok_or_else(|| anyhow!("no nginx in PATH or /usr/sbin; --nginx-binary FILE names one"))
+        .or_exit(Exit::Invalid)
+}
+
+/// Whether any interface has an IPv6 address (proc(5), `/proc/net/if_inet6`).
+fn has_ipv6() -> bool {
+    fs::read_to_string("/proc/net/if_inet6").is_ok_and(|interfaces| !interfaces.trim().is_empty())
+}

@@ -1,0 +1,366 @@
+//! The command line, and the settings behind it.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use nxmesh_agent_lib::transport::grpc::MasterUrl;
+use nxmesh_core::model::Labels;
+use nxmesh_process::{
+    config::{self, Secret},
+    exit::{Exit, OrExit as _},
+    logging::LogOptions,
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// Where the agent keeps its state unless told.
+const STATE_DIR: &str = "/var/lib/nxmesh-agent";
+/// Where it keeps keys in use and sockets, with the state folder above.
+const RUNTIME_DIR: &str = "/run/nxmesh-agent";
+/// Holds the bootstrap token; there is no flag, as others see those.
+const TOKEN_VARIABLE: &str = "NXMESH_AGENT_TOKEN";
+
+/// The NxMesh agent: keeps the nginx of this machine at the configuration its master wants
+///
+/// Enrols itself on the first start, with a bootstrap token from --token-file or NXMESH_AGENT_TOKEN.
+/// Starts nginx if none runs. With the master away it goes on from what it has on disk.
+#[derive(Debug, Parser)]
+#[command(name = "nxmesh-agent", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) layered: Layered,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Work until stopped; the default
+    Run(Layered),
+    /// Say what the agent that works on the state folder knows of itself
+    Status {
+        /// Form of the answer
+        #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+        output: Output,
+        #[command(flatten)]
+        layered: Layered,
+    },
+    /// Look at the settings without using them
+    Config {
+        action: ConfigAction,
+        #[command(flatten)]
+        layered: Layered,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum Output {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON object
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ConfigAction {
+    /// Say whether they can be used
+    Check,
+    /// Print them in the form of the settings file
+    Print,
+}
+
+/// Settings from the command line, the environment and a file.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Layered {
+    /// TOML file with the same settings, the dashes as underscores
+    #[arg(long, env = "NXMESH_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Layered {
+    pub(crate) fn resolve(self) -> Result<Settings> {
+        config::layered(self.settings, self.config.as_deref()).or_exit(Exit::Invalid)
+    }
+}
+
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    /// Folder for the identity and the releases [default: /var/lib/nxmesh-agent]
+    #[arg(long, env = "NXMESH_STATE_DIR", value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Folder for private keys in use and sockets, best on a tmpfs [default: /run/nxmesh-agent, or
+    /// `run` in a state folder of your own]
+    #[arg(long, env = "NXMESH_RUNTIME_DIR", value_name = "DIR")]
+    runtime_dir: Option<PathBuf>,
+    /// Where the master is [default: where it was at the enrolment]
+    #[arg(long, env = "NXMESH_MASTER_URL", value_name = "URL")]
+    pub(crate) master_url: Option<MasterUrl>,
+    /// File with the bootstrap token, or `-` for standard input; used only to enrol
+    #[arg(long, env = "NXMESH_AGENT_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// PEM file with the authority of the master's certificate, its ca.pem; needed to enrol
+    #[arg(long, env = "NXMESH_MASTER_CA", value_name = "FILE")]
+    pub(crate) master_ca: Option<PathBuf>,
+    /// Labels that selectors choose this agent by; told at the enrolment
+    #[arg(long, env = "NXMESH_LABELS", value_name = "K=V,K=V")]
+    pub(crate) labels: Option<LabelList>,
+    /// How much of nginx's configuration is managed [default: include]
+    #[arg(long, env = "NXMESH_MODE", value_enum, value_name = "MODE")]
+    pub(crate) mode: Option<ManagedMode>,
+    /// How the master is reached [default: auto]
+    #[arg(long, env = "NXMESH_TRANSPORT", value_name = "auto|grpc")]
+    pub(crate) transport: Option<TransportChoice>,
+    /// nginx itself [default: from PATH, then /usr/sbin/nginx]
+    #[arg(long, env = "NXMESH_NGINX_BINARY", value_name = "FILE")]
+    pub(crate) nginx_binary: Option<PathBuf>,
+    /// Its nginx.conf, in mode include [default: the one built in]
+    #[arg(long, env = "NXMESH_NGINX_CONF", value_name = "FILE")]
+    pub(crate) nginx_conf: Option<PathBuf>,
+    /// Its prefix [default: the one built in]
+    #[arg(long, env = "NXMESH_NGINX_PREFIX", value_name = "DIR")]
+    pub(crate) nginx_prefix: Option<PathBuf>,
+    /// Its pid file, in mode include [default: the one built in]
+    #[arg(long, env = "NXMESH_NGINX_PID_FILE", value_name = "FILE")]
+    pub(crate) nginx_pid_file: Option<PathBuf>,
+    /// How nginx is started and reloaded [default: signal]
+    #[arg(long, env = "NXMESH_RELOADER", value_name = "signal")]
+    pub(crate) reloader: Option<ReloaderChoice>,
+    /// Where nginx runs, seen from the agent [default: standalone]
+    #[arg(long, env = "NXMESH_DEPLOYMENT_MODE", value_name = "standalone")]
+    pub(crate) deployment_mode: Option<DeploymentMode>,
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
+}
+
+nxmesh_process::overlay!(Settings {
+    state_dir,
+    runtime_dir,
+    master_url,
+    token_file,
+    master_ca,
+    labels,
+    mode,
+    transport,
+    nginx_binary,
+    nginx_conf,
+    nginx_prefix,
+    nginx_pid_file,
+    reloader,
+    deployment_mode,
+    log,
+});
+
+impl Settings {
+    pub(crate) fn state_dir(&self) -> Result<PathBuf> {
+        absolute(self.state_dir.clone().unwrap_or_else(|| STATE_DIR.into()))
+    }
+
+    /// Two agents with state folders of their own must not meet here.
+    pub(crate) fn runtime_dir(&self) -> Result<PathBuf> {
+        let folder = match (&self.runtime_dir, &self.state_dir) {
+            (Some(folder), _) => folder.clone(),
+            (None, Some(state_dir)) => state_dir.join("run"),
+            (None, None) => RUNTIME_DIR.into(),
+        };
+        absolute(folder)
+    }
+
+    /// The bootstrap token, if there is one.
+    pub(crate) fn token(&self) -> Result<Option<Secret>> {
+        if let Some(path) = &self.token_file {
+            return Ok(Some(Secret::from_file(path).or_exit(Exit::Invalid)?));
+        }
+        match std::env::var(TOKEN_VARIABLE) {
+            Ok(token) if !token.is_empty() => Ok(Some(Secret::new(token))),
+            Ok(_) | Err(std::env::VarError::NotPresent) => Ok(None),
+            Err(error) => Err(error).context(TOKEN_VARIABLE).or_exit(Exit::Invalid),
+        }
+    }
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf> {
+    std::path::absolute(&path)
+        .with_context(|| format!("could not make {} absolute", path.display()))
+        .or_exit(Exit::Usage)
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ManagedMode {
+    /// Your nginx.conf stays; it includes one file of the agent in its http block
+    #[default]
+    Include,
+    /// The whole nginx.conf is the agent's
+    Full,
+}
+
+/// A choice among parts of which some are not in this build. Those are told
+/// apart from words nobody knows.
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident, $what:literal, has: [$($has:literal => $variant:ident),+], lacks: [$($lacks:literal),+]) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum $name {
+            $($variant),+
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($has => Ok(Self::$variant),)+
+                    $($lacks)|+ => Err(format!(
+                        concat!("this build does not have the ", $what, " `{}`; it has {}"),
+                        text, [$($has),+].join(", ")
+                    )),
+                    _ => Err(format!(concat!("no such ", $what, "; there is {}"), [$($has),+].join(", "))),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$variant => $has),+ })
+            }
+        }
+
+        as_text!($name);
+    };
+}
+
+macro_rules! as_text {
+    ($name:ident) => {
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?
+                    .parse()
+                    .map_err(de::Error::custom)
+            }
+        }
+    };
+}
+
+choice! {
+    /// How the master is reached.
+    TransportChoice, "transport",
+    has: ["auto" => Auto, "grpc" => Grpc], lacks: ["websocket"]
+}
+choice! {
+    /// How nginx is started and reloaded.
+    ReloaderChoice, "reloader",
+    has: ["signal" => Signal], lacks: ["systemd", "command", "container"]
+}
+choice! {
+    /// Where nginx runs, seen from the agent.
+    DeploymentMode, "deployment mode",
+    has: ["standalone" => Standalone], lacks: ["docker_sidecar", "kubernetes_sidecar"]
+}
+
+/// Labels as `k=v,k=v`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LabelList(pub(crate) Labels);
+
+impl FromStr for LabelList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut labels = Labels::new();
+        for pair in text
+            .split(',')
+            .map(str::trim)
+            .filter(|pair| !pair.is_empty())
+        {
+            let (key, value) = pair
+                .split_once('=')
+                .ok_or_else(|| format!("`{pair}` is no label, for example env=prod"))?;
+            let key = key.parse().map_err(|error| format!("{key}: {error}"))?;
+            let value = value.parse().map_err(|error| format!("{value}: {error}"))?;
+            if labels.insert(key, value).is_some() {
+                return Err(format!("`{pair}`: the key is there twice"));
+            }
+        }
+        Ok(Self(labels))
+    }
+}
+
+impl fmt::Display for LabelList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (key, value)) in self.0.iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            write!(f, "{comma}{key}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+as_text!(LabelList);
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn settings(arguments: &[&str]) -> Result<Settings, clap::Error> {
+        let all = ["nxmesh-agent"]
+            .into_iter()
+            .chain(arguments.iter().copied());
+        Ok(Cli::try_parse_from(all)?.layered.resolve().unwrap())
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn labels_are_pairs() {
+        let list: LabelList = "env=prod, zone=a,empty=".parse().unwrap();
+        assert_eq!(list.to_string(), "empty=,env=prod,zone=a");
+        for bad in ["env", "=x", "env=a b", "env=a,env=b"] {
+            assert!(bad.parse::<LabelList>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_this_build_lacks_is_said() {
+        for (flag, value) in [
+            ("--transport", "websocket"),
+            ("--reloader", "systemd"),
+            ("--deployment-mode", "docker_sidecar"),
+        ] {
+            let error = settings(&[flag, value]).unwrap_err().to_string();
+            assert!(error.contains("this build does not have"), "{error}");
+        }
+        let error = settings(&["--reloader", "sytemd"]).unwrap_err().to_string();
+        assert!(error.contains("no such reloader"), "{error}");
+    }
+
+    #[test]
+    fn agents_with_their_own_state_do_not_share_a_runtime_folder() {
+        let own = settings(&["--state-dir", "/srv/a"]).unwrap();
+        assert_eq!(own.runtime_dir().unwrap(), PathBuf::from("/srv/a/run"));
+        let usual = settings(&[]).unwrap();
+        assert_eq!(usual.runtime_dir().unwrap(), PathBuf::from(RUNTIME_DIR));
+    }
+
+    #[test]
+    fn a_file_says_the_same() {
+        let text = "master_url = \"https://m\"\nlabels = \"a=b\"\nmode = \"full\"\nreloader = \"signal\"\n";
+        let settings: Settings = toml::from_str(text).unwrap();
+        assert_eq!(settings.mode, Some(ManagedMode::Full));
+        assert_eq!(settings.labels.unwrap().to_string(), "a=b");
+        assert!(toml::from_str::<Settings>("token = \"secret\"").is_err());
+    }
+}

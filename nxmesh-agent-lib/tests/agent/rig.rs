@@ -1,0 +1,190 @@
+//! One agent with an nginx of its own.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use nxmesh_agent_lib::{
+    Agent, AgentError, AgentOptions, AgentStatus, BootstrapToken,
+    apply::{ApplyOptions, Mode},
+    nginx::Layout,
+    reload::{SignalOptions, SignalReloader},
+    testkit::{RealNginx, ScriptedMaster, free_port, nginx_binary, stop_nginx_in},
+    transport::Backoff,
+};
+use nxmesh_core::{bundle::Slice, document::parse, memory::MemoryTransport, model::Version};
+use tempfile::TempDir;
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) const fn version(revision: u64) -> Version {
+    Version { epoch: 1, revision }
+}
+
+/// A virtual host that answers `answer` to everybody.
+pub(crate) fn site(port: u16, answer: &str) -> Slice {
+    slice(&format!(
+        r#"
+kind: VirtualHost
+metadata: {{ name: site }}
+spec:
+  server_names: [site.example]
+  listen: [{{ port: {port}, address: 127.0.0.1 }}]
+  locations: [{{ path: /, respond: {{ status: 200, body: "{answer}", content_type: text/plain }} }}]
+"#
+    ))
+}
+
+/// A virtual host that needs a name nobody has (RFC 6761, section 6.4).
+pub(crate) fn unresolvable(port: u16) -> Slice {
+    slice(&format!(
+        r#"
+kind: VirtualHost
+metadata: {{ name: site }}
+spec:
+  server_names: [site.example]
+  listen: [{{ port: {port}, address: 127.0.0.1 }}]
+  locations: [{{ path: /, proxy: {{ upstream: nowhere }} }}]
+---
+kind: Upstream
+metadata: {{ name: nowhere }}
+spec: {{ servers: [{{ address: "nowhere.invalid:80" }}] }}
+"#
+    ))
+}
+
+fn slice(text: &str) -> Slice {
+    let parsed = parse("test", text).unwrap_or_else(|problems| panic!("{problems:?}"));
+    Slice::new(parsed.into_iter().map(|parsed| parsed.resource).collect())
+}
+
+/// The folders and the port of one agent. Its nginx ends with it.
+pub(crate) struct Rig {
+    folder: TempDir,
+    pub(crate) port: u16,
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        // Short: the path of a unix socket has 107 bytes at most.
+        let folder = tempfile::Builder::new().prefix("nx").tempdir().unwrap();
+        Self {
+            folder,
+            port: free_port(),
+        }
+    }
+
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::new(self.state_dir(), self.folder.path().join("run"))
+    }
+
+    pub(crate) fn reloader(&self) -> SignalReloader {
+        let layout = self.layout();
+        SignalReloader::new(SignalOptions {
+            binary: nginx_binary().expect("nginx is installed or named by NXMESH_TEST_NGINX"),
+            conf: layout.full_conf(),
+            prefix: None,
+            pid_file: Some(layout.pid_file()),
+            unix_sockets: vec![layout.probe_socket()],
+            start_log: layout.start_log(),
+        })
+    }
+
+    pub(crate) fn options(&self) -> AgentOptions {
+        let layout = self.layout();
+        let mode = Mode::Full(layout.full_options());
+        let mut options = AgentOptions::new(ApplyOptions::new(layout, mode));
+        options.bootstrap_token = Some(BootstrapToken::new(ScriptedMaster::TOKEN));
+        options.labels = [("env".parse().unwrap(), "test".parse().unwrap())].into();
+        let brisk = Backoff {
+            first: Duration::from_millis(20),
+            cap: Duration::from_millis(200),
+        };
+        options.connection.backoff = brisk;
+        options.control.recover_backoff = brisk;
+        options.control.observe_interval = Duration::from_millis(100);
+        options
+    }
+
+    pub(crate) fn start(&self, transport: MemoryTransport) -> RunningAgent {
+        self.start_with(transport, |_| {})
+    }
+
+    pub(crate) fn start_with(
+        &self,
+        transport: MemoryTransport,
+        change: impl FnOnce(&mut AgentOptions),
+    ) -> RunningAgent {
+        let mut options = self.options();
+        change(&mut options);
+        let agent = Agent::builder(options)
+            .transport(transport)
+            .reloader(self.reloader())
+            .build()
+            .unwrap();
+        let stop = CancellationToken::new();
+        RunningAgent {
+            status: agent.status(),
+            running: tokio::spawn(agent.run(stop.clone())),
+            stop,
+        }
+    }
+
+    pub(crate) async fn ask(&self) -> io::Result<(u16, String)> {
+        RealNginx::ask(self.port, "site.example", "/").await
+    }
+
+    pub(crate) async fn get(&self) -> (u16, String) {
+        self.ask().await.unwrap()
+    }
+
+    pub(crate) fn kill_nginx(&self) {
+        stop_nginx_in(self.folder.path());
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.kill_nginx();
+    }
+}
+
+/// An agent at work. Dropped, it is killed.
+pub(crate) struct RunningAgent {
+    status: watch::Receiver<AgentStatus>,
+    running: JoinHandle<Result<(), AgentError>>,
+    stop: CancellationToken,
+}
+
+impl RunningAgent {
+    /// Waits for a status.
+    pub(crate) async fn reached(&mut self, state: impl FnMut(&AgentStatus) -> bool) -> AgentStatus {
+        let shown = self.status.clone();
+        match timeout(PATIENCE, self.status.wait_for(state)).await {
+            Ok(Ok(status)) => return status.clone(),
+            Ok(Err(_)) => {}
+            Err(_) => panic!("not reached: {:#?}", shown.borrow()),
+        }
+        panic!("the agent ended: {:?}", (&mut self.running).await);
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn ended(mut self) -> Result<(), AgentError> {
+        timeout(PATIENCE, &mut self.running).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn stop(self) -> Result<(), AgentError> {
+        self.stop.cancel();
+        self.ended().await
+    }
+}
+
+impl Drop for RunningAgent {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
