@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, without_our_variables};
@@ -97,12 +97,13 @@ impl Master {
         let ready = Target::http(self.api(), "localhost", "/readyz");
         wait::until("the master serves", || {
             if let Some(status) = process.ended()? {
-                bail!("the master ended: {status}\n{}", process.output()?);
+                let ended = anyhow!("the master ended: {status}\n{}", process.output()?);
+                return Ok(Some(Err(ended)));
             }
             let said = process.output()?;
             let announced = said.contains("api listening on") && said.contains("agents connect to");
-            Ok((announced && ready.get()?.status == 200).then_some(()))
-        })?;
+            Ok((announced && ready.get()?.status == 200).then_some(Ok(())))
+        })??;
         self.process = Some(process);
         Ok(())
     }

@@ -72,7 +72,7 @@ impl Sandbox {
     /// The processes that work here now, their children included.
     #[must_use]
     pub fn processes(&self) -> BTreeSet<i32> {
-        self.0.processes()
+        processes_in(&self.0.path)
     }
 
     /// Ends every process and removes the folder; from then on nothing starts here. Does nothing the
@@ -86,28 +86,31 @@ impl Sandbox {
     }
 }
 
-impl Inner {
-    fn processes(&self) -> BTreeSet<i32> {
-        let all = running();
-        let mut ours: BTreeSet<i32> = all
-            .iter()
-            .filter(|process| process.pid != own_pid() && process.works_in(&self.path))
-            .map(|process| process.pid)
-            .collect();
-        // Children of children: as many rounds as the deepest family needs.
-        loop {
-            let before = ours.len();
-            for process in &all {
-                if ours.contains(&process.parent) && process.pid != own_pid() {
-                    ours.insert(process.pid);
-                }
-            }
-            if ours.len() == before {
-                return ours;
-            }
+/// The processes that have a file below `folder` open or its path on the command line, and their
+/// children; without this one.
+#[must_use]
+pub fn processes_in(folder: &Path) -> BTreeSet<i32> {
+    let own = Pid::this().as_raw();
+    let mut all = running();
+    all.retain(|process| process.pid != own);
+    let mut ours: BTreeSet<i32> = all
+        .iter()
+        .filter(|process| process.works_in(folder))
+        .map(|process| process.pid)
+        .collect();
+    // Children of children: as many rounds as the deepest family needs.
+    loop {
+        let before = ours.len();
+        let children = all.iter().filter(|process| ours.contains(&process.parent));
+        let children: Vec<i32> = children.map(|process| process.pid).collect();
+        ours.extend(children);
+        if ours.len() == before {
+            return ours;
         }
     }
+}
 
+impl Inner {
     fn close(&self) -> Result<()> {
         let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(taken) = folder.take() else {
@@ -115,7 +118,7 @@ impl Inner {
         };
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            let processes = self.processes();
+            let processes = processes_in(&self.path);
             if processes.is_empty() {
                 break;
             }
@@ -189,10 +192,6 @@ fn running() -> Vec<Process> {
             })
         })
         .collect()
-}
-
-fn own_pid() -> i32 {
-    Pid::this().as_raw()
 }
 
 #[cfg(test)]

@@ -48,11 +48,10 @@ pub(crate) fn run(sandbox: &Sandbox, progress: &Progress, options: &Options) -> 
         cluster,
         progress: progress.clone(),
     };
-    demo.first_apply()?;
-    demo.change_under_load()?;
-    demo.refused_by_check()?;
-    demo.refused_by_reload()?;
-    demo.undo()?;
+    if let Err(error) = demo.prove() {
+        progress.say(&demo.cluster.logs(10));
+        return Err(error);
+    }
     progress.summary();
     if options.once {
         return Ok(());
@@ -72,6 +71,14 @@ struct Demo {
 }
 
 impl Demo {
+    fn prove(&self) -> Result<()> {
+        self.first_apply()?;
+        self.change_under_load()?;
+        self.refused_by_check()?;
+        self.refused_by_reload()?;
+        self.undo()
+    }
+
     fn first_apply(&self) -> Result<()> {
         self.progress.step(
             "apply a shop: virtual hosts, an upstream, a certificate",

@@ -1,0 +1,14 @@
+//! What users rely on, with everything real: programs, processes, sockets, disks and nginx.
+
+mod command_line;
+mod crash;
+mod demo;
+mod enrolment;
+mod harness;
+mod include_mode;
+mod island;
+mod load;
+mod refusal;
+mod secrets;
+mod serving;
+mod slices;
