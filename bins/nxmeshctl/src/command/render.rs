@@ -13,7 +13,10 @@ use nxmesh_core::{
     contract::renderer::{RenderSettings, Renderer as _},
 };
 use nxmesh_process::exit::{Exit, OrExit as _};
-use nxmesh_render::{HandlebarsRenderer, Placement, PlacementMode, place};
+use nxmesh_render::{
+    HandlebarsRenderer,
+    placement::{Placement, PlacementMode, place},
+};
 
 use crate::{documents, options::RenderArguments, output};
 
