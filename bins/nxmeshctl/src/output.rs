@@ -74,6 +74,9 @@ fn table(
     for row in rows {
         table.add_row(row.into_iter().take(shown));
     }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     let text = table.to_string();
     text.lines()
         .map(str::trim_end)

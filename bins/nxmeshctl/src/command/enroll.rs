@@ -36,13 +36,16 @@ pub(crate) async fn run(
 
 fn instructions(token: &BootstrapTokenResponse, arguments: &EnrollArguments) -> String {
     format!(
-        "This token admits one agent within {} and is shown only now. On its machine, run:\n\n\
+        "This token admits one agent within {} s and is shown only now. On its machine, run:\n\n\
          umask 077\n\
          cat > nxmesh-ca.pem <<'EOF'\n{}EOF\n\
          echo {} > nxmesh-token\n\
          nxmesh-agent run --state-dir /var/lib/nxmesh-agent --master-url {} \\\n  \
          --master-ca nxmesh-ca.pem --token-file nxmesh-token",
-        arguments.ttl, token.ca_pem, token.token, token.master_url
+        arguments.ttl.whole_seconds(),
+        token.ca_pem,
+        token.token,
+        token.master_url
     )
 }
 
