@@ -85,7 +85,10 @@ async fn workers_that_die_at_birth_are_no_success_and_no_rejection() {
         .expect("nginx -t does not see it");
     match reloader.reload(DEADLINE).await {
         Err(ReloadError::Backend { source, .. }) => {
-            assert!(source.to_string().contains("cannot be respawned"), "{source}");
+            assert!(
+                source.to_string().contains("cannot be respawned"),
+                "{source}"
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -118,7 +121,11 @@ async fn a_port_that_becomes_free_in_time_is_taken() {
     nginx.set_conf(&nginx.conf_with("", &server));
     let reload = reloader.reload(DEADLINE);
     let release = async {
-        let said = || fs::read_to_string(nginx.error_log()).unwrap().contains("bind()");
+        let said = || {
+            fs::read_to_string(nginx.error_log())
+                .unwrap()
+                .contains("bind()")
+        };
         while !said() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -1,10 +1,30 @@
 //! Brings one nginx to a version, proves it, or leaves it as it was.
+//!
+//! One file per step: `accept`, `render`, `stage`, `check`, `switch`, then the
+//! reload through the [`Reloader`], `confirm`, and `rollback` where that fails.
+//! `journal` and `recover` end what a crash left half done.
 
+mod accept;
+mod blame;
+mod check;
+mod confirm;
 pub(crate) mod disk;
+mod files;
+mod garbage;
+mod journal;
+mod nginx_conf;
 mod options;
 mod outcome;
+mod probe;
+mod recover;
+mod release;
+mod render;
+mod rollback;
+mod stage;
+mod steps;
+mod switch;
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use nxmesh_core::{
     bundle::Slice,
@@ -13,22 +33,36 @@ use nxmesh_core::{
     model::Version,
 };
 
+use self::{accept::Accepted, files::Files, release::Place, render::Rendering, switch::Entry};
 pub use options::{ApplyOptions, Mode};
 pub use outcome::{
     Applied, AppliedState, Failure, Observed, Outcome, PipelineError, Progress, Recovered, Target,
     code,
 };
 
-use crate::cache::AtRestKey;
-
-/// What an `nginx.conf` that is wholly ours says.
-#[derive(Debug, Clone, Default)]
-pub struct FullOptions {}
+use crate::cache::{AtRestKey, SliceStore};
 
 /// The apply pipeline of one nginx.
 #[derive(Debug)]
 pub struct Pipeline {
-    options: ApplyOptions,
+    options: Arc<ApplyOptions>,
+    renderer: Arc<dyn Renderer>,
+    reloader: Arc<dyn Reloader>,
+    clock: Arc<dyn Clock>,
+    files: Files,
+    slices: SliceStore,
+    accepted: Option<Accepted>,
+    accepted_slice: Option<Arc<Slice>>,
+    applied: Option<AppliedState>,
+    applied_slice: Option<Arc<Slice>>,
+    /// What was rendered last, whatever became of it.
+    rendering: Option<Rendering>,
+    /// A release made anew in the place of a damaged one, not yet seen serving.
+    remade: Option<AppliedState>,
+    /// The certificates and keys of the running release and the one before.
+    pem_names: [std::collections::BTreeSet<String>; 2],
+    /// Whether entry, nginx and `applied` are known to agree.
+    settled: bool,
 }
 
 impl Pipeline {
@@ -45,60 +79,127 @@ impl Pipeline {
         sealing_key: AtRestKey,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, PipelineError> {
-        unimplemented!()
-    }
-
-    /// Ends in the old or the new release after a crash, with nginx running
-    /// and seen serving it; starts nginx if it does not run.
-    ///
-    /// # Errors
-    ///
-    /// [`PipelineError`]; may be called again at any time.
-    pub async fn recover(&mut self) -> Result<Recovered, PipelineError> {
-        unimplemented!()
+        let mut options = options;
+        options.render.tls_dir = options.layout.tls();
+        let layout = options.layout.clone();
+        let slices = SliceStore::new(layout.slices(), sealing_key);
+        let stored = slices.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let files = Files::open(&layout)?;
+            let accepted: Option<Accepted> = disk::read_json(&layout.accepted())
+                .map_err(PipelineError::io("read", &layout.accepted()))?;
+            let applied: Option<AppliedState> = disk::read_json(&layout.applied())
+                .map_err(PipelineError::io("read", &layout.applied()))?;
+            let read = |digest: Option<Digest>| {
+                let digest = digest?;
+                stored
+                    .read(digest)
+                    .inspect_err(|error| {
+                        tracing::error!(digest = %digest.short(), %error, "a cached slice is damaged");
+                    })
+                    .ok()
+                    .map(Arc::new)
+            };
+            let accepted_slice = read(accepted.map(|accepted| accepted.digest));
+            let applied_slice = match (&applied, &accepted_slice) {
+                (Some(applied), Some(slice)) if applied.digest == slice.digest() => {
+                    Some(Arc::clone(slice))
+                }
+                (applied, _) => read(applied.as_ref().map(|applied| applied.digest)),
+            };
+            Ok((files, accepted, applied, accepted_slice, applied_slice))
+        });
+        let opened = opened.await.map_err(|error| {
+            PipelineError::io("open", options.layout.state_dir())(io::Error::other(error))
+        })?;
+        let (files, accepted, applied, accepted_slice, applied_slice) = opened?;
+        Ok(Self {
+            options: Arc::new(options),
+            renderer,
+            reloader,
+            clock,
+            files,
+            slices,
+            accepted,
+            accepted_slice,
+            applied,
+            applied_slice,
+            rendering: None,
+            remade: None,
+            pem_names: Default::default(),
+            settled: false,
+        })
     }
 
     /// The newest version taken on.
     #[must_use]
     pub fn accepted(&self) -> Option<Version> {
-        unimplemented!()
+        self.accepted.map(|accepted| accepted.version)
     }
 
     /// What nginx was last seen serving.
     #[must_use]
-    pub fn applied(&self) -> Option<&AppliedState> {
-        unimplemented!()
+    pub const fn applied(&self) -> Option<&AppliedState> {
+        self.applied.as_ref()
     }
 
     /// The slice of the newest version taken on; `None` if there is none or
     /// its copy on disk cannot be read.
     #[must_use]
     pub fn accepted_slice(&self) -> Option<&Slice> {
-        unimplemented!()
+        self.accepted_slice.as_deref()
     }
 
     /// The digest of the release the entry file names, computed anew from the
-    /// files on disk; `None` if there is none or a file is missing.
+    /// files on disk; `None` if there is none or a file is not as it was written.
     pub async fn running_digest(&self) -> Option<Digest> {
-        unimplemented!()
-    }
-
-    /// Brings nginx to `target`. One at a time; `progress` is told of each
-    /// phase as it is reached.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, it leaves what a crash would leave; the next call settles it.
-    pub async fn apply(
-        &mut self,
-        target: Target,
-        progress: &mut (dyn FnMut(Progress) + Send),
-    ) -> Outcome {
-        unimplemented!()
+        let options = Arc::clone(&self.options);
+        let looked = self.files.run(move || match switch::read(&options) {
+            Ok(Entry::Release(name)) => Place::new(&options, &name).digest_on_disk(),
+            Ok(_) => Ok(None),
+            Err(error) => Err(error),
+        });
+        looked
+            .await
+            .and_then(|found| found)
+            .inspect_err(|error| tracing::warn!(%error, "could not read the release on disk"))
+            .ok()
+            .flatten()
     }
 
     /// Looks at nginx without touching it.
     pub async fn observe(&self) -> Observed {
-        unimplemented!()
+        let generation = self
+            .reloader
+            .running()
+            .await
+            .inspect_err(|error| {
+                tracing::warn!(error = blame::chain(error), "could not look at nginx");
+            })
+            .ok()
+            .flatten()
+            .filter(|generation| !generation.workers.is_empty());
+        let serving = match &generation {
+            Some(_) => confirm::release_named(&self.options).await,
+            None => None,
+        };
+        let expected = self.applied.as_ref().map(|applied| &applied.release);
+        Observed {
+            serves_applied: expected.is_some() && serving.as_ref() == expected,
+            generation,
+            serving,
+        }
+    }
+
+    /// Runs file work that fails with a [`Failure`].
+    async fn file_work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&ApplyOptions) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let options = Arc::clone(&self.options);
+        self.files
+            .run(move || work(&options))
+            .await
+            .map_err(|error| Failure::new(code::STAGE, error.to_string()).retryable())?
     }
 }

@@ -3,9 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use nxmesh_core::contract::renderer::RenderSettings;
+use nxmesh_render::placement::FullOptions;
 
-use super::FullOptions;
-use crate::nginx::Layout;
+use crate::{nginx::Layout, reload::SignalOptions};
 
 /// How much of the configuration is ours.
 #[derive(Debug, Clone)]
@@ -65,6 +65,27 @@ impl ApplyOptions {
             probed_hosts: 64,
             kept_releases: 3,
         }
+    }
+
+    /// How a [`SignalReloader`](crate::reload::SignalReloader) gets to this
+    /// nginx, run by the binary at `binary`.
+    #[must_use]
+    pub fn signal_options(&self, binary: impl Into<PathBuf>) -> SignalOptions {
+        SignalOptions {
+            binary: binary.into(),
+            conf: self.nginx_conf(),
+            prefix: None,
+            pid_file: match &self.mode {
+                Mode::Include { .. } => None,
+                Mode::Full(full) => Some(full.pid_file.clone()),
+            },
+            unix_sockets: vec![self.layout.probe_socket()],
+            start_log: self.layout.start_log(),
+        }
+    }
+
+    pub(super) const fn is_full(&self) -> bool {
+        matches!(self.mode, Mode::Full(_))
     }
 
     /// The file whose replacement switches nginx to another release.

@@ -1,10 +1,13 @@
 //! What the pipeline is asked for and what it answers.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use nxmesh_core::{
     bundle::Slice,
-    contract::reloader::{Generation, ReloadError},
+    contract::reloader::Generation,
     digest::Digest,
     model::{ResourceKey, Version},
 };
@@ -175,15 +178,26 @@ pub enum PipelineError {
         /// The system's own error.
         source: std::io::Error,
     },
-    /// nginx does not run and could not be started, or not be looked at.
-    #[error("could not bring nginx up: {0}")]
-    Nginx(#[source] ReloadError),
-    /// nginx does not serve what the disk says, and could not be brought to.
-    #[error("nginx does not serve release {release}: {}", failure.message)]
+    /// nginx could not be brought to serve what the disk says.
+    #[error("nginx does not serve {release}: {}", failure.message)]
     NotServing {
-        /// The release on disk.
+        /// The release on disk; `no release` before the first one.
         release: String,
-        /// What was seen.
+        /// What was seen, in nginx's words where they are its own.
         failure: Box<Failure>,
     },
+}
+
+impl PipelineError {
+    pub(super) fn io(
+        action: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
 }

@@ -70,7 +70,10 @@ pub(crate) async fn run(mut command: Command, deadline: Duration) -> io::Result<
 
 async fn read_bounded(mut stream: impl AsyncRead + Unpin) -> io::Result<String> {
     let mut kept = Vec::new();
-    (&mut stream).take(OUTPUT_LIMIT).read_to_end(&mut kept).await?;
+    (&mut stream)
+        .take(OUTPUT_LIMIT)
+        .read_to_end(&mut kept)
+        .await?;
     // A full pipe would stop nginx.
     tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
     Ok(String::from_utf8_lossy(&kept).into_owned())

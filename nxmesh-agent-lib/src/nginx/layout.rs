@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use nxmesh_core::{digest::Digest, model::Version};
+use nxmesh_render::placement::FullOptions;
 
 /// The paths of one agent and the nginx it manages.
 ///
-/// `state_dir` outlives a reboot and holds no key in plain; `runtime_dir`
-/// holds private keys for nginx and should be a tmpfs. Both belong to the
-/// agent alone.
+/// `state_dir` outlives a reboot and holds no key of a certificate in plain;
+/// `runtime_dir` does, for nginx, and should be a tmpfs. Both belong to the
+/// agent alone. The path of `runtime_dir` should be short: that of a unix
+/// socket in it has 107 bytes at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     state_dir: PathBuf,
@@ -115,16 +117,33 @@ impl Layout {
         self.runtime_dir.join("tls")
     }
 
+    /// The folder of the probe socket: whoever may enter it may ask.
+    #[must_use]
+    pub fn probe(&self) -> PathBuf {
+        self.runtime_dir.join("probe")
+    }
+
     /// Where nginx tells which release it serves.
     #[must_use]
     pub fn probe_socket(&self) -> PathBuf {
-        self.runtime_dir.join("probe.sock")
+        self.probe().join("sock")
     }
 
     /// The pid file of an nginx that is wholly ours.
     #[must_use]
     pub fn pid_file(&self) -> PathBuf {
         self.runtime_dir.join("nginx.pid")
+    }
+
+    /// Settings of an nginx that is wholly ours and keeps everything here.
+    #[must_use]
+    pub fn full_options(&self) -> FullOptions {
+        FullOptions {
+            pid_file: self.pid_file(),
+            error_log: self.state_dir.join("nginx-error.log"),
+            temp_dir: self.runtime_dir.join("temp"),
+            ..FullOptions::default()
+        }
     }
 
     /// What nginx said while it started.

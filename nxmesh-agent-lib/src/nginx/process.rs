@@ -206,7 +206,10 @@ fn conf_in(arguments: &str, instance: &Instance) -> Found {
             Found::Unclear
         };
     };
-    let absolute = prefix.map_or_else(|| PathBuf::from(named), |prefix| Path::new(prefix).join(named));
+    let absolute = prefix.map_or_else(
+        || PathBuf::from(named),
+        |prefix| Path::new(prefix).join(named),
+    );
     let same = fs::canonicalize(&absolute)
         .is_ok_and(|path| fs::canonicalize(&instance.conf).is_ok_and(|ours| ours == path));
     if same {
@@ -287,7 +290,10 @@ mod tests {
         let ours = instance("/srv/a/nginx.conf");
         for (arguments, expected) in [
             ("nginx -c /srv/a/nginx.conf", true),
-            ("/usr/sbin/nginx -p /srv/a/ -c /srv/a/nginx.conf -g daemon on;", true),
+            (
+                "/usr/sbin/nginx -p /srv/a/ -c /srv/a/nginx.conf -g daemon on;",
+                true,
+            ),
             ("nginx -c /srv/a/nginx.conf2", false),
             ("nginx -c /srv/b/nginx.conf", false),
             ("nginx -g daemon on;", false),
@@ -297,14 +303,23 @@ mod tests {
             assert_eq!(found, expected, "{arguments}");
         }
         let default = instance("/etc/nginx/nginx.conf");
-        assert!(matches!(conf_in("nginx -g daemon on;", &default), Found::Ours));
-        assert!(matches!(conf_in("nginx -p /tmp/x", &default), Found::Unclear));
+        assert!(matches!(
+            conf_in("nginx -g daemon on;", &default),
+            Found::Ours
+        ));
+        assert!(matches!(
+            conf_in("nginx -p /tmp/x", &default),
+            Found::Unclear
+        ));
     }
 
     #[test]
     fn a_cut_title_is_believed_only_with_the_pid_file() {
         let ours = instance("/srv/a/nginx.conf");
-        assert!(matches!(conf_in("nginx -c /srv/a/ng", &ours), Found::Unclear));
+        assert!(matches!(
+            conf_in("nginx -c /srv/a/ng", &ours),
+            Found::Unclear
+        ));
     }
 
     #[test]

@@ -37,13 +37,12 @@ impl NginxBuild {
     pub async fn ask(binary: &Path, deadline: Duration) -> Result<Self, VersionError> {
         let mut asked = command::command(binary);
         asked.arg("-V");
-        let finished =
-            command::run(asked, deadline)
-                .await
-                .map_err(|source| VersionError::Run {
-                    binary: binary.into(),
-                    source,
-                })?;
+        let finished = command::run(asked, deadline)
+            .await
+            .map_err(|source| VersionError::Run {
+                binary: binary.into(),
+                source,
+            })?;
         Self::parse(&finished.stderr).ok_or_else(|| VersionError::NotNginx {
             binary: binary.into(),
         })
@@ -74,12 +73,15 @@ impl NginxBuild {
             })
         };
         let prefix = value("--prefix").unwrap_or_else(|| "/usr/local/nginx".into());
-        let below = |name, default: &str| prefix.join(value(name).unwrap_or_else(|| default.into()));
+        let below =
+            |name, default: &str| prefix.join(value(name).unwrap_or_else(|| default.into()));
         let modules = arguments
             .iter()
             .filter_map(|argument| argument.strip_prefix("--with-"))
             .map(|argument| argument.split('=').next().unwrap_or(argument))
-            .filter(|name| name.ends_with("_module") || ["stream", "mail", "threads"].contains(name))
+            .filter(|name| {
+                name.ends_with("_module") || ["stream", "mail", "threads"].contains(name)
+            })
             .map(str::to_owned)
             .collect();
         Some(Self {
@@ -167,13 +169,21 @@ mod tests {
         ] {
             let build = NginxBuild::parse(text).unwrap();
             assert_eq!(build.version.to_string(), version);
-            assert_eq!(build.conf_path, Path::new("/usr/local/nginx/conf/nginx.conf"));
+            assert_eq!(
+                build.conf_path,
+                Path::new("/usr/local/nginx/conf/nginx.conf")
+            );
         }
     }
 
     #[test]
     fn other_programs_are_refused() {
-        for text in ["", "httpd 2.4", "nginx version: \n", "nginx version: nginx/x.y"] {
+        for text in [
+            "",
+            "httpd 2.4",
+            "nginx version: \n",
+            "nginx version: nginx/x.y",
+        ] {
             assert_eq!(NginxBuild::parse(text), None, "{text}");
         }
     }

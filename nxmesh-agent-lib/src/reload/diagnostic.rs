@@ -43,7 +43,10 @@ fn severity(line: &str) -> Option<(usize, String)> {
 }
 
 fn is_process(text: &str) -> bool {
-    text.contains('#') && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'#')
+    text.contains('#')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'#')
 }
 
 #[cfg(test)]

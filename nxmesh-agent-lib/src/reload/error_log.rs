@@ -87,7 +87,11 @@ impl ErrorLog {
         let says = if line.contains("[emerg]") {
             // Tried five times, half a second apart; then "still could not bind()".
             let retried = line.contains("failed (98:");
-            if retried { Says::Nothing } else { Says::Refused }
+            if retried {
+                Says::Nothing
+            } else {
+                Says::Refused
+            }
         } else if line.contains("[alert]") {
             if line.contains("mmap(") {
                 Says::Refused

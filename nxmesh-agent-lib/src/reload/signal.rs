@@ -148,7 +148,10 @@ impl SignalReloader {
         }
         for pid in sockets::holders(socket) {
             if let Some(orphan) = worker_of_no_master(pid) {
-                tracing::warn!(pid, "a worker of a killed nginx still serves, it is asked to quit");
+                tracing::warn!(
+                    pid,
+                    "a worker of a killed nginx still serves, it is asked to quit"
+                );
                 kill(orphan, Signal::SIGQUIT).map_err(backend("signal an orphaned worker"))?;
             }
         }
@@ -238,7 +241,12 @@ impl Reloader for SignalReloader {
         }
         let begun = Instant::now();
         while begun.elapsed() < deadline {
-            sleep(if turnover.begun() { POLL_SETTLING } else { POLL }).await;
+            sleep(if turnover.begun() {
+                POLL_SETTLING
+            } else {
+                POLL
+            })
+            .await;
             // The log first: a refusal seen now cannot belong to workers seen later.
             let says = log.read();
             let seen = master.generation();

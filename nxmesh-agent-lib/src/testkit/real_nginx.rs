@@ -80,7 +80,11 @@ impl RealNginx {
     /// When it does not start.
     pub async fn start() -> Self {
         let nginx = Self::new();
-        nginx.reloader().start(PATIENCE).await.expect("nginx starts");
+        nginx
+            .reloader()
+            .start(PATIENCE)
+            .await
+            .expect("nginx starts");
         nginx
     }
 
@@ -123,7 +127,11 @@ impl RealNginx {
     /// The pid of its master as its pid file has it.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        fs::read_to_string(self.pid_file()).ok()?.trim().parse().ok()
+        fs::read_to_string(self.pid_file())
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
     }
 
     /// The text of an `nginx.conf` for this instance, with `main` in its main

@@ -1,0 +1,77 @@
+//! First step: whether a version is taken on at all. Never backwards.
+
+use std::io;
+
+use nxmesh_core::{bundle::Slice, digest::Digest, model::Version};
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, code, disk};
+use crate::{cache::SliceStore, nginx::Layout};
+
+/// The newest version taken on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Accepted {
+    pub(super) version: Version,
+    pub(super) digest: Digest,
+}
+
+/// Takes strictly newer versions, and the same one again if it says the same.
+pub(super) fn judge(current: Option<Accepted>, offered: Accepted) -> Result<(), Failure> {
+    let Some(current) = current else {
+        return Ok(());
+    };
+    if offered.version < current.version {
+        let message = format!(
+            "version {} is older than {}, which was taken on before",
+            offered.version, current.version
+        );
+        return Err(Failure::new(code::STALE, message));
+    }
+    if offered.version == current.version && offered.digest != current.digest {
+        let message = format!(
+            "version {} was taken on with content {}, now it has content {}",
+            offered.version,
+            current.digest.short(),
+            offered.digest.short()
+        );
+        return Err(Failure::new(code::CONFLICT, message));
+    }
+    Ok(())
+}
+
+/// Makes the decision survive a power cut: first what it says, then that it is.
+pub(super) fn persist(
+    layout: &Layout,
+    slices: &SliceStore,
+    accepted: Accepted,
+    slice: &Slice,
+) -> io::Result<()> {
+    slices.write(slice)?;
+    disk::replace_json(&layout.accepted(), &accepted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(epoch: u64, revision: u64, content: &[u8]) -> Accepted {
+        Accepted {
+            version: Version { epoch, revision },
+            digest: Digest::of(content),
+        }
+    }
+
+    #[test]
+    fn versions_only_rise() {
+        let current = Some(at(2, 5, b"a"));
+        let code = |offered| judge(current, offered).err().map(|failure| failure.code);
+        assert_eq!(code(at(2, 6, b"a")), None);
+        assert_eq!(code(at(3, 1, b"b")), None);
+        assert_eq!(code(at(2, 5, b"a")), None);
+        assert_eq!(code(at(2, 5, b"b")), Some(code::CONFLICT));
+        assert_eq!(code(at(2, 4, b"b")), Some(code::STALE));
+        assert_eq!(code(at(1, 9, b"b")), Some(code::STALE));
+        assert_eq!(judge(None, at(1, 1, b"a")), Ok(()));
+    }
+}

@@ -1,0 +1,100 @@
+//! Fourth step: `nginx -t` on the staged release, the live one untouched.
+
+use std::{fs, io, os::unix::fs::symlink, path::Path};
+
+use nxmesh_core::contract::{
+    reloader::{Candidate, ReloadError},
+    renderer::RenderedTree,
+};
+use nxmesh_render::placement::FullOptions;
+
+use super::{ApplyOptions, Failure, Mode, blame, code, disk, release::Place};
+
+/// Writes what `nginx -c` and `-p` are given to test the release at `place`.
+pub(super) fn prepare(
+    options: &ApplyOptions,
+    tree: &RenderedTree,
+    place: &Place,
+) -> Result<Candidate, Failure> {
+    let check_prefix = options.layout.check();
+    let failed = |error: io::Error| {
+        let message = format!("could not prepare {}: {error}", check_prefix.display());
+        Failure::new(code::STAGE, message).retryable()
+    };
+    let folder = check_prefix.join("conf");
+    disk::remove_folder(&folder)
+        .and_then(|()| disk::make_folder(&folder, 0o700))
+        .map_err(failed)?;
+    let pid_file = check_prefix.join("nginx.pid");
+    let (name, text) = match &options.mode {
+        Mode::Full(full) => {
+            let aside = FullOptions {
+                pid_file,
+                error_log: check_prefix.join("error.log"),
+                ..full.clone()
+            };
+            let main = place.in_mode(Mode::Full(aside)).files(tree)?;
+            (
+                "nginx.conf".into(),
+                main.get("main.conf").cloned().unwrap_or_default(),
+            )
+        }
+        Mode::Include { nginx_conf } => {
+            let text = shadow(options, nginx_conf, place, &pid_file)?;
+            let home = nginx_conf.parent().unwrap_or(Path::new("/"));
+            link_siblings(home, &folder, nginx_conf).map_err(failed)?;
+            let name = nginx_conf.file_name().unwrap_or_default().to_owned();
+            (name, text.into_bytes())
+        }
+    };
+    let check_conf = folder.join(name);
+    // No need to survive anything.
+    fs::write(&check_conf, text).map_err(failed)?;
+    Ok(Candidate {
+        check_conf,
+        check_prefix,
+    })
+}
+
+/// The user's `nginx.conf` with our include leading to the staged release.
+fn shadow(
+    options: &ApplyOptions,
+    nginx_conf: &Path,
+    place: &Place,
+    pid_file: &Path,
+) -> Result<String, Failure> {
+    let text = fs::read_to_string(nginx_conf).map_err(|error| {
+        let message = format!("could not read {}: {error}", nginx_conf.display());
+        Failure::new(code::NGINX, message).retryable()
+    })?;
+    let entry = options.entry();
+    let home = nginx_conf.parent().unwrap_or(Path::new("/"));
+    super::nginx_conf::lead_elsewhere(&text, home, &entry, place.entry().trim_end(), pid_file)
+        .ok_or_else(|| {
+            let message = format!(
+                "{} does not include what NxMesh writes; add this line to its http block: include {};",
+                nginx_conf.display(),
+                entry.display()
+            );
+            Failure::new(code::NOT_INCLUDED, message).retryable()
+        })
+}
+
+/// Relative includes count from the folder of `nginx -c`.
+fn link_siblings(home: &Path, folder: &Path, nginx_conf: &Path) -> io::Result<()> {
+    for sibling in fs::read_dir(home)? {
+        let sibling = sibling?;
+        if sibling.path() != nginx_conf {
+            symlink(sibling.path(), folder.join(sibling.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a failed check means.
+pub(super) fn failure(error: ReloadError) -> Failure {
+    match error {
+        ReloadError::Rejected { diagnostic } => Failure::new(code::CHECK, diagnostic),
+        other => Failure::new(code::NGINX, blame::chain(&other)).retryable(),
+    }
+}

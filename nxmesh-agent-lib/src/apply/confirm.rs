@@ -1,0 +1,261 @@
+//! Seventh step: the proof. A release is applied when nginx says so itself,
+//! and every changed virtual host is there.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Display,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use nxmesh_core::{
+    digest::Digest,
+    model::{Listen, ResourceKey, ResourceKind, ResourceSet, VirtualHost},
+};
+use tokio::time::{sleep, timeout};
+
+use super::{ApplyOptions, Failure, code, probe, render};
+
+/// Between two questions that got no good answer.
+const PAUSE: Duration = Duration::from_millis(10);
+/// How long one question may take.
+const QUESTION: Duration = Duration::from_secs(2);
+
+/// Whether nginx names `release` on as many new connections in a row as the
+/// options ask for. Asks until then or the deadline.
+pub(super) async fn serves(options: &ApplyOptions, release: &str) -> Result<(), Failure> {
+    let socket = options.layout.probe_socket();
+    let begun = Instant::now();
+    let mut in_a_row = 0;
+    loop {
+        let answer = ask(probe::release(&socket)).await;
+        match &answer {
+            Ok(named) if named == release => {
+                in_a_row += 1;
+                if in_a_row >= options.probe_attempts.max(1) {
+                    return Ok(());
+                }
+                continue;
+            }
+            _ => in_a_row = 0,
+        }
+        if begun.elapsed() >= options.confirm_deadline {
+            return Err(Failure::new(
+                code::PROBE,
+                match answer {
+                    Ok(named) => format!("nginx serves release {named} instead of {release}"),
+                    Err(error) => unanswered(&socket, &error),
+                },
+            ));
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Whether nginx names `release` now, on every one of the connections.
+pub(super) async fn serves_now(options: &ApplyOptions, release: &str) -> bool {
+    let socket = options.layout.probe_socket();
+    for _ in 0..options.probe_attempts.max(1) {
+        if !ask(probe::release(&socket))
+            .await
+            .is_ok_and(|named| named == release)
+        {
+            return false;
+        }
+    }
+    true
+}
+
+/// The release nginx names now; `None` if it does not answer.
+pub(super) async fn release_named(options: &ApplyOptions) -> Option<String> {
+    ask(probe::release(&options.layout.probe_socket()))
+        .await
+        .ok()
+}
+
+fn unanswered(socket: &Path, error: &dyn Display) -> String {
+    format!("nginx did not answer at {}: {error}", socket.display())
+}
+
+async fn ask<T>(question: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(QUESTION, question)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// One question about a changed virtual host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HostProbe {
+    resource: ResourceKey,
+    address: SocketAddr,
+    /// A name it answers to, and the certificate it has to show for it.
+    certificate: Option<(String, Digest)>,
+}
+
+/// The questions about what differs between two sets of resources: one for
+/// each address of a host that changed or whose certificate did. Of more than
+/// `limit` hosts, as many are chosen, spread evenly.
+pub(super) fn questions(before: &ResourceSet, after: &ResourceSet, limit: usize) -> Vec<HostProbe> {
+    let changed = render::changed(before, after);
+    let concerned: Vec<&VirtualHost> = after
+        .virtual_hosts()
+        .filter(|host| {
+            let by_certificate = host.spec.tls.as_ref().is_some_and(|tls| {
+                changed.contains(&ResourceKey {
+                    kind: ResourceKind::Certificate,
+                    name: tls.certificate.clone(),
+                })
+            });
+            by_certificate || changed.contains(&key(host))
+        })
+        .collect();
+    let claimed: BTreeSet<SocketAddr> = after
+        .virtual_hosts()
+        .flat_map(|host| &host.spec.listen)
+        .filter_map(|listen| Some(SocketAddr::new(listen.address?.ip(), listen.port.get())))
+        .collect();
+    let step = concerned.len().div_ceil(limit.max(1)).max(1);
+    concerned
+        .into_iter()
+        .step_by(step)
+        .flat_map(|host| {
+            let claimed = &claimed;
+            host.spec.listen.iter().filter_map(move |listen| {
+                Some(HostProbe {
+                    resource: key(host),
+                    address: reach(listen, claimed)?,
+                    certificate: certificate(host, listen, after),
+                })
+            })
+        })
+        .collect()
+}
+
+fn key(host: &VirtualHost) -> ResourceKey {
+    ResourceKey {
+        kind: ResourceKind::VirtualHost,
+        name: host.metadata.name.clone(),
+    }
+}
+
+/// An address of this machine at which nginx takes `listen` for the answer,
+/// and not a more exact one.
+fn reach(listen: &Listen, claimed: &BTreeSet<SocketAddr>) -> Option<SocketAddr> {
+    let port = listen.port.get();
+    match listen.address.map(|address| address.ip()) {
+        Some(ip) if !ip.is_unspecified() => Some(SocketAddr::new(ip, port)),
+        Some(IpAddr::V6(_)) => Some(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port)),
+        // All of 127.0.0.0/8 is this machine.
+        _ => (1..=254)
+            .map(|last| SocketAddr::new(Ipv4Addr::new(127, 0, 0, last).into(), port))
+            .find(|address| !claimed.contains(address)),
+    }
+}
+
+fn certificate(
+    host: &VirtualHost,
+    listen: &Listen,
+    resources: &ResourceSet,
+) -> Option<(String, Digest)> {
+    let tls = host.spec.tls.as_ref().filter(|_| listen.tls)?;
+    let name = host
+        .spec
+        .server_names
+        .iter()
+        .find_map(|name| name.sample_host())?;
+    let expected = resources.certificate(&tls.certificate)?;
+    Some((name, expected.spec.certificate.fingerprint()))
+}
+
+/// Asks every question until it is answered well or the deadline has come.
+/// The first bad answer ends it.
+pub(super) async fn hosts(options: &ApplyOptions, probes: &[HostProbe]) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let connector = probe::connector()
+        .map_err(|error| Failure::new(code::VIRTUAL_HOST, format!("no TLS client: {error}")))?;
+    for probe in probes {
+        loop {
+            let problem = match &probe.certificate {
+                None => ask(probe::accepts(probe.address)).await.err(),
+                Some((host, expected)) => {
+                    match ask(probe::fingerprint(&connector, probe.address, host)).await {
+                        Ok(found) if found == *expected => None,
+                        Ok(found) => {
+                            return Err(failure(
+                                probe,
+                                format!(
+                                    "{host} shows the certificate {} instead of {}",
+                                    found.short(),
+                                    expected.short()
+                                ),
+                            ));
+                        }
+                        Err(error) => Some(error),
+                    }
+                }
+            };
+            match problem {
+                None => break,
+                Some(error) if begun.elapsed() >= options.confirm_deadline => {
+                    return Err(failure(probe, format!("does not answer: {error}")));
+                }
+                Some(_) => sleep(PAUSE).await,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn failure(probe: &HostProbe, what: String) -> Failure {
+    let message = format!("{} at {}: {what}", probe.resource, probe.address);
+    let mut failure = Failure::new(code::VIRTUAL_HOST, message);
+    failure.resource = Some(probe.resource.clone());
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(text: &str) -> ResourceSet {
+        let parsed = nxmesh_core::document::parse("test", text).unwrap();
+        parsed.into_iter().map(|parsed| parsed.resource).collect()
+    }
+
+    fn host(name: &str, listen: &str) -> String {
+        format!(
+            "---\nkind: VirtualHost\nmetadata: {{ name: {name} }}\n\
+             spec: {{ server_names: [{name}.example], listen: [{listen}] }}\n"
+        )
+    }
+
+    #[test]
+    fn changed_hosts_are_asked_where_no_other_answers() {
+        let before = set(&host("same", "{ port: 80 }"));
+        let after = set(&[
+            host("same", "{ port: 80 }"),
+            host("wide", "{ port: 81 }, { port: 82, address: '::' }"),
+            host("exact", "{ port: 81, address: 127.0.0.1 }"),
+        ]
+        .concat());
+        let asked: Vec<String> = questions(&before, &after, 10)
+            .iter()
+            .map(|probe| format!("{} {}", probe.resource.name, probe.address))
+            .collect();
+        assert_eq!(
+            asked,
+            ["exact 127.0.0.1:81", "wide 127.0.0.2:81", "wide [::1]:82"]
+        );
+    }
+
+    #[test]
+    fn of_many_hosts_some_are_asked() {
+        let text: String = (0..100)
+            .map(|number| host(&format!("h{number}"), "{ port: 80 }"))
+            .collect();
+        let asked = questions(&ResourceSet::default(), &set(&text), 10);
+        assert_eq!(asked.len(), 10);
+    }
+}

@@ -1,0 +1,74 @@
+//! File work of one pipeline: off the runtime's threads, one piece at a time.
+
+use std::{
+    fs::{File, TryLockError},
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{PipelineError, disk};
+use crate::nginx::Layout;
+
+/// The right to write below a state folder. A piece of work that was begun
+/// goes on when nobody waits for it any more, and the next waits for it.
+#[derive(Debug, Clone)]
+pub(super) struct Files(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    _lock: File,
+    turn: Mutex<()>,
+}
+
+impl Files {
+    /// Makes the folders and takes the lock.
+    pub(super) fn open(layout: &Layout) -> Result<Self, PipelineError> {
+        let private = [
+            layout.state_dir().to_owned(),
+            layout.slices(),
+            layout.releases(),
+            layout.check(),
+        ];
+        for folder in private {
+            disk::make_folder(&folder, 0o700).map_err(PipelineError::io("make", &folder))?;
+        }
+        // Workers of another user pass through it.
+        let passage = layout.runtime_dir();
+        disk::make_folder(passage, 0o711).map_err(PipelineError::io("make", passage))?;
+        for folder in [layout.tls(), layout.probe()] {
+            disk::make_folder(&folder, 0o700).map_err(PipelineError::io("make", &folder))?;
+        }
+        let path = layout.lock();
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(PipelineError::io("open", &path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(PipelineError::Locked { path }),
+            Err(TryLockError::Error(error)) => {
+                return Err(PipelineError::io("lock", &path)(error));
+            }
+        }
+        Ok(Self(Arc::new(Held {
+            _lock: lock,
+            turn: Mutex::new(()),
+        })))
+    }
+
+    /// Runs `work` where it may block.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<T> {
+        let held = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || {
+            let _turn = held.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            work()
+        })
+        .await
+        .map_err(io::Error::other)
+    }
+}

@@ -1,0 +1,297 @@
+//! From whatever a crash, a reboot or a foreign hand left to a known state:
+//! the old release or the new one, whole, with nginx seen serving it.
+
+use std::{path::Path, sync::Arc};
+
+use nxmesh_core::{bundle::Slice, contract::reloader::Generation};
+
+use super::{
+    AppliedState, Failure, Pipeline, PipelineError, Recovered, code, confirm, disk, garbage,
+    journal::Switch,
+    release::Place,
+    render::Rendering,
+    stage, steps,
+    switch::{self, Entry},
+};
+use crate::nginx::Layout;
+
+/// What lies on disk.
+struct Found {
+    entry: Entry,
+    under_way: Option<Switch>,
+    /// Whether the release of `applied` is as it was written.
+    intact: bool,
+}
+
+impl Pipeline {
+    /// Ends in the old or the new release after a crash, with nginx running
+    /// and seen serving it; starts nginx if it does not run.
+    ///
+    /// # Errors
+    ///
+    /// [`PipelineError`]; may be called again at any time.
+    pub async fn recover(&mut self) -> Result<Recovered, PipelineError> {
+        self.settled = false;
+        let found = self.look().await?;
+        let before = self.running().await;
+        let mut undone = None;
+        if let Some(switch) = found.under_way
+            && found.entry == Entry::Release(switch.to.release.clone())
+        {
+            match self.finish(&switch).await {
+                Ok(generation) => return Ok(self.recovered(generation, before, None)),
+                Err(failure) => undone = Some(failure),
+            }
+        }
+        let release = self.last_good(found.entry, found.intact).await?;
+        let generation = match self.ensure(release.as_deref()).await {
+            Ok(generation) => generation,
+            Err(failure) => {
+                return Err(PipelineError::NotServing {
+                    release: release.map_or("no release".to_owned(), |it| format!("release {it}")),
+                    failure: Box::new(failure),
+                });
+            }
+        };
+        self.file_work(|options| {
+            Switch::settled(&options.layout)
+                .map_err(|error| Failure::new(code::STAGE, error.to_string()))
+        })
+        .await
+        .map_err(|failure| self.broken(&failure))?;
+        self.settled = true;
+        Ok(self.recovered(generation, before, undone))
+    }
+
+    fn recovered(
+        &self,
+        generation: Generation,
+        before: Option<Generation>,
+        undone: Option<Failure>,
+    ) -> Recovered {
+        Recovered {
+            applied: self.applied.clone(),
+            started: before.is_none_or(|it| it.master_pid != generation.master_pid),
+            generation,
+            undone,
+        }
+    }
+
+    async fn look(&self) -> Result<Found, PipelineError> {
+        let applied = self.applied.clone();
+        let options = Arc::clone(&self.options);
+        let layout = options.layout.clone();
+        self.files
+            .run(move || {
+                let layout = &options.layout;
+                garbage::remove_unfinished(layout).map_err(unseen(&layout.releases()))?;
+                if let super::Mode::Full(full) = &options.mode {
+                    // Workers of another user write into folders that nginx
+                    // makes in it and gives to them.
+                    disk::make_folder(&full.temp_dir, 0o711).map_err(unseen(&full.temp_dir))?;
+                }
+                Ok(Found {
+                    entry: switch::read(&options).map_err(unseen(&options.entry()))?,
+                    under_way: Switch::read(layout).map_err(unseen(&layout.journal()))?,
+                    intact: match &applied {
+                        None => true,
+                        Some(applied) => Place::new(&options, &applied.release)
+                            .digest_on_disk()
+                            .is_ok_and(|digest| digest == Some(applied.release_digest)),
+                    },
+                })
+            })
+            .await
+            .map_err(unseen(layout.state_dir()))?
+    }
+
+    async fn running(&self) -> Option<Generation> {
+        // An error here comes again, and is told, when nginx is brought up.
+        let running = self.reloader.running().await.ok().flatten();
+        running.filter(|generation| !generation.workers.is_empty())
+    }
+
+    /// Goes forward with a switch whose entry is in place; if nginx does not
+    /// take it, the entry leads back.
+    async fn finish(&mut self, switch: &Switch) -> Result<Generation, Failure> {
+        let finished = self.try_to_finish(switch).await;
+        match finished {
+            Ok((generation, slice)) => {
+                self.applied_now(switch.to.clone(), slice).await;
+                Ok(generation)
+            }
+            Err(failure) => {
+                let from = switch.from.clone();
+                self.file_work(move |options| {
+                    switch::write(options, from.as_deref())
+                        .map_err(|error| Failure::new(code::STAGE, error.to_string()))
+                })
+                .await?;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn try_to_finish(
+        &mut self,
+        switch: &Switch,
+    ) -> Result<(Generation, Arc<Slice>), Failure> {
+        let slices = self.slices.clone();
+        let digest = switch.to.digest;
+        let slice = self
+            .file_work(move |_| {
+                slices.read(digest).map_err(|error| {
+                    let message =
+                        format!("the cached slice {} is damaged: {error}", digest.short());
+                    Failure::new(code::STAGE, message)
+                })
+            })
+            .await?;
+        let slice = Arc::new(slice);
+        self.render_again(&slice).await?;
+        let to = switch.to.clone();
+        let intact = self
+            .file_work(move |options| {
+                let digest = Place::new(options, &to.release).digest_on_disk();
+                Ok(digest.is_ok_and(|found| found == Some(to.release_digest)))
+            })
+            .await?;
+        if !intact {
+            let message = format!("release {} is damaged", switch.to.release);
+            return Err(Failure::new(code::STAGE, message));
+        }
+        let generation = self.ensure(Some(&switch.to.release)).await?;
+        Ok((generation, slice))
+    }
+
+    /// Renders a cached slice and puts its certificates and keys where nginx
+    /// reads them; the folder may have been emptied by a reboot.
+    async fn render_again(&mut self, slice: &Arc<Slice>) -> Result<(), Failure> {
+        let (slice, renderer) = (Arc::clone(slice), Arc::clone(&self.renderer));
+        let rendering = self
+            .file_work(move |options| {
+                let rendering = Rendering::of(slice, None, &*renderer, &options.render)?;
+                stage::write_pem_files(options, &rendering.tree)?;
+                Ok(rendering)
+            })
+            .await?;
+        self.rendering = Some(rendering);
+        Ok(())
+    }
+
+    /// Leads the entry to the last release that was seen serving, made anew
+    /// if it is damaged; before the first one to nothing, or to an empty
+    /// release where the whole configuration is ours.
+    async fn last_good(
+        &mut self,
+        entry: Entry,
+        intact: bool,
+    ) -> Result<Option<String>, PipelineError> {
+        let slice = match (&self.applied, &self.applied_slice) {
+            (Some(_), slice) => slice.clone(),
+            (None, _) if self.options.is_full() => Some(Arc::default()),
+            (None, _) => None,
+        };
+        let rendered = match &slice {
+            Some(slice) => self.render_again(slice).await,
+            None => Ok(()),
+        };
+        let release = match (self.applied.clone(), &self.rendering) {
+            (Some(applied), _) if intact => Some(applied.release),
+            (Some(applied), Some(_)) if rendered.is_ok() && slice.is_some() => {
+                tracing::warn!(
+                    release = applied.release,
+                    "the release is damaged, it is made anew"
+                );
+                Some(
+                    self.make_anew(applied)
+                        .await
+                        .map_err(|failure| self.broken(&failure))?,
+                )
+            }
+            // Damaged, and nothing to make it from: it may serve well enough.
+            (Some(applied), _) => Some(applied.release),
+            (None, Some(_)) if self.options.is_full() => Some(
+                self.stage_empty()
+                    .await
+                    .map_err(|failure| self.broken(&failure))?,
+            ),
+            (None, _) => None,
+        };
+        let wanted = release.clone().map_or(Entry::Nothing, Entry::Release);
+        if entry != wanted {
+            let to = release.clone();
+            let options = Arc::clone(&self.options);
+            let path = self.options.entry();
+            self.files
+                .run(move || switch::write(&options, to.as_deref()))
+                .await
+                .and_then(|written| written)
+                .map_err(PipelineError::io("write", &path))?;
+        }
+        Ok(release)
+    }
+
+    async fn make_anew(&mut self, applied: AppliedState) -> Result<String, Failure> {
+        let Some(rendering) = &self.rendering else {
+            return Ok(applied.release);
+        };
+        let tree = rendering.tree.clone();
+        let state = self
+            .file_work(move |options| {
+                let release_digest = tree.digest();
+                let name = Layout::release_name(applied.version, release_digest);
+                let place = stage::stage(options, &tree, &name, Some(&applied.release))?;
+                Ok(AppliedState {
+                    release: place.name,
+                    release_digest,
+                    ..applied
+                })
+            })
+            .await?;
+        let name = state.release.clone();
+        // Until nginx is seen serving it, a restart has to come here again.
+        self.remade = Some(state);
+        Ok(name)
+    }
+
+    async fn stage_empty(&self) -> Result<String, Failure> {
+        let Some(rendering) = &self.rendering else {
+            return Err(Failure::new(code::RENDER, "the renderer gave nothing"));
+        };
+        let tree = rendering.tree.clone();
+        self.file_work(move |options| {
+            let name = Layout::release_name(Default::default(), tree.digest());
+            stage::stage(options, &tree, &name, None).map(|place| place.name)
+        })
+        .await
+    }
+
+    /// nginx running and serving `release`; touched only if it does not.
+    async fn ensure(&mut self, release: Option<&str>) -> Result<Generation, Failure> {
+        let generation = match (self.running().await, release) {
+            (None, _) => {
+                let started = self.reloader.start(self.options.reload_deadline).await;
+                started.map_err(|error| steps::reload_failure(&error))?;
+                self.serving(release).await?
+            }
+            (Some(_), Some(name)) if !confirm::serves_now(&self.options, name).await => {
+                self.bring_up(release).await?
+            }
+            (Some(generation), _) => generation,
+        };
+        if let (Some(state), Some(slice)) = (self.remade.take(), self.applied_slice.clone()) {
+            self.applied_now(state, slice).await;
+        }
+        Ok(generation)
+    }
+
+    fn broken(&self, failure: &Failure) -> PipelineError {
+        let error = std::io::Error::other(failure.message.clone());
+        PipelineError::io("restore", self.options.layout.state_dir())(error)
+    }
+}
+
+fn unseen(path: &Path) -> impl FnOnce(std::io::Error) -> PipelineError + use<> {
+    PipelineError::io("look at", path)
+}

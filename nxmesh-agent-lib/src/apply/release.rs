@@ -1,0 +1,118 @@
+//! Releases on disk: trees as they lie there, not as they should.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use nxmesh_core::{
+    contract::renderer::{RenderSettings, RenderedTree},
+    digest::Digest,
+};
+use nxmesh_render::placement::{self, Placement, PlacementMode};
+
+use super::{ApplyOptions, Failure, Mode, code};
+
+/// What is written beside a tree; its names are no tree's.
+pub(super) type Placed = std::collections::BTreeMap<String, Vec<u8>>;
+
+/// Every name [`placement::place`] may give.
+const PLACED: [&str; 2] = ["http.conf", "main.conf"];
+
+/// The paths of one release.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) name: String,
+    pub(super) folder: PathBuf,
+    socket: PathBuf,
+    mode: Mode,
+    settings: RenderSettings,
+}
+
+impl Place {
+    pub(super) fn new(options: &ApplyOptions, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            folder: options.layout.release(name),
+            socket: options.layout.probe_socket(),
+            mode: options.mode.clone(),
+            settings: options.render.clone(),
+        }
+    }
+
+    /// The same place for an nginx with other settings.
+    pub(super) fn in_mode(&self, mode: Mode) -> Self {
+        Self {
+            mode,
+            ..self.clone()
+        }
+    }
+
+    fn placement(&self) -> Placement<'_> {
+        Placement {
+            release_dir: &self.folder,
+            release_id: &self.name,
+            probe_socket: &self.socket,
+            mode: match &self.mode {
+                Mode::Include { .. } => PlacementMode::Include,
+                Mode::Full(options) => PlacementMode::Full(options),
+            },
+            settings: &self.settings,
+        }
+    }
+
+    /// The files that stand beside those of `tree` in this place.
+    pub(super) fn files(&self, tree: &RenderedTree) -> Result<Placed, Failure> {
+        placement::place(tree, &self.placement())
+            .map_err(|error| Failure::new(code::STAGE, error.to_string()))
+    }
+
+    /// The contents of the entry file that leads here.
+    pub(super) fn entry(&self) -> String {
+        placement::entry(&self.placement())
+    }
+
+    /// The digest of the tree that lies here; `None` if any file is not as it
+    /// was written, missing or too many.
+    pub(super) fn digest_on_disk(&self) -> io::Result<Option<Digest>> {
+        let mut found = RenderedTree::default();
+        if !collect(&self.folder, "", &mut found)? {
+            return Ok(None);
+        }
+        let beside: Vec<_> = PLACED.map(|name| found.remove(name)).into();
+        let Ok(expected) = self.files(&found) else {
+            return Ok(None);
+        };
+        let intact = PLACED.iter().zip(&beside).all(|(name, file)| {
+            file.as_ref().map(|file| &file.contents[..]) == expected.get(*name).map(Vec::as_slice)
+        });
+        Ok(intact.then(|| found.digest()))
+    }
+}
+
+/// Reads every file below `folder`; `false` if there is anything but files
+/// and folders, or no folder.
+fn collect(folder: &Path, prefix: &str, tree: &mut RenderedTree) -> io::Result<bool> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            return Ok(false);
+        };
+        let path = format!("{prefix}{name}");
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            if !collect(&entry.path(), &format!("{path}/"), tree)? {
+                return Ok(false);
+            }
+        } else if kind.is_file() {
+            tree.insert(path, fs::read(entry.path())?, None);
+        } else {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

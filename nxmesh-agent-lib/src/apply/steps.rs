@@ -1,0 +1,340 @@
+//! The way of one version through all steps.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use nxmesh_core::{
+    bundle::Slice,
+    contract::reloader::{Candidate, ReloadError},
+    model::ResourceSet,
+};
+
+use super::{
+    Applied, AppliedState, Failure, Outcome, Pipeline, PipelineError, Progress, Target,
+    accept::{self, Accepted},
+    blame, check, code, confirm, disk,
+    journal::Switch,
+    release::Place,
+    render::Rendering,
+    stage,
+    switch::{self, Entry},
+};
+use crate::nginx::Layout;
+
+/// Names the steps and tells how long each took.
+struct Stopwatch {
+    since: Instant,
+    durations: Vec<(&'static str, Duration)>,
+}
+
+impl Stopwatch {
+    fn lap(&mut self, step: &'static str) {
+        let now = Instant::now();
+        self.durations.push((step, now.duration_since(self.since)));
+        self.since = now;
+    }
+}
+
+impl Pipeline {
+    /// Brings nginx to `target`. One at a time; `progress` is told of each
+    /// phase as it is reached.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it leaves what a crash would leave; the next call settles it.
+    pub async fn apply(
+        &mut self,
+        target: Target,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Outcome {
+        match self.run(target, progress).await {
+            Ok(applied) => Outcome::Applied(applied),
+            Err(outcome) => outcome,
+        }
+    }
+
+    async fn run(
+        &mut self,
+        target: Target,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Applied, Outcome> {
+        let mut watch = Stopwatch {
+            since: Instant::now(),
+            durations: Vec::new(),
+        };
+        let offered = Accepted {
+            version: target.version,
+            digest: target.slice.digest(),
+        };
+        accept::judge(self.accepted, offered).map_err(Outcome::Rejected)?;
+        self.settle_first().await.map_err(Outcome::Rejected)?;
+        let slice = self
+            .accept(offered, target.slice)
+            .await
+            .map_err(Outcome::Rejected)?;
+        progress(Progress::Received);
+        watch.lap("accept");
+
+        self.render(Arc::clone(&slice))
+            .await
+            .map_err(Outcome::Rejected)?;
+        watch.lap("render");
+        let release_digest = self.rendering.as_ref().map(|it| it.tree.digest());
+        let Some(release_digest) = release_digest else {
+            let failure = Failure::new(code::RENDER, "the renderer gave nothing");
+            return Err(Outcome::Rejected(failure));
+        };
+        let mut state = AppliedState {
+            version: offered.version,
+            digest: offered.digest,
+            release_digest,
+            release: Layout::release_name(offered.version, release_digest),
+        };
+        if let Some(release) = self.serves_already(&state).await {
+            state.release = release;
+            watch.lap("compare");
+            self.applied_now(state.clone(), slice).await;
+            return Ok(applied(&state, false, watch));
+        }
+
+        let (place, candidate) = self
+            .stage(&state.release)
+            .await
+            .map_err(Outcome::Rejected)?;
+        state.release.clone_from(&place.name);
+        watch.lap("stage");
+        if let Err(failure) = self.check(&place, candidate).await {
+            self.discard(&place.name).await;
+            return Err(Outcome::Rejected(failure));
+        }
+        progress(Progress::Staged);
+        watch.lap("check");
+
+        // From here on a crash leaves something to settle.
+        self.settled = false;
+        let from = match self.switch(state.clone()).await {
+            Ok(from) => from,
+            Err((from, failure)) => {
+                return Err(self.go_back(from, &place.name, failure, true).await);
+            }
+        };
+        watch.lap("switch");
+        let reloaded = self.move_on(&place).await;
+        watch.lap("reload");
+        if let Err((failure, kept)) = reloaded {
+            return Err(self.go_back(from, &place.name, failure, kept).await);
+        }
+        if let Err(failure) = self.confirm(&place.name, &slice).await {
+            return Err(self.go_back(from, &place.name, failure, false).await);
+        }
+        watch.lap("confirm");
+        self.applied_now(state.clone(), slice).await;
+        self.collect_garbage(from).await;
+        watch.lap("record");
+        Ok(applied(&state, true, watch))
+    }
+
+    /// Ends what was left half done. An nginx that cannot serve the old
+    /// release does not keep the new one out: it may be the cure.
+    async fn settle_first(&mut self) -> Result<(), Failure> {
+        if self.settled {
+            return Ok(());
+        }
+        match self.recover().await {
+            Ok(_) => Ok(()),
+            Err(error @ PipelineError::NotServing { .. }) => {
+                tracing::warn!(%error, "going on to the next version");
+                Ok(())
+            }
+            Err(error) => Err(Failure::new(code::STAGE, blame::chain(&error)).retryable()),
+        }
+    }
+
+    async fn accept(&mut self, offered: Accepted, slice: Slice) -> Result<Arc<Slice>, Failure> {
+        let slice = Arc::new(slice);
+        let (slices, kept) = (self.slices.clone(), Arc::clone(&slice));
+        self.file_work(move |options| {
+            accept::persist(&options.layout, &slices, offered, &kept).map_err(|error| {
+                let message = format!("could not keep version {}: {error}", offered.version);
+                Failure::new(code::STAGE, message).retryable()
+            })
+        })
+        .await?;
+        self.accepted = Some(offered);
+        self.accepted_slice = Some(Arc::clone(&slice));
+        Ok(slice)
+    }
+
+    async fn render(&mut self, slice: Arc<Slice>) -> Result<(), Failure> {
+        let previous = self.rendering.take();
+        let renderer = Arc::clone(&self.renderer);
+        let rendering = self
+            .file_work(move |options| Rendering::of(slice, previous, &*renderer, &options.render))
+            .await?;
+        self.rendering = Some(rendering);
+        Ok(())
+    }
+
+    /// The release that already serves these very bytes, seen doing so.
+    async fn serves_already(&self, wanted: &AppliedState) -> Option<String> {
+        let applied = self.applied.clone()?;
+        if applied.release_digest != wanted.release_digest {
+            return None;
+        }
+        let (release, tree) = (
+            applied.release.clone(),
+            self.rendering.as_ref()?.tree.clone(),
+        );
+        let intact = self
+            .file_work(move |options| {
+                stage::write_pem_files(options, &tree)?;
+                let there =
+                    switch::read(options).is_ok_and(|it| it == Entry::Release(release.clone()));
+                let digest = Place::new(options, &release).digest_on_disk();
+                Ok(there && digest.is_ok_and(|found| found == Some(tree.digest())))
+            })
+            .await;
+        let serves =
+            intact == Ok(true) && confirm::serves_now(&self.options, &applied.release).await;
+        serves.then_some(applied.release)
+    }
+
+    async fn stage(&mut self, name: &str) -> Result<(Place, Result<Candidate, Failure>), Failure> {
+        let (Some(rendering), name) = (self.rendering.take(), name.to_owned()) else {
+            return Err(Failure::new(code::RENDER, "the renderer gave nothing"));
+        };
+        let previous = self.applied.as_ref().map(|applied| applied.release.clone());
+        let (rendering, staged) = self
+            .file_work(move |options| {
+                let staged = stage::stage(options, &rendering.tree, &name, previous.as_deref());
+                let staged = staged.map(|place| {
+                    let candidate = check::prepare(options, &rendering.tree, &place);
+                    (place, candidate)
+                });
+                Ok((rendering, staged))
+            })
+            .await?;
+        self.rendering = Some(rendering);
+        staged
+    }
+
+    async fn check(
+        &self,
+        place: &Place,
+        candidate: Result<Candidate, Failure>,
+    ) -> Result<(), Failure> {
+        let deadline = self.options.check_deadline;
+        let checked = self.reloader.check(&candidate?, deadline).await;
+        checked.map_err(|error| self.assign(check::failure(error), place))
+    }
+
+    /// Names the resource at fault.
+    fn assign(&self, failure: Failure, place: &Place) -> Failure {
+        match &self.rendering {
+            Some(rendering) => blame::assign(failure, &rendering.tree, &place.folder),
+            None => failure,
+        }
+    }
+
+    /// Writes the journal, then the entry. Gives the release the entry led to.
+    async fn switch(&self, to: AppliedState) -> Result<Option<String>, (Option<String>, Failure)> {
+        let good = self.applied.as_ref().map(|applied| applied.release.clone());
+        let clock = Arc::clone(&self.clock);
+        let switched = self.file_work(move |options| {
+            let from = match switch::read(options) {
+                Ok(Entry::Release(name)) => Some(name),
+                Ok(Entry::Nothing | Entry::Missing) => None,
+                Ok(Entry::Foreign) | Err(_) => good,
+            };
+            let release = to.release.clone();
+            let written = Switch::new(to, from.clone(), &*clock)
+                .write(&options.layout)
+                .and_then(|()| switch::write(options, Some(&release)))
+                .map_err(|error| {
+                    let message = format!("could not switch to release {release}: {error}");
+                    Failure::new(code::STAGE, message).retryable()
+                });
+            Ok(match written {
+                Ok(()) => Ok(from),
+                Err(failure) => Err((from, failure)),
+            })
+        });
+        let good = self.applied.as_ref().map(|applied| applied.release.clone());
+        switched
+            .await
+            .unwrap_or_else(|failure| Err((good, failure)))
+    }
+
+    /// Reloads nginx, or starts it. The error says whether nginx never left
+    /// the release before.
+    async fn move_on(&self, place: &Place) -> Result<(), (Failure, bool)> {
+        let deadline = self.options.reload_deadline;
+        let (result, ran) = match self.reloader.reload(deadline).await {
+            Err(ReloadError::NotRunning) => (self.reloader.start(deadline).await, false),
+            other => (other, true),
+        };
+        result.map(drop).map_err(|error| {
+            let kept = ran && matches!(error, ReloadError::Rejected { .. });
+            (self.assign(reload_failure(&error), place), kept)
+        })
+    }
+
+    async fn confirm(&self, release: &str, slice: &Slice) -> Result<(), Failure> {
+        confirm::serves(&self.options, release).await?;
+        let nothing = ResourceSet::default();
+        let before = self
+            .applied_slice
+            .as_ref()
+            .map_or(&nothing, |slice| slice.resources());
+        let probes = confirm::questions(before, slice.resources(), self.options.probed_hosts);
+        confirm::hosts(&self.options, &probes).await
+    }
+
+    /// Records what was seen. That nginx serves it stays true if the disk
+    /// cannot take the record: the journal then makes the next start look again.
+    pub(super) async fn applied_now(&mut self, state: AppliedState, slice: Arc<Slice>) {
+        let record = state.clone();
+        let recorded = self.file_work(move |options| {
+            disk::replace_json(&options.layout.applied(), &record)
+                .and_then(|()| Switch::settled(&options.layout))
+                .map_err(|error| Failure::new(code::STAGE, error.to_string()))
+        });
+        if let Err(failure) = recorded.await {
+            tracing::error!(
+                error = failure.message,
+                "could not record what nginx serves"
+            );
+        }
+        let pem_files = self.rendering.iter().flat_map(|it| it.tree.pem_files());
+        let pem_names = pem_files.map(|(name, _)| name.to_owned()).collect();
+        let [running, before] = &mut self.pem_names;
+        *before = std::mem::replace(running, pem_names);
+        self.applied = Some(state);
+        self.applied_slice = Some(slice);
+        self.settled = true;
+    }
+}
+
+fn applied(state: &AppliedState, reloaded: bool, watch: Stopwatch) -> Applied {
+    Applied {
+        version: state.version,
+        digest: state.digest,
+        release: state.release_digest,
+        reloaded,
+        durations: watch.durations,
+    }
+}
+
+/// What a failed start or reload means. What disturbed nginx once is not
+/// tried again unasked.
+pub(super) fn reload_failure(error: &ReloadError) -> Failure {
+    match error {
+        ReloadError::Rejected { diagnostic } => Failure::new(code::RELOAD, diagnostic.clone()),
+        ReloadError::NotConfirmed { .. } | ReloadError::Backend { .. } => {
+            Failure::new(code::GENERATION, blame::chain(error))
+        }
+        _ => Failure::new(code::NGINX, blame::chain(error)),
+    }
+}
