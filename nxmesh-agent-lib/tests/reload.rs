@@ -131,7 +131,8 @@ async fn a_port_that_becomes_free_in_time_is_taken() {
         }
         drop(taken);
     };
-    let (reloaded, ()) = tokio::join!(reload, tokio::time::timeout(PATIENCE, release));
+    let (reloaded, released) = tokio::join!(reload, tokio::time::timeout(PATIENCE, release));
+    released.expect("nginx finds the port taken");
     reloaded.expect("nginx tries again");
     assert_eq!(RealNginx::ask(port, "x", "/").await.unwrap().1, "moved");
 }

@@ -1,10 +1,6 @@
 //! Sealed slices on disk, each under the name of its digest.
 
-use std::{
-    collections::BTreeSet,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, io, path::PathBuf};
 
 use nxmesh_core::{
     bundle::Slice,
@@ -79,10 +75,6 @@ impl SliceStore {
         }
         Ok(())
     }
-
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
 }
 
 fn purpose(digest: Digest) -> String {
@@ -91,6 +83,8 @@ fn purpose(digest: Digest) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn store(folder: &Path) -> SliceStore {

@@ -206,13 +206,13 @@ async fn an_agent_without_its_master_starts_from_its_cache() {
     assert!(!again.reloaded);
 }
 
-struct TlsHost {
-    documents: String,
-    port: u16,
+pub(crate) struct TlsHost {
+    pub(crate) documents: String,
+    pub(crate) port: u16,
 }
 
 /// A host on a TLS port with a certificate of its own.
-fn tls_host(site: &Site, name: &str, serial: u64) -> TlsHost {
+pub(crate) fn tls_host(site: &Site, name: &str, serial: u64) -> TlsHost {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut parameters = rcgen::CertificateParams::new(vec![format!("{name}.example")]).unwrap();
     parameters.serial_number = Some(serial.into());

@@ -17,35 +17,48 @@ use nxmesh_core::{
 use nxmesh_render::HandlebarsRenderer;
 use tempfile::TempDir;
 
-pub struct Site {
-    pub folder: TempDir,
-    pub options: ApplyOptions,
-    pub port: u16,
+pub(crate) struct Site {
+    pub(crate) folder: TempDir,
+    pub(crate) options: ApplyOptions,
+    pub(crate) port: u16,
 }
 
 impl Site {
     /// An nginx that is wholly ours; it does not run yet.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("nx").tempdir().unwrap();
-        let layout = Layout::new(folder.path().join("s"), folder.path().join("r"));
-        let mut full = layout.full_options();
-        full.worker_processes = Some(2);
         Self {
-            options: ApplyOptions::new(layout, Mode::Full(full)),
+            options: Self::options(folder.path()),
             folder,
             port: free_port(),
         }
     }
 
-    pub fn layout(&self) -> &Layout {
+    /// The site of another process. Dropping this one leaves its folder alone.
+    pub(crate) fn at(folder: &Path, port: u16) -> Self {
+        Self {
+            options: Self::options(folder),
+            folder: tempfile::tempdir().unwrap(),
+            port,
+        }
+    }
+
+    fn options(folder: &Path) -> ApplyOptions {
+        let layout = Layout::new(folder.join("s"), folder.join("r"));
+        let mut full = layout.full_options();
+        full.worker_processes = Some(2);
+        ApplyOptions::new(layout, Mode::Full(full))
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
         &self.options.layout
     }
 
-    pub fn reloader(&self) -> SignalReloader {
+    pub(crate) fn reloader(&self) -> SignalReloader {
         SignalReloader::new(self.options.signal_options(nginx_binary().unwrap()))
     }
 
-    pub async fn open_with(&self, reloader: Arc<dyn Reloader>) -> Pipeline {
+    pub(crate) async fn open_with(&self, reloader: Arc<dyn Reloader>) -> Pipeline {
         Pipeline::open(
             self.options.clone(),
             Arc::new(HandlebarsRenderer::new()),
@@ -57,36 +70,31 @@ impl Site {
         .unwrap()
     }
 
-    pub async fn open(&self) -> Pipeline {
+    pub(crate) async fn open(&self) -> Pipeline {
         self.open_with(Arc::new(self.reloader())).await
     }
 
     /// An opened and recovered pipeline.
-    pub async fn up(&self) -> Pipeline {
+    pub(crate) async fn up(&self) -> Pipeline {
         let mut pipeline = self.open().await;
         pipeline.recover().await.unwrap();
         pipeline
     }
 
     /// A document of a host on our port that answers `text`.
-    pub fn host(&self, name: &str, text: &str) -> String {
+    pub(crate) fn host(&self, name: &str, text: &str) -> String {
         host_on(self.port, name, text)
     }
 
     /// What the host called `name` answers now.
-    pub async fn get(&self, name: &str) -> String {
+    pub(crate) async fn get(&self, name: &str) -> String {
         let (status, body) = RealNginx::ask(self.port, &format!("{name}.example"), "/")
             .await
             .unwrap();
         format!("{status} {body}")
     }
 
-    pub fn nginx_pid(&self) -> u32 {
-        let text = std::fs::read_to_string(self.layout().pid_file()).unwrap();
-        text.trim().parse().unwrap()
-    }
-
-    pub fn releases(&self) -> Vec<String> {
+    pub(crate) fn releases(&self) -> Vec<String> {
         names_in(&self.layout().releases())
     }
 }
@@ -97,7 +105,7 @@ impl Drop for Site {
     }
 }
 
-pub fn names_in(folder: &Path) -> Vec<String> {
+pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -106,7 +114,7 @@ pub fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-pub fn host_on(port: u16, name: &str, text: &str) -> String {
+pub(crate) fn host_on(port: u16, name: &str, text: &str) -> String {
     format!(
         "---\nkind: VirtualHost\nmetadata: {{ name: {name} }}\nspec:\n  server_names: [{name}.example]\n  \
          listen: [{{ port: {port}, address: 127.0.0.1 }}]\n  locations:\n    \
@@ -114,43 +122,47 @@ pub fn host_on(port: u16, name: &str, text: &str) -> String {
     )
 }
 
-pub fn slice(documents: &str) -> Slice {
+pub(crate) fn slice(documents: &str) -> Slice {
     let parsed = nxmesh_core::document::parse("test", documents).unwrap();
     Slice::new(parsed.into_iter().map(|parsed| parsed.resource).collect())
 }
 
-pub fn target(revision: u64, documents: &str) -> Target {
+pub(crate) fn target(revision: u64, documents: &str) -> Target {
     Target {
         version: version(revision),
         slice: slice(documents),
     }
 }
 
-pub const fn version(revision: u64) -> Version {
+pub(crate) const fn version(revision: u64) -> Version {
     Version { epoch: 1, revision }
 }
 
-pub async fn apply(pipeline: &mut Pipeline, revision: u64, documents: &str) -> Outcome {
+pub(crate) async fn apply(pipeline: &mut Pipeline, revision: u64, documents: &str) -> Outcome {
     pipeline
         .apply(target(revision, documents), &mut |_| ())
         .await
 }
 
-pub async fn applied(pipeline: &mut Pipeline, revision: u64, documents: &str) -> Applied {
+pub(crate) async fn applied(pipeline: &mut Pipeline, revision: u64, documents: &str) -> Applied {
     match apply(pipeline, revision, documents).await {
         Outcome::Applied(applied) => applied,
         other => panic!("not applied: {other:?}"),
     }
 }
 
-pub async fn rejected(pipeline: &mut Pipeline, revision: u64, documents: &str) -> Failure {
+pub(crate) async fn rejected(pipeline: &mut Pipeline, revision: u64, documents: &str) -> Failure {
     match apply(pipeline, revision, documents).await {
         Outcome::Rejected(failure) => failure,
         other => panic!("not rejected: {other:?}"),
     }
 }
 
-pub async fn rolled_back(pipeline: &mut Pipeline, revision: u64, documents: &str) -> Failure {
+pub(crate) async fn rolled_back(
+    pipeline: &mut Pipeline,
+    revision: u64,
+    documents: &str,
+) -> Failure {
     match apply(pipeline, revision, documents).await {
         Outcome::RolledBack(failure) => failure,
         other => panic!("not rolled back: {other:?}"),
