@@ -87,7 +87,8 @@ impl Master {
     pub fn run(&mut self) -> Result<()> {
         let mut command = Command::new(&self.program);
         command
-            .args(["run", "--data-dir"])
+            // The name of the machine may lead elsewhere than to the loopback.
+            .args(["run", "--agent-server-name", "127.0.0.1", "--data-dir"])
             .arg(&self.data_dir)
             .arg("--api-listen")
             .arg(self.api.on_loopback().to_string())
