@@ -159,10 +159,12 @@ impl UnitOfWork for SqlUnit {
     async fn commit(mut self: Box<Self>) -> Result<(), StorageError> {
         const ACTION: &str = "commit a unit of work";
         match self.session.take() {
-            Some(session) if self.intact => session
-                .transaction
-                .commit()
+            // In a task, so that a caller who stops waiting does not cut it short.
+            Some(session) if self.intact => self
+                .runtime
+                .spawn(session.transaction.commit())
                 .await
+                .map_err(|error| session.backend.unavailable(ACTION, error))?
                 .map_err(|error| session.backend.failed(ACTION, error)),
             session => {
                 self.session = session;
