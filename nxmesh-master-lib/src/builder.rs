@@ -34,6 +34,10 @@ use crate::{
 const MAX_API_CONNECTIONS: usize = 1024;
 const MAX_AGENT_CONNECTIONS: usize = 20_000;
 
+/// What a peer may send ahead: documents come fast, thousands of agents cost little.
+const API_WINDOW_BYTES: u32 = 1 << 20;
+const AGENT_WINDOW_BYTES: u32 = 64 << 10;
+
 /// The parts of a master. Only the storage has no default.
 #[derive(Debug)]
 #[must_use]
@@ -162,7 +166,7 @@ impl MasterBuilder {
             password_hash,
             created_at: self.clock.unix_millis(),
         };
-        Keys::open(self.data_dir, &self.config.server_names, self.clock)?;
+        Keys::open(self.data_dir, self.config.certificate_names(), self.clock)?;
         unit.access()
             .put_user(&user)
             .await
@@ -179,7 +183,7 @@ impl MasterBuilder {
     pub async fn build(self) -> Result<Master, BuildError> {
         let storage = self.storage.ok_or_else(|| missing("storage"))?;
         let (bus, clock) = (self.event_bus, self.clock);
-        let names = &self.config.server_names;
+        let names = self.config.certificate_names();
         let keys = Keys::open(self.data_dir, names, Arc::clone(&clock))?;
         let api = bind("people", self.config.api_listen).await?;
         let agents = bind("agents", self.config.agent_listen).await?;
@@ -220,6 +224,7 @@ impl MasterBuilder {
             router: rest::router(Arc::new(state)),
             tls: api_tls.then(|| acceptor(Protocols::Http)).transpose()?,
             max_connections: MAX_API_CONNECTIONS,
+            window_bytes: API_WINDOW_BYTES,
             drain,
         };
         let agents_served = Served {
@@ -231,6 +236,7 @@ impl MasterBuilder {
             .into_axum_router(),
             tls: Some(acceptor(Protocols::Grpc)?),
             max_connections: MAX_AGENT_CONNECTIONS,
+            window_bytes: AGENT_WINDOW_BYTES,
             drain,
         };
         Ok(Master {

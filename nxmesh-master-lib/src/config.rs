@@ -16,10 +16,13 @@ pub struct MasterConfig {
     pub api_listen: SocketAddr,
     /// Where agents connect, over TLS. Port 0 takes a free one. Default: 0.0.0.0:8443.
     pub agent_listen: SocketAddr,
-    /// Host names and addresses under which the master is reached, beside
-    /// `localhost`, 127.0.0.1 and ::1; its certificate is for these. The first
-    /// one is what agents are told to connect to. Default: none.
+    /// Host names and addresses under which the master is reached. Its
+    /// certificate is for these, beside `localhost`, 127.0.0.1, ::1 and the
+    /// addresses it listens on. Agents are told the first one. Default: none.
     pub server_names: Vec<String>,
+    /// The machine's own name: in the certificate too, and what agents are told
+    /// if the master listens on all addresses and has no other name. Default: none.
+    pub host_name: Option<String>,
     /// How the fleet is led.
     pub fleet: FleetOptions,
     /// How long open requests may take to finish once the master stops. Default: 10 s.
@@ -32,6 +35,7 @@ impl Default for MasterConfig {
             api_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             agent_listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8443)),
             server_names: Vec::new(),
+            host_name: None,
             fleet: FleetOptions::default(),
             drain_timeout: Duration::from_secs(10),
         }
@@ -41,7 +45,11 @@ impl Default for MasterConfig {
 impl MasterConfig {
     /// The URL agents are told, given the port that was bound.
     pub(crate) fn agent_url(&self, bound: SocketAddr) -> String {
-        let host = match self.server_names.first() {
+        let machine = self
+            .host_name
+            .as_ref()
+            .filter(|_| bound.ip().is_unspecified());
+        let host = match self.server_names.first().or(machine) {
             Some(name) if name.contains(':') => format!("[{name}]"),
             Some(name) => name.clone(),
             None if bound.ip().is_unspecified() || bound.ip().is_loopback() => {
@@ -50,6 +58,16 @@ impl MasterConfig {
             None => return format!("https://{bound}"),
         };
         format!("https://{host}:{}", bound.port())
+    }
+
+    /// What the certificate is for, beside the names every master has.
+    pub(crate) fn certificate_names(&self) -> impl Iterator<Item = String> {
+        let addresses = [self.api_listen.ip(), self.agent_listen.ip()]
+            .into_iter()
+            .filter(|address| !address.is_unspecified())
+            .map(|address| address.to_string());
+        let names = self.server_names.iter().chain(&self.host_name).cloned();
+        names.chain(addresses)
     }
 }
 
@@ -68,9 +86,22 @@ mod tests {
             url(&config, "[2001:db8::1]:8443"),
             "https://[2001:db8::1]:8443"
         );
+        config.host_name = Some("machine".into());
+        assert_eq!(url(&config, "0.0.0.0:8443"), "https://machine:8443");
+        assert_eq!(url(&config, "127.0.0.1:4711"), "https://localhost:4711");
         config.server_names = vec!["master.example".into()];
         assert_eq!(url(&config, "0.0.0.0:1"), "https://master.example:1");
         config.server_names = vec!["2001:db8::1".into()];
         assert_eq!(url(&config, "[::]:1"), "https://[2001:db8::1]:1");
+    }
+
+    #[test]
+    fn the_certificate_covers_names_and_addresses() {
+        let mut config = MasterConfig::default();
+        config.server_names = vec!["master.example".into()];
+        config.host_name = Some("machine".into());
+        config.api_listen = "192.0.2.1:8080".parse().unwrap();
+        let names: Vec<_> = config.certificate_names().collect();
+        assert_eq!(names, ["master.example", "machine", "192.0.2.1"]);
     }
 }

@@ -28,12 +28,11 @@ impl Keys {
     /// Opens what is there and makes what is missing.
     pub(crate) fn open(
         data_dir: DataDir,
-        server_names: &[String],
+        names: impl IntoIterator<Item = String>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BuildError> {
         let now = clock.now();
         let authority = Authority::open(&data_dir, now)?;
-        let names = server_names.iter().cloned();
         let certificate = ServerCertificate::open(&data_dir, &authority, names, now)?;
         let tokens = access_tokens(&data_dir, Arc::clone(&clock))?;
         Ok(Self {

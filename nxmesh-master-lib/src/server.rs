@@ -15,7 +15,7 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpConnectInfo;
 use tower::Service as _;
@@ -25,6 +25,8 @@ use tracing::{debug, warn};
 const HANDSHAKES: usize = 64;
 /// A peer that is slower with its handshake or request head is let go.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a peer waits for its turn to shake hands, when thousands come back at once.
+const TURN_PATIENCE: Duration = Duration::from_secs(60);
 /// HTTP/2 pings that find half-open connections.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_PATIENCE: Duration = Duration::from_secs(20);
@@ -48,6 +50,8 @@ pub(crate) struct Served {
     pub(crate) tls: Option<TlsAcceptor>,
     /// Connections at the same time; further ones wait in the backlog.
     pub(crate) max_connections: usize,
+    /// How much a peer may send ahead of being read, per HTTP/2 connection and stream.
+    pub(crate) window_bytes: u32,
     /// How long open requests may take once the port is to stop.
     pub(crate) drain: Duration,
 }
@@ -152,26 +156,36 @@ async fn connection(
         }),
     );
     let Some(acceptor) = served.tls else {
-        return requests(stream, peer, router, stop).await;
+        return requests(stream, peer, router, served.window_bytes, stop).await;
     };
     let shaken = tokio::select! {
         () = stop.cancelled() => return,
-        shaken = timeout(HEAD_PATIENCE, async {
-            let _turn = handshakes.acquire().await;
-            acceptor.accept(stream).await
-        }) => shaken,
+        shaken = handshake(stream, &acceptor, handshakes) => shaken,
     };
     match shaken {
-        Ok(Ok(stream)) => requests(stream, peer, router, stop).await,
-        Ok(Err(error)) => debug!(%error, %peer, "TLS handshake failed"),
-        Err(_) => debug!(%peer, "TLS handshake took too long"),
+        Ok(stream) => requests(stream, peer, router, served.window_bytes, stop).await,
+        Err(error) => debug!(%error, %peer, "TLS handshake failed"),
     }
+}
+
+async fn handshake(
+    stream: TcpStream,
+    acceptor: &TlsAcceptor,
+    turns: &Semaphore,
+) -> io::Result<TlsStream<TcpStream>> {
+    // Who says nothing does not take a turn from those who do.
+    timeout(HEAD_PATIENCE, stream.readable()).await??;
+    let _turn = timeout(TURN_PATIENCE, turns.acquire())
+        .await?
+        .map_err(io::Error::other)?;
+    timeout(HEAD_PATIENCE, acceptor.accept(stream)).await?
 }
 
 async fn requests<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     peer: SocketAddr,
     router: Router,
+    window_bytes: u32,
     stop: CancellationToken,
 ) {
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
@@ -188,6 +202,8 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_PATIENCE)
+        .initial_stream_window_size(window_bytes)
+        .initial_connection_window_size(window_bytes)
         .max_concurrent_streams(STREAMS_PER_CONNECTION);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use nxmesh_master_lib::{
     DataDir, Master, MasterBuilder, MasterConfig,
     storage::{AtRestKey, SqlStorage},
@@ -60,19 +60,24 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Composed> {
     if let Some(address) = settings.agent_listen {
         config.agent_listen = address;
     }
-    config.server_names = match &settings.agent_server_name {
-        Some(names) => names.clone(),
-        None => vec![host_name()?],
-    };
+    config.server_names = settings.agent_server_name.clone().unwrap_or_default();
+    config.host_name = host_name();
     let builder = Master::builder(data_dir)
         .config(config)
         .storage(Arc::new(storage.clone()));
     Ok(Composed { builder, storage })
 }
 
-fn host_name() -> Result<String> {
-    nix::unistd::gethostname()
-        .context("could not read the host's name")?
-        .into_string()
-        .map_err(|_| anyhow!("the host's name is not text; give --agent-server-name NAME"))
+/// The machine's name, if it can be that of a server.
+fn host_name() -> Option<String> {
+    let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
+    let is_label = |label: &str| {
+        matches!(label.len(), 1..=63)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    name.split('.').all(is_label).then_some(name)
 }

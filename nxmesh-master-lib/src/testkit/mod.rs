@@ -54,7 +54,7 @@ impl TestMaster {
         Self::start_with(loopback()).await
     }
 
-    /// Starts one with options of your own, in memory.
+    /// Starts one with options of your own, which begin as [`loopback`], in memory.
     ///
     /// # Errors
     ///
@@ -191,8 +191,9 @@ impl Drop for TestMaster {
     }
 }
 
-/// Free ports on loopback, and the patience of a test.
-fn loopback() -> MasterConfig {
+/// Options for tests: free ports on loopback, and little patience.
+#[must_use]
+pub fn loopback() -> MasterConfig {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     MasterConfig {
         api_listen: free,

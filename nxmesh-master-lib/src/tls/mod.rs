@@ -33,6 +33,14 @@ pub enum TlsError {
         /// The file that ought to be there.
         key: String,
     },
+    /// The master cannot have a certificate for this.
+    #[error(
+        "{name:?} is neither a host name nor an address, for example master.example.com or 192.0.2.1"
+    )]
+    Name {
+        /// As it was given.
+        name: String,
+    },
     /// A key or certificate could not be made or understood.
     #[error("could not {action}")]
     Certificate {

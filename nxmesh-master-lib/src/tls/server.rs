@@ -15,7 +15,7 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
 use tracing::info;
 use x509_parser::{extensions::GeneralName, prelude::X509Certificate};
 use zeroize::Zeroizing;
@@ -58,7 +58,8 @@ impl ServerCertificate {
             .into_iter()
             .map(str::to_owned)
             .chain(names)
-            .collect();
+            .map(normal)
+            .collect::<Result<_, _>>()?;
         // What is there but makes no sense is replaced: it is worth nothing.
         let kept = read(data)?
             .and_then(|(chain, key)| understand(&chain, &key, authority, &names).ok())
@@ -96,6 +97,18 @@ impl ResolvesServerCert for ServerCertificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         Some(Arc::clone(&current.certified))
+    }
+}
+
+/// The form in which a name is read back from a certificate.
+fn normal(name: String) -> Result<String, TlsError> {
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return Ok(address.to_string());
+    }
+    let name = name.to_ascii_lowercase();
+    match ServerName::try_from(name.as_str()) {
+        Ok(ServerName::DnsName(_)) => Ok(name),
+        _ => Err(TlsError::Name { name }),
     }
 }
 
@@ -242,6 +255,19 @@ mod tests {
         assert_eq!(rig.open(&["other.example", "192.0.2.7"], soon), renamed);
         let late = now + LIFETIME - RENEW_BEFORE + Duration::from_secs(60);
         assert_ne!(rig.open(&["other.example", "192.0.2.7"], late), renamed);
+    }
+
+    #[test]
+    fn names_are_compared_in_one_form_and_bad_ones_refused() {
+        let rig = rig();
+        let now = SystemTime::now();
+        let first = rig.open(&["Master.Example", "2001:DB8:0::1"], now);
+        assert_eq!(rig.open(&["master.example", "2001:db8::1"], now), first);
+        for bad in ["", "two words", "a..b", "*.example", "bücher.example"] {
+            let names = [bad.to_owned()];
+            let error = ServerCertificate::open(&rig.data, &rig.authority, names, now).unwrap_err();
+            assert!(matches!(error, TlsError::Name { .. }), "{bad}: {error}");
+        }
     }
 
     #[test]

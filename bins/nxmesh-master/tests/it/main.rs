@@ -1,4 +1,5 @@
 //! The program as people start it.
+#![expect(clippy::unwrap_used, reason = "that is how tests fail")]
 
 use std::{
     fs,
@@ -28,6 +29,10 @@ impl Rig {
 
     fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
     }
 
     fn master(&self, arguments: &[&str]) -> Command {
@@ -108,16 +113,20 @@ impl Drop for Running {
 }
 
 impl Running {
+    /// Starts a master that logs everything it can.
     fn start(rig: &Rig) -> Self {
+        let log = fs::File::create(rig.log()).unwrap();
         let mut child = rig
             .master(&[
                 "--api-listen",
                 "127.0.0.1:0",
                 "--agent-listen",
                 "127.0.0.1:0",
+                "--log",
+                "trace",
             ])
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -140,14 +149,69 @@ impl Running {
         answer
     }
 
-    fn log_in(&self) -> String {
-        let body = format!(r#"{{"username":"ops","password":"{PASSWORD}"}}"#);
+    fn post(&self, path: &str, token: &str, body: &str) -> String {
         self.ask(&format!(
-            "POST /api/v1/auth/login HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\
+             authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
             self.api,
             body.len()
         ))
+    }
+
+    fn log_in(&self) -> String {
+        let body = format!(r#"{{"username":"ops","password":"{PASSWORD}"}}"#);
+        self.post("/api/v1/auth/login", "", &body)
+    }
+}
+
+/// The text between the quotes after `"name":`.
+fn field<'a>(answer: &'a str, name: &str) -> &'a str {
+    let (_, rest) = answer
+        .split_once(&format!("\"{name}\":\""))
+        .unwrap_or_else(|| panic!("no {name} in {answer}"));
+    rest.split('"').next().unwrap()
+}
+
+#[test]
+fn secrets_are_not_logged_even_when_everything_is() {
+    let rig = Rig::new();
+    assert!(rig.init().status.success());
+    let running = Running::start(&rig);
+    let answer = running.log_in();
+    let token = field(&answer, "access_token");
+    let made = rcgen::generate_simple_self_signed(vec!["shop.example".to_owned()]).unwrap();
+    let key = made.signing_key.serialize_pem();
+    let json = |pem: &str| pem.replace('\n', "\\n");
+    let document = format!(
+        r#"{{"kind":"Certificate","metadata":{{"name":"shop"}},"spec":{{"certificate":"{}","private_key":"{}"}}}}"#,
+        json(&made.cert.pem()),
+        json(&key)
+    );
+    let apply = "/api/v1/workspaces/default/apply";
+    let applied = running.post(apply, token, &document);
+    assert!(applied.starts_with("HTTP/1.1 200"), "{applied}");
+    let broken = document.replace("\"certificate\":", "\"certificat\":");
+    let refused = running.post(apply, token, &broken);
+    assert!(refused.starts_with("HTTP/1.1 422"), "{refused}");
+    let tokens = "/api/v1/workspaces/default/agents/bootstrap-tokens";
+    let enrolment = running.post(tokens, token, "{}");
+    let bootstrap = field(&enrolment, "token");
+
+    drop(running);
+    let log = fs::read_to_string(rig.log()).unwrap();
+    assert!(log.contains(apply), "nothing was logged: {log}");
+    let line = key.lines().nth(1).unwrap();
+    for secret in [PASSWORD, token, line, bootstrap] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+    // At rest neither.
+    for file in fs::read_dir(rig.data_dir()).unwrap() {
+        let bytes = fs::read(file.unwrap().path()).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        for secret in [PASSWORD, line, bootstrap] {
+            assert!(!text.contains(secret), "{secret} is on disk");
+        }
     }
 }
 

@@ -32,6 +32,10 @@ pub(crate) fn router(state: Arc<RestState>) -> Router {
     for route in &ROUTES {
         router = router.route(route.path, route.handlers());
     }
+    layered(router, state)
+}
+
+fn layered(router: Router<Arc<RestState>>, state: Arc<RestState>) -> Router {
     router
         .fallback(async || Problem::not_found("this path"))
         .layer(DefaultBodyLimit::max(MAX_TEXT_BYTES))
@@ -50,3 +54,6 @@ pub(crate) fn router(state: Arc<RestState>) -> Router {
         ))
         .with_state(state)
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
     errors: Vec<document::Problem>,
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl Problem {
@@ -90,7 +90,7 @@ impl Problem {
     }
 
     fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.header = Some(Box::new((name, value)));
         self
     }
 
@@ -135,8 +135,9 @@ fn kind(status: StatusCode) -> (&'static str, &'static str) {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
-        if let Some((name, value)) = self.header.clone() {
-            response.headers_mut().insert(name, value);
+        if let Some(header) = &self.header {
+            let (name, value) = &**header;
+            response.headers_mut().insert(name, value.clone());
         }
         response.extensions_mut().insert(self);
         response

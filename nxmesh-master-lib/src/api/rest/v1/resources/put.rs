@@ -9,7 +9,7 @@ use http::{
     HeaderMap, StatusCode,
     header::{ETAG, LOCATION},
 };
-use nxmesh_core::api::ChangeKind;
+use nxmesh_core::{api::ChangeKind, contract::storage::Expected};
 
 use super::{
     super::{WriteQuery, documents, write_response},
@@ -54,19 +54,18 @@ pub(in super::super::super) async fn put(
             EngineError::Conflict { found, .. } => precondition.failed(&key, &found),
             error => error.into(),
         })?;
-    let created = written
-        .changes
-        .iter()
-        .any(|change| change.change == ChangeKind::Created);
-    let version = written.version;
-    let mut response = Json(write_response(written, query.dry_run)).into_response();
-    let Some(version) = version else {
-        return Ok(response);
+    let change = written.changes.first().map(|change| change.change);
+    let revision = match (written.version, change, expected) {
+        (Some(version), ..) => Some(version.revision),
+        (None, Some(ChangeKind::Unchanged), Expected::Revision(current)) => Some(current),
+        _ => None,
     };
-    if let Ok(tag) = etag(version.revision).parse() {
+    let is_created = written.version.is_some() && change == Some(ChangeKind::Created);
+    let mut response = Json(write_response(written, query.dry_run)).into_response();
+    if let Some(Ok(tag)) = revision.map(|revision| etag(revision).parse()) {
         response.headers_mut().insert(ETAG, tag);
     }
-    if created {
+    if is_created {
         *response.status_mut() = StatusCode::CREATED;
         let kind = key.kind.plural();
         let location = format!("/api/v1/workspaces/{workspace}/{kind}/{}", key.name);
