@@ -15,6 +15,10 @@ pub(super) struct Agent {
     pub(super) record: AgentRecord,
     /// The newest version it is known to have taken on.
     pub(super) accepted: Option<Version>,
+    /// The slice of that version, if it is known: what a delta may start from.
+    pub(super) accepted_digest: Option<Digest>,
+    /// Whether the next offer has to be whole.
+    pub(super) needs_whole: bool,
     /// Whether it may be at work on a version the master has no answer about.
     pub(super) in_doubt: bool,
     pub(super) session: Option<Live>,
@@ -78,6 +82,8 @@ impl Agent {
         });
         Self {
             accepted: facts.staged.max(facts.applied),
+            accepted_digest: None,
+            needs_whole: false,
             in_doubt: false,
             session: None,
             away_since: now,
@@ -145,11 +151,11 @@ impl Agent {
         })
     }
 
-    /// The slice a delta may start from: the one it serves, unless the last
-    /// attempt at this version failed, which may be the delta's fault.
-    pub(super) fn base(&self, target: &Target, version: Version) -> Option<Digest> {
-        let clean = self.offer.is_none() && self.refusal_of(target, version).is_none();
-        self.record.facts.applied_digest.filter(|_| clean)
+    /// The slice a delta may start from: the newest it took on, as long as
+    /// that is known and every offer since was answered.
+    pub(super) fn base(&self) -> Option<Digest> {
+        let certain = !self.needs_whole && self.offer.is_none() && !self.in_doubt;
+        self.accepted_digest.filter(|_| certain)
     }
 
     /// Notes that `version` is offered.

@@ -42,6 +42,11 @@ impl Coalesce {
         self.waiting = None;
     }
 
+    /// There was nothing to send after all.
+    pub(super) const fn forget(&mut self) {
+        self.waiting = None;
+    }
+
     /// When to send; `None` while there is nothing to.
     pub(super) fn due(&self) -> Option<Instant> {
         let Waiting { first, latest } = self.waiting?;

@@ -98,6 +98,11 @@ impl Content {
         &self.bytes
     }
 
+    /// Whether it has to be laid over a base.
+    pub(super) const fn is_delta(&self) -> bool {
+        self.base.is_some()
+    }
+
     /// Whether the content is fetched apart from the update.
     pub(crate) const fn is_fetched(&self) -> bool {
         self.bytes.len() > INLINE_LIMIT

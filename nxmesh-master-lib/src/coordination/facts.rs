@@ -14,6 +14,8 @@ use super::agent::Agent;
 
 const MESSAGE_CHARS: usize = 8 << 10;
 const NAME_CHARS: usize = 256;
+/// What the codes of updates begin with that could not be read at all.
+const NOT_UNDERSTOOD: &str = "NX-WIRE-";
 
 /// How retries are spaced.
 #[derive(Debug, Clone, Copy)]
@@ -59,13 +61,14 @@ impl Agent {
             self.refusal = None;
         }
         self.accepted = version(hello.accepted.as_ref()).max(applied);
+        self.accepted_digest = facts.applied_digest.filter(|_| self.accepted == applied);
+        self.needs_whole = false;
         let failed = facts.failure.as_ref().map(|it| it.version);
         self.in_doubt = self.accepted > applied && self.accepted != failed;
         self.offer = None;
     }
 
-    /// Takes a status in; `fraction` (0 to 1) spreads retries. Returns whether
-    /// anything is known now that was not before.
+    /// Takes a status in; `fraction` (0 to 1) spreads retries.
     pub(super) fn reported(
         &mut self,
         status: &ConfigStatus,
@@ -79,8 +82,19 @@ impl Agent {
         let digest = Digest::from_bytes(&status.digest);
         let phase = status.phase();
         // A refusal as stale or conflicting takes nothing on.
-        if phase != wire::ConfigPhase::Rejected {
-            self.accepted = self.accepted.max(Some(about));
+        if !matches!(
+            phase,
+            wire::ConfigPhase::Unspecified | wire::ConfigPhase::Rejected
+        ) && self.accepted <= Some(about)
+        {
+            self.accepted = Some(about);
+            self.accepted_digest = digest;
+            self.needs_whole = false;
+        }
+        if phase == wire::ConfigPhase::Rejected && self.lacks_base(about, status) {
+            self.offer = None;
+            self.needs_whole = true;
+            return;
         }
         let facts = &mut self.record.facts;
         facts.running = status.running_digest.parse().ok();
@@ -123,6 +137,15 @@ impl Agent {
                 self.refused(about, digest, now, retryable.then_some(pause));
             }
         }
+    }
+
+    /// Whether it could not make anything of a delta: then the same is sent
+    /// whole at once, which is no failure of the configuration.
+    fn lacks_base(&self, about: Version, status: &ConfigStatus) -> bool {
+        let offer = self.offer.as_ref();
+        let failure = status.failure.as_ref();
+        offer.is_some_and(|offer| offer.version == about && offer.content.is_delta())
+            && failure.is_some_and(|failure| failure.code.starts_with(NOT_UNDERSTOOD))
     }
 
     /// Takes in how its nginx is.

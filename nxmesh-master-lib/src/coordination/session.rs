@@ -132,7 +132,7 @@ impl Session {
         let decided = self.with_agent(|agent| {
             let decision = agent.decide(&target, head, now);
             let base = match decision {
-                Decision::Offer(version) => agent.base(&target, version),
+                Decision::Offer(_) => agent.base(),
                 _ => None,
             };
             if decision == Decision::Rest

@@ -380,3 +380,6 @@ pub(super) fn differing<'a>(
         .filter(|key| !after.documents.contains_key(*key));
     changed.map(|(key, _)| key).chain(gone)
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,6 +64,9 @@ pub(super) async fn run(fleet: &Fleet, stop: &CancellationToken) {
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 if follow(fleet).await {
                     coalesce.sent(Instant::now());
+                } else {
+                    // Announced, but not to be seen yet: left to the poll.
+                    coalesce.forget();
                 }
             }
             _ = poll.tick() => {

@@ -53,9 +53,10 @@ pub(super) fn plan(
         let old = stored.as_ref().map(|it| &it.resource);
         let kind = match (old, &wanted.after) {
             (Some(old), Some(new)) if old == new => ChangeKind::Unchanged,
+            (None, None) => ChangeKind::Unchanged,
             (None, Some(_)) => ChangeKind::Created,
             (Some(_), Some(_)) => ChangeKind::Updated,
-            (_, None) => ChangeKind::Deleted,
+            (Some(_), None) => ChangeKind::Deleted,
         };
         let differs = kind != ChangeKind::Unchanged;
         summaries.push(Change {
