@@ -152,9 +152,22 @@ pub(crate) fn quote_expanding_before(
 
 /// Whether nginx reads `text` as one word without quotes.
 fn is_plain(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.-_:*[]".contains(&byte);
-    !text.is_empty() && text.len() <= MAX_WORD_BYTES && text.bytes().all(plain)
+    !text.is_empty()
+        && text.len() <= MAX_WORD_BYTES
+        && text.bytes().all(|byte| PLAIN[usize::from(byte)])
 }
+
+/// The bytes that mean themselves anywhere in a word.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let bytes = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/.-_:*[]";
+    let mut index = 0;
+    while index < bytes.len() {
+        plain[bytes[index] as usize] = true;
+        index += 1;
+    }
+    plain
+};
 
 fn quoted(text: &str, dollar: &str, suffix: &str) -> Result<Word<'static>, QuoteError> {
     let mut word = String::with_capacity(text.len() + suffix.len() + 8);

@@ -9,7 +9,10 @@ use nxmesh_core::{
     },
 };
 
-use super::{Scene, headers::HeaderRecord};
+use super::{
+    Scene,
+    headers::{self, HeaderRecord},
+};
 use crate::{
     handlebars::record::{Item, record},
     names::Identity,
@@ -23,7 +26,7 @@ record! {
         modifier: Option<Word<'a>>,
         path: Word<'a>,
         max_body_size: Option<Word<'a>>,
-        /// Its own headers; when there are any, the next three count too.
+        /// Its own headers; when there are any, the next two count too.
         headers: Vec<HeaderRecord<'a>>,
         inherited_headers: Vec<&'a HeaderRecord<'a>>,
         /// Whether its own headers leave out Strict-Transport-Security.
@@ -95,11 +98,12 @@ record! {
     }
 }
 
-/// Makes the record of a location; headers are the caller's.
+/// Makes the record of a location that sends `inherited` headers beside its own.
 pub(super) fn record<'a>(
     scene: &Scene<'_>,
     workspace: &WorkspaceName,
     location: &'a Location,
+    inherited: Vec<&'a HeaderRecord<'a>>,
 ) -> Result<LocationRecord<'a>, RenderError> {
     let modifier = match location.path {
         PathMatch::Exact(_) => Some("="),
@@ -113,9 +117,9 @@ pub(super) fn record<'a>(
         modifier: modifier.map(Word::fixed),
         path: quote(location.path.as_str()).map_err(quoting)?,
         max_body_size: location.max_body_size.map(Word::own),
-        headers: Vec::new(),
-        inherited_headers: Vec::new(),
-        inherits_hsts: true,
+        headers: headers::records(scene, &location.response_headers)?,
+        inherited_headers: inherited,
+        inherits_hsts: !headers::sets_hsts(&location.response_headers),
         proxy: None,
         files: None,
         redirect: None,

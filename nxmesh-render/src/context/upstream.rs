@@ -120,8 +120,7 @@ fn zone_size(servers: &[UpstreamServer]) -> Word<'static> {
 }
 
 fn is_host_name(address: &str) -> bool {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     !address.starts_with("unix:")
-        && !host.starts_with('[')
-        && host.parse::<std::net::Ipv4Addr>().is_err()
+        && !address.starts_with('[')
+        && address.bytes().any(|byte| byte.is_ascii_alphabetic())
 }

@@ -70,28 +70,20 @@ impl<'a> VirtualHostRecord<'a> {
     /// `headers` are those of the host; `pem_stem` names the files of its certificate.
     pub(crate) fn of(
         scene: &Scene<'_>,
-        host: &'a VirtualHost,
+        document: &'a VirtualHost,
         headers: &'a [HeaderRecord<'a>],
         pem_stem: Option<&str>,
     ) -> Result<Self, RenderError> {
-        let spec = &host.spec;
+        let spec = &document.spec;
         let mut lines = 0;
         let locations = spec
             .locations
             .iter()
             .map(|location| {
                 let own = &location.response_headers;
-                Ok(LocationRecord {
-                    headers: headers::records(scene, own)?,
-                    inherited_headers: headers::inherited(
-                        scene,
-                        (&spec.response_headers, headers),
-                        own,
-                        &mut lines,
-                    )?,
-                    inherits_hsts: !headers::sets_hsts(own),
-                    ..location::record(scene, &host.metadata.workspace, location)?
-                })
+                let host = (&spec.response_headers[..], headers);
+                let inherited = headers::inherited(scene, host, own, &mut lines)?;
+                location::record(scene, &document.metadata.workspace, location, inherited)
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {

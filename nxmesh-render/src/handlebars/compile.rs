@@ -22,8 +22,9 @@ use handlebars::{
 use nxmesh_core::contract::renderer::RenderError;
 
 use super::{
-    program::{Place, Program, Step, Test},
+    program::{Program, Step},
     record::{Kind, Shape},
+    scope::{At, Level, Scope},
     syntax,
 };
 
@@ -45,8 +46,7 @@ pub(crate) fn compile(
         sources,
         used,
         open: Vec::new(),
-        scope: vec![Level { shape, item: false }],
-        present: Vec::new(),
+        scope: Scope::new(shape),
         steps: 0,
     };
     let start = At {
@@ -57,39 +57,12 @@ pub(crate) fn compile(
     compiler.template(root, "", &start)
 }
 
-/// A place in a template.
-#[derive(Clone)]
-struct At {
-    template: String,
-    line: usize,
-    column: usize,
-}
-
-impl At {
-    fn error(&self, reason: impl Into<String>) -> RenderError {
-        RenderError::Template {
-            template: self.template.clone(),
-            line: self.line,
-            column: self.column,
-            reason: reason.into(),
-        }
-    }
-}
-
-/// A record the template is inside of.
-struct Level {
-    shape: &'static Shape,
-    item: bool,
-}
-
 struct Compiler<'s> {
     sources: &'s Sources,
     used: &'s mut BTreeSet<String>,
     /// The templates being compiled, outermost first.
     open: Vec<String>,
-    scope: Vec<Level>,
-    /// Optional fields that an `{{#if}}` around here is about: depth and slot.
-    present: Vec<(usize, usize)>,
+    scope: Scope,
     steps: usize,
 }
 
@@ -189,12 +162,10 @@ impl Compiler<'_> {
         if !expression.params.is_empty() || !expression.hash.is_empty() {
             return Err(at.error(format!("there is no helper {name:?}")));
         }
-        let (place, kind) = self.field(name, at)?;
+        let (place, kind) = self.scope.field(name, at)?;
         match kind {
             Kind::Word => Ok(Step::Word(place)),
-            Kind::OptionalWord if self.present.contains(&self.absolute(place)) => {
-                Ok(Step::Word(place))
-            }
+            Kind::OptionalWord if self.scope.is_present(place) => Ok(Step::Word(place)),
             Kind::OptionalWord => Err(at.error(format!(
                 "{name:?} may be absent; write it inside {{{{#if {name}}}}}"
             ))),
@@ -230,18 +201,15 @@ impl Compiler<'_> {
         let inverse = block.inverse.as_ref();
         match helper {
             "if" | "unless" => {
-                let test = self.test(argument, at)?;
+                let test = self.scope.test(argument, at)?;
                 let (holds, fails) = if helper == "if" {
                     (body, inverse)
                 } else {
                     (inverse, body)
                 };
-                let known = self.present.len();
-                if let Test::Field(place) = test {
-                    self.present.push(self.absolute(place));
-                }
+                self.scope.assume(test);
                 let then = self.optional(text, holds, at)?;
-                self.present.truncate(known);
+                self.scope.forget_assumption();
                 let otherwise = self.optional(text, fails, at)?;
                 Ok(Step::If {
                     test,
@@ -250,10 +218,10 @@ impl Compiler<'_> {
                 })
             }
             "each" => {
-                let (list, Kind::List(shape)) = self.field(argument, at)? else {
+                let (list, Kind::List(shape)) = self.scope.field(argument, at)? else {
                     return Err(at.error(format!("{argument:?} is not a list")));
                 };
-                let body = self.inside(text, body, Level { shape, item: true }, at)?;
+                let body = self.inside(text, body, Level::item(shape), at)?;
                 let otherwise = self.optional(text, inverse, at)?;
                 Ok(Step::Each {
                     list,
@@ -262,10 +230,10 @@ impl Compiler<'_> {
                 })
             }
             _ => {
-                let (record, Kind::Record(shape)) = self.field(argument, at)? else {
+                let (record, Kind::Record(shape)) = self.scope.field(argument, at)? else {
                     return Err(at.error(format!("{argument:?} is not a record")));
                 };
-                let body = self.inside(text, body, Level { shape, item: false }, at)?;
+                let body = self.inside(text, body, Level::record(shape), at)?;
                 let otherwise = self.optional(text, inverse, at)?;
                 Ok(Step::With {
                     record,
@@ -295,9 +263,9 @@ impl Compiler<'_> {
         level: Level,
         at: &At,
     ) -> Result<Program, RenderError> {
-        self.scope.push(level);
+        self.scope.enter(level);
         let program = self.optional(text, template, at)?;
-        self.scope.pop();
+        self.scope.leave();
         Ok(program)
     }
 
@@ -313,62 +281,6 @@ impl Compiler<'_> {
         }
         let indent = syntax::indent_of_lone_tag(text.source, at.line);
         self.template(name, indent, at)
-    }
-
-    fn test(&self, argument: &str, at: &At) -> Result<Test, RenderError> {
-        let Some(local) = argument.strip_prefix('@') else {
-            return Ok(Test::Field(self.field(argument, at)?.0));
-        };
-        let (up, name) = self.outwards(local, at)?;
-        let item = self.scope[self.scope.len() - 1 - up].item;
-        match name {
-            "first" if item => Ok(Test::First(up)),
-            "last" if item => Ok(Test::Last(up)),
-            "first" | "last" => Err(at.error(format!("{argument:?} is not inside {{{{#each}}}}"))),
-            _ => Err(at.error(format!(
-                "there is no {argument:?}; there are @first and @last"
-            ))),
-        }
-    }
-
-    fn field(&self, path: &str, at: &At) -> Result<(Place, Kind), RenderError> {
-        let (up, name) = self.outwards(path, at)?;
-        let shape = self.scope[self.scope.len() - 1 - up].shape;
-        let slot = shape
-            .fields
-            .iter()
-            .position(|(field, _)| *field == name)
-            .ok_or_else(|| {
-                let fields: Vec<_> = shape.fields.iter().map(|(field, _)| *field).collect();
-                at.error(format!(
-                    "{} has no field {name:?}; it has {}",
-                    shape.name,
-                    fields.join(", ")
-                ))
-            })?;
-        Ok((Place { up, slot }, shape.fields[slot].1))
-    }
-
-    /// Splits `../../name`; there are that many records around.
-    fn outwards<'p>(&self, path: &'p str, at: &At) -> Result<(usize, &'p str), RenderError> {
-        let mut name = path;
-        let mut up = 0;
-        while let Some(rest) = name.strip_prefix("../") {
-            (up, name) = (up + 1, rest);
-        }
-        if up >= self.scope.len() {
-            return Err(at.error(format!("{path:?} leads out of the outermost record")));
-        }
-        if name.contains(['.', '/']) {
-            return Err(at.error(format!(
-                "{path:?} has several steps; enter the record with {{{{#with}}}}"
-            )));
-        }
-        Ok((up, name))
-    }
-
-    fn absolute(&self, place: Place) -> (usize, usize) {
-        (self.scope.len() - place.up, place.slot)
     }
 }
 

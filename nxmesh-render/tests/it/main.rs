@@ -6,8 +6,10 @@
 #![expect(clippy::expect_used, reason = "what a test cannot do without fails it")]
 
 mod conformance;
+mod control_characters;
 mod golden;
 mod nginx;
+mod nginx_answers;
 mod nginx_reads_back;
 mod placement;
 mod purity;

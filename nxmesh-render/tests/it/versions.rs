@@ -22,7 +22,7 @@ fn render(
     resources: impl IntoIterator<Item = Resource>,
 ) -> Result<String, RenderError> {
     let settings = RenderSettings {
-        nginx: nginx.parse().unwrap(),
+        nginx: nginx.parse().expect("a version"),
         ..RenderSettings::default()
     };
     let set: ResourceSet = resources.into_iter().collect();
@@ -38,7 +38,7 @@ fn secure(nginx: &str) -> String {
         { "port": 80 }, { "port": 443, "tls": true, "http2": true }, { "port": 444, "tls": true },
     ]);
     let spec = json!({ "server_names": ["a"], "listen": listen, "tls": { "certificate": "shop" } });
-    render(nginx, [host(spec), sample::certificate("shop").into()]).unwrap()
+    render(nginx, [host(spec), sample::certificate("shop").into()]).expect("render")
 }
 
 #[test]

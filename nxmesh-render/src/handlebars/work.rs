@@ -1,0 +1,208 @@
+//! A tree while it is rendered, resource by resource.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use nxmesh_core::{
+    contract::renderer::{PemFile, RenderError, RenderSettings, RenderedTree},
+    model::{
+        Action, Certificate, Resource, ResourceKey, ResourceKind, ResourceSet, Upstream,
+        VirtualHost, value::ResourceName,
+    },
+};
+
+use super::{HandlebarsRenderer, program::Program, record::Record};
+use crate::{
+    context::{Scene, UpstreamRecord, VirtualHostRecord, headers},
+    names::{self, Identity},
+};
+
+/// The largest file of one resource, in bytes.
+const MAX_FILE_BYTES: usize = 16 << 20;
+
+/// The virtual hosts whose files change with other resources: those of a
+/// changed certificate, whose file names follow its contents, and those that
+/// refer to what was removed. Upstreams are referred to by name only, so the
+/// usual change does not look at the virtual hosts at all.
+pub(super) fn dependents<'r>(
+    resources: &'r ResourceSet,
+    changed: &BTreeSet<ResourceKey>,
+) -> Vec<&'r ResourceKey> {
+    let (mut upstreams, mut certificates) = (BTreeSet::new(), BTreeSet::new());
+    for key in changed {
+        match key.kind {
+            ResourceKind::Certificate => {
+                certificates.insert(&key.name);
+            }
+            ResourceKind::Upstream if resources.get(key).is_none() => {
+                upstreams.insert(&key.name);
+            }
+            ResourceKind::Upstream | ResourceKind::VirtualHost => {}
+        }
+    }
+    if upstreams.is_empty() && certificates.is_empty() {
+        return Vec::new();
+    }
+    let refers = |host: &VirtualHost| {
+        let tls = host.spec.tls.as_ref();
+        tls.is_some_and(|tls| certificates.contains(&tls.certificate))
+            || host.spec.locations.iter().any(|location| {
+                matches!(&location.action, Action::Proxy(proxy) if upstreams.contains(&proxy.upstream))
+            })
+    };
+    resources
+        .iter()
+        .filter(|(_, resource)| matches!(&***resource, Resource::VirtualHost(host) if refers(host)))
+        .map(|(key, _)| key)
+        .collect()
+}
+
+/// A tree while it is rendered.
+pub(super) struct Work<'a> {
+    renderer: &'a HandlebarsRenderer,
+    resources: &'a ResourceSet,
+    settings: &'a RenderSettings,
+    tree: RenderedTree,
+    /// The file names of certificates: their digests are computed once.
+    pem_stems: BTreeMap<&'a ResourceName, String>,
+    /// One buffer for all files.
+    output: Vec<u8>,
+}
+
+impl<'a> Work<'a> {
+    pub(super) const fn new(
+        renderer: &'a HandlebarsRenderer,
+        resources: &'a ResourceSet,
+        settings: &'a RenderSettings,
+        tree: RenderedTree,
+    ) -> Self {
+        Self {
+            renderer,
+            resources,
+            settings,
+            tree,
+            pem_stems: BTreeMap::new(),
+            output: Vec::new(),
+        }
+    }
+
+    pub(super) fn into_tree(self) -> RenderedTree {
+        self.tree
+    }
+
+    /// Renders a resource into the tree.
+    pub(super) fn add(
+        &mut self,
+        key: &ResourceKey,
+        resource: &'a Resource,
+    ) -> Result<(), RenderError> {
+        match resource {
+            Resource::VirtualHost(host) => self.virtual_host(key, host),
+            Resource::Upstream(upstream) => self.upstream(key, upstream),
+            Resource::Certificate(certificate) => {
+                self.certificate(certificate);
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes what an earlier version of the resource left in the tree.
+    pub(super) fn forget(&mut self, key: &ResourceKey) {
+        if let Some(prefix) = names::path_prefix(key) {
+            let paths: Vec<String> = self
+                .tree
+                .files_under(&prefix)
+                .filter(|(_, file)| file.resource.as_ref() == Some(key))
+                .map(|(path, _)| path.to_owned())
+                .collect();
+            for path in paths {
+                self.tree.remove(&path);
+            }
+        } else {
+            let files: Vec<String> = self
+                .tree
+                .pem_files()
+                .filter(|(file, _)| names::is_pem_of(file, &key.name))
+                .map(|(file, _)| file.to_owned())
+                .collect();
+            for file in files {
+                self.tree.remove_pem(&file);
+            }
+        }
+    }
+
+    fn virtual_host(
+        &mut self,
+        key: &ResourceKey,
+        host: &'a VirtualHost,
+    ) -> Result<(), RenderError> {
+        let stem = match &host.spec.tls {
+            Some(tls) => self
+                .resources
+                .certificate(&tls.certificate)
+                .map(|certificate| self.pem_stem(certificate).to_owned()),
+            None => None,
+        };
+        let scene = self.scene(key);
+        let headers = headers::records(&scene, &host.spec.response_headers)?;
+        let record = VirtualHostRecord::of(&scene, host, &headers, stem.as_deref())?;
+        let identity = Identity::of(&host.metadata.workspace, key.kind, &key.name);
+        let path = identity.path(names::VIRTUAL_HOSTS, &key.name);
+        self.write(key, path, &self.renderer.virtual_host, &record)
+    }
+
+    fn upstream(&mut self, key: &ResourceKey, upstream: &'a Upstream) -> Result<(), RenderError> {
+        let identity = Identity::of(&upstream.metadata.workspace, key.kind, &key.name);
+        let record = UpstreamRecord::of(&self.scene(key), identity, upstream)?;
+        let path = identity.path(names::UPSTREAMS, &key.name);
+        self.write(key, path, &self.renderer.upstream, &record)
+    }
+
+    fn certificate(&mut self, certificate: &'a Certificate) {
+        let stem = self.pem_stem(certificate).to_owned();
+        let spec = &certificate.spec;
+        for (suffix, text, secret) in [
+            ("crt", spec.certificate.as_pem(), false),
+            ("key", spec.private_key.expose_pem(), true),
+        ] {
+            let contents = Arc::new(text.to_owned().into());
+            self.tree
+                .insert_pem(format!("{stem}.{suffix}"), PemFile { contents, secret });
+        }
+    }
+
+    fn pem_stem(&mut self, certificate: &'a Certificate) -> &str {
+        let name = &certificate.metadata.name;
+        self.pem_stems
+            .entry(name)
+            .or_insert_with(|| names::pem_stem(name, &certificate.spec))
+    }
+
+    const fn scene<'s>(&'s self, key: &'s ResourceKey) -> Scene<'s> {
+        Scene {
+            key,
+            resources: self.resources,
+            settings: self.settings,
+        }
+    }
+
+    fn write(
+        &mut self,
+        key: &ResourceKey,
+        path: String,
+        program: &Program,
+        record: &dyn Record,
+    ) -> Result<(), RenderError> {
+        self.output.clear();
+        program
+            .run(record, &mut self.output, MAX_FILE_BYTES)
+            .map_err(|_| RenderError::Unrenderable {
+                resource: key.clone(),
+                reason: format!("its file would be larger than {MAX_FILE_BYTES} bytes"),
+            })?;
+        self.tree.insert(path, &self.output[..], Some(key.clone()));
+        Ok(())
+    }
+}

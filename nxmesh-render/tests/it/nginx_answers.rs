@@ -1,0 +1,124 @@
+//! What a real nginx answers is what the model says.
+
+use nxmesh_core::{
+    document::parse_value,
+    model::{Resource, ResourceSet},
+};
+use serde_json::{Value, json};
+
+use crate::nginx::{self, get};
+
+fn resource(document: Value) -> Resource {
+    parse_value("test", document).unwrap_or_else(|problem| panic!("{problem}"))
+}
+
+#[test]
+fn header_names_and_host_patterns() {
+    let Some(binary) = nginx::binary() else {
+        return;
+    };
+    let port = nginx::free_port();
+    let names = [
+        "X-!#%&'*+-.^_`|~",
+        "off",
+        "default",
+        "if",
+        "#",
+        "'",
+        "~x",
+        "*",
+    ];
+    let headers: Vec<_> = names
+        .iter()
+        .map(|name| json!({ "name": name, "value": "a;b" }))
+        .collect();
+    let host = |name: &str, server: &str| {
+        resource(json!({
+            "kind": "VirtualHost", "metadata": { "name": name },
+            "spec": {
+                "server_names": [server],
+                "listen": [{ "port": port, "address": "127.0.0.1" }],
+                "response_headers": headers,
+                "locations": [{ "path": "/", "respond": { "status": 200, "body": name } }],
+            },
+        }))
+    };
+    let set = ResourceSet::from_iter([
+        host("digits", r"~^www\d{2}\.example\.com$"),
+        host("named", r#"~^(?<shop>[a-z"';#{}]+)\.shop\.example$"#),
+        host("wild", "*.wild.example"),
+        host("none", "_"),
+    ]);
+    let nginx = nginx::Staged::new(binary, &set).start();
+    for (asked, expected) in [
+        ("www12.example.com", "digits"),
+        ("blue.shop.example", "named"),
+        ("a.wild.example", "wild"),
+        // Nobody's: nginx takes the first server of the port.
+        ("www123.example.com", "digits"),
+    ] {
+        let answer = get(port, asked, b"/");
+        assert_eq!(String::from_utf8_lossy(&answer.body), expected, "{asked}");
+        for name in names {
+            assert_eq!(answer.header(name), Some(&b"a;b"[..]), "{name}");
+        }
+    }
+    assert!(nginx.path("error.log").is_file());
+}
+
+#[test]
+fn responses_are_what_the_model_says() {
+    let Some(binary) = nginx::binary() else {
+        return;
+    };
+    let port = nginx::free_port();
+    let respond =
+        |path: &str, respond: Value| json!({ "path": path, "match": "exact", "respond": respond });
+    let own = json!([{ "name": "x-both", "value": "location" }, { "name": "X-Own", "value": "1" }]);
+    let mut headed = respond("/headed", json!({ "status": 404, "body": "gone" }));
+    headed["response_headers"] = own;
+    let set = ResourceSet::from_iter([resource(json!({
+        "kind": "VirtualHost", "metadata": { "name": "texts" },
+        "spec": {
+            "server_names": ["texts.example.com"],
+            "listen": [{ "port": port, "address": "127.0.0.1" }],
+            "response_headers": [
+                { "name": "X-Both", "value": "host", "always": true },
+                { "name": "X-Host", "value": "1", "always": true },
+            ],
+            "locations": [
+                respond("/empty", json!({ "status": 503 })),
+                respond("/page.html", json!({ "status": 200, "body": "<p>" })),
+                respond("/made.json", json!({ "status": 201, "body": "{}", "content_type": "application/json" })),
+                headed,
+            ],
+        },
+    }))]);
+    let nginx = nginx::Staged::new(binary, &set).start();
+    let ask = |path: &str| get(port, "texts.example.com", path.as_bytes());
+    let text =
+        |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let empty = ask("/empty");
+    assert_eq!((empty.status, &empty.body[..]), (503, &b""[..]));
+    assert_eq!(text(empty.header("X-Both")).as_deref(), Some("host"));
+    let page = ask("/page.html");
+    assert_eq!(
+        (page.status, text(page.header("Content-Type")).as_deref()),
+        (200, Some("text/plain"))
+    );
+    let made = ask("/made.json");
+    assert_eq!(
+        (made.status, text(made.header("Content-Type")).as_deref()),
+        (201, Some("application/json"))
+    );
+    let headed = ask("/headed");
+    assert_eq!((headed.status, &headed.body[..]), (404, &b"gone"[..]));
+    // Overridden, but not for errors: that is the location's choice.
+    assert_eq!(
+        (headed.header("X-Both"), headed.header("x-both")),
+        (None, None)
+    );
+    assert_eq!(text(headed.header("X-Host")).as_deref(), Some("1"));
+    assert_eq!(ask("/other").status, 404);
+    drop(nginx);
+}
