@@ -1,0 +1,633 @@
+//! Rendering: figures beside their budgets.
+//!
+//! One thread. Each figure is the median of several rounds. The other engines
+//! write the same bytes from values that were prepared for them beforehand, so
+//! their figures are for text alone; ours are for the whole way from the model
+//! to a tree with digests.
+
+use std::{
+    collections::BTreeSet,
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use nxmesh_core::{
+    contract::renderer::{RenderSettings, RenderedTree, Renderer as _},
+    model::{
+        Action, Balance, Location, PathMatch, RequestHeaderValue, Resource, ResourceSet, Upstream,
+        VirtualHost,
+    },
+    testkit::sample,
+};
+use nxmesh_render::HandlebarsRenderer;
+use serde_json::{Value, json};
+
+const HOSTS: usize = 10_000;
+
+fn main() -> Result<()> {
+    let settings = RenderSettings::default();
+    let renderer = HandlebarsRenderer::new();
+    let resources = sample::fleet(HOSTS);
+    let tree = renderer.render(&resources, &settings)?;
+    let bytes: usize = tree.files().map(|(_, file)| file.contents.len()).sum();
+    println!(
+        "{HOSTS} virtual hosts, {} files, {:.1} MB, {} B per virtual host with its upstream",
+        tree.files().len(),
+        bytes as f64 / 1e6,
+        bytes / HOSTS
+    );
+    println!("figure | budget | ok/over");
+
+    let whole = median(9, || renderer.render(&resources, &settings).map(drop))?;
+    let rate = HOSTS as f64 / whole.as_secs_f64();
+    line(
+        &format!(
+            "full render: {rate:.0} virtual hosts/s, {}",
+            speed(bytes, whole)
+        ),
+        "≥ 100000/s",
+        rate >= 100_000.0,
+    );
+
+    for (what, changed) in [
+        ("virtual host", changed_host as fn(usize) -> Resource),
+        ("upstream", changed_upstream),
+    ] {
+        let one = one_changed(&renderer, &settings, &resources, changed)?;
+        let figure = format!(
+            "one {what} of {HOSTS} changed: {:.0} µs",
+            one.as_secs_f64() * 1e6
+        );
+        line(&figure, "≤ 1000 µs", one <= Duration::from_millis(1));
+    }
+
+    let digest = median(9, || {
+        black_box(tree.digest());
+        Ok(())
+    })?;
+    line(
+        &format!("digest of the tree: {:.2} ms", digest.as_secs_f64() * 1e3),
+        "-",
+        true,
+    );
+
+    for (name, taken) in others(&resources, &tree)? {
+        let rate = HOSTS as f64 / taken.as_secs_f64();
+        line(
+            &format!(
+                "for comparison, text only, {name}: {rate:.0} virtual hosts/s, {}",
+                speed(bytes, taken)
+            ),
+            "-",
+            true,
+        );
+    }
+    Ok(())
+}
+
+fn line(figure: &str, budget: &str, ok: bool) {
+    println!("{figure} | {budget} | {}", if ok { "ok" } else { "over" });
+}
+
+fn speed(bytes: usize, taken: Duration) -> String {
+    format!("{:.0} MB/s", bytes as f64 / 1e6 / taken.as_secs_f64())
+}
+
+fn median(
+    rounds: usize,
+    mut work: impl FnMut() -> Result<(), nxmesh_core::contract::renderer::RenderError>,
+) -> Result<Duration> {
+    let mut taken = Vec::new();
+    for _ in 0..rounds {
+        let start = Instant::now();
+        work()?;
+        taken.push(start.elapsed());
+    }
+    taken.sort();
+    Ok(taken[rounds / 2])
+}
+
+fn changed_host(number: usize) -> Resource {
+    let mut host = sample::virtual_host(&format!("site-{number:05}"));
+    host.spec.max_body_size = format!("{}k", number + 1).parse().ok();
+    host.into()
+}
+
+fn changed_upstream(number: usize) -> Resource {
+    let mut upstream = sample::upstream(&format!("site-{number:05}"));
+    upstream.spec.keepalive = Some(number as u32 % 100 + 1);
+    upstream.into()
+}
+
+fn one_changed(
+    renderer: &HandlebarsRenderer,
+    settings: &RenderSettings,
+    resources: &ResourceSet,
+    changed: fn(usize) -> Resource,
+) -> Result<Duration> {
+    let mut resources = resources.clone();
+    let mut tree = renderer.render(&resources, settings)?;
+    let mut taken = Vec::new();
+    for round in 0..501 {
+        let resource = changed(round * 37 % HOSTS);
+        let keys = BTreeSet::from([resource.key()]);
+        resources.insert(resource);
+        let start = Instant::now();
+        tree = renderer.rerender(tree, &resources, &keys, settings)?;
+        taken.push(start.elapsed());
+    }
+    ensure!(
+        tree == renderer.render(&resources, settings)?,
+        "rendered again, the tree differs"
+    );
+    taken.sort();
+    Ok(taken[taken.len() / 2])
+}
+
+/// What a template is run over in the other engines.
+struct Prepared<'a> {
+    host: &'a VirtualHost,
+    upstream: &'a Upstream,
+    /// What nginx calls the upstream.
+    name: String,
+    host_value: Value,
+    upstream_value: Value,
+    host_file: &'a [u8],
+    upstream_file: &'a [u8],
+}
+
+/// The time each other engine takes for all virtual hosts, when it writes the
+/// same bytes.
+fn others(resources: &ResourceSet, tree: &RenderedTree) -> Result<Vec<(&'static str, Duration)>> {
+    let prepared = prepare(resources, tree)?;
+    let mut figures = Vec::new();
+
+    let handlebars = handlebars_registry()?;
+    let contexts: Vec<_> = prepared
+        .iter()
+        .map(|one| {
+            let context = |value: &Value| handlebars::Context::wraps(value);
+            Ok((context(&one.host_value)?, context(&one.upstream_value)?))
+        })
+        .collect::<Result<_>>()?;
+    figures.push((
+        "handlebars crate on our templates",
+        compare(&prepared, |index, _| {
+            let (host, upstream) = &contexts[index];
+            Ok((
+                handlebars.render_with_context("virtual-host", host)?,
+                handlebars.render_with_context("upstream", upstream)?,
+            ))
+        })?,
+    ));
+
+    let jinja = jinja_environment()?;
+    let (host_template, upstream_template) =
+        (jinja.get_template("host")?, jinja.get_template("upstream")?);
+    let values: Vec<_> = prepared
+        .iter()
+        .map(|one| {
+            let value = |value: &Value| minijinja::Value::from_serialize(value);
+            (value(&one.host_value), value(&one.upstream_value))
+        })
+        .collect();
+    figures.push((
+        "minijinja",
+        compare(&prepared, |index, _| {
+            let (host, upstream) = &values[index];
+            Ok((
+                host_template.render(host)?,
+                upstream_template.render(upstream)?,
+            ))
+        })?,
+    ));
+
+    figures.push((
+        "a writer made by hand",
+        compare(&prepared, |_, one| {
+            Ok((
+                by_hand_host(one.host, &one.name).context("a shape the writer does not know")?,
+                by_hand_upstream(one.upstream, &one.name),
+            ))
+        })?,
+    ));
+    Ok(figures)
+}
+
+fn compare(
+    prepared: &[Prepared<'_>],
+    write: impl Fn(usize, &Prepared<'_>) -> Result<(String, String)>,
+) -> Result<Duration> {
+    for (index, one) in prepared.iter().enumerate().step_by(997) {
+        let (host, upstream) = write(index, one)?;
+        ensure!(
+            host.as_bytes() == one.host_file,
+            "another text for a virtual host:\n{host}"
+        );
+        ensure!(
+            upstream.as_bytes() == one.upstream_file,
+            "another text for an upstream:\n{upstream}"
+        );
+    }
+    let mut taken = Vec::new();
+    for _ in 0..5 {
+        let start = Instant::now();
+        for (index, one) in prepared.iter().enumerate() {
+            black_box(write(index, one)?);
+        }
+        taken.push(start.elapsed());
+    }
+    taken.sort();
+    Ok(taken[2])
+}
+
+fn prepare<'a>(resources: &'a ResourceSet, tree: &'a RenderedTree) -> Result<Vec<Prepared<'a>>> {
+    resources
+        .virtual_hosts()
+        .map(|host| {
+            let file = |folder: &str| {
+                let prefix = format!("{folder}/{}-", host.metadata.name);
+                let found = tree.files_under(&prefix).next();
+                found
+                    .map(|(_, file)| &file.contents[..])
+                    .context("a file is missing")
+            };
+            let upstream = resources
+                .upstream(&host.metadata.name)
+                .context("an upstream is missing")?;
+            let upstream_file = file("upstreams")?;
+            let text = std::str::from_utf8(upstream_file)?;
+            let name = text
+                .split_whitespace()
+                .find(|word| word.starts_with("nxmesh_up_"));
+            let name = name.context("the upstream has no name")?.to_owned();
+            Ok(Prepared {
+                host_value: host_value(host, &name),
+                upstream_value: upstream_value(upstream, &name),
+                host_file: file("virtual-hosts")?,
+                upstream_file,
+                host,
+                upstream,
+                name,
+            })
+        })
+        .collect()
+}
+
+fn host_value(host: &VirtualHost, upstream: &str) -> Value {
+    let listens: Vec<_> = host
+        .spec
+        .listen
+        .iter()
+        .flat_map(|listen| [listen.port.to_string(), format!("[::]:{}", listen.port)])
+        .map(|address| json!({ "address": address }))
+        .collect();
+    let headers: Vec<_> = host
+        .spec
+        .response_headers
+        .iter()
+        .map(
+            |header| json!({ "name": header.name, "value": header.value, "always": header.always }),
+        )
+        .collect();
+    let locations: Vec<_> = host
+        .spec
+        .locations
+        .iter()
+        .map(|location| location_value(location, upstream))
+        .collect();
+    json!({
+        "servers": [{ "listens": listens }],
+        "server_names": host.spec.server_names,
+        "max_body_size": host.spec.max_body_size,
+        "headers": headers,
+        "locations": locations,
+        "matches_all": true,
+    })
+}
+
+fn location_value(location: &Location, upstream: &str) -> Value {
+    let modifier = matches!(location.path, PathMatch::PrefixPriority(_)).then_some("^~");
+    let mut value = json!({ "modifier": modifier, "path": location.path.as_str() });
+    match &location.action {
+        Action::Proxy(proxy) => {
+            let headers: Vec<_> = proxy
+                .request_headers
+                .iter()
+                .filter_map(|header| match &header.value {
+                    RequestHeaderValue::Variable(variable) => {
+                        Some(json!({ "name": header.name, "value": format!("${}", variable.nginx_name()) }))
+                    }
+                    _ => None,
+                })
+                .collect();
+            value["proxy"] = json!({
+                "scheme": "http", "upstream": upstream, "websocket": proxy.websocket,
+                "default_host": true, "default_real_ip": true, "default_forwarded_for": true,
+                "default_forwarded_proto": true, "default_proxy": true, "default_upgrade": true,
+                "default_connection": true, "request_headers": headers,
+                "connect_timeout": proxy.timeouts.connect, "read_timeout": proxy.timeouts.read,
+            });
+        }
+        Action::Static(files) => {
+            value["files"] = json!({ "root": files.root, "index": files.index })
+        }
+        _ => {}
+    }
+    value
+}
+
+fn upstream_value(upstream: &Upstream, name: &str) -> Value {
+    json!({
+        "name": name,
+        "zone_size": "64k",
+        "least_conn": upstream.spec.balance == Balance::LeastConn,
+        "servers": upstream.spec.servers,
+        "keepalive": upstream.spec.keepalive,
+    })
+}
+
+fn handlebars_registry() -> Result<handlebars::Handlebars<'static>> {
+    let mut registry = handlebars::Handlebars::new();
+    registry.register_escape_fn(handlebars::no_escape);
+    for (name, source) in [
+        (
+            "virtual-host",
+            include_str!("../nxmesh-render/templates/virtual-host.hbs"),
+        ),
+        (
+            "upstream",
+            include_str!("../nxmesh-render/templates/upstream.hbs"),
+        ),
+        (
+            "location",
+            include_str!("../nxmesh-render/templates/location.hbs"),
+        ),
+        (
+            "proxy",
+            include_str!("../nxmesh-render/templates/proxy.hbs"),
+        ),
+        (
+            "headers",
+            include_str!("../nxmesh-render/templates/headers.hbs"),
+        ),
+        ("tls", include_str!("../nxmesh-render/templates/tls.hbs")),
+    ] {
+        registry.register_template_string(name, source)?;
+    }
+    Ok(registry)
+}
+
+fn jinja_environment() -> Result<minijinja::Environment<'static>> {
+    let mut environment = minijinja::Environment::new();
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    environment.set_keep_trailing_newline(true);
+    environment.add_template("host", JINJA_HOST)?;
+    environment.add_template("upstream", JINJA_UPSTREAM)?;
+    Ok(environment)
+}
+
+const JINJA_HOST: &str = r#"# Written by NxMesh; changes are overwritten.
+{% for server in servers %}
+server {
+    {% for listen in server.listens %}
+    listen {{ listen.address }}{% if listen.default_server %} default_server{% endif %}{% if listen.tls %} ssl{% endif %}{% if listen.http2 %} http2{% endif %};
+    {% endfor %}
+    {% if server.http2 %}
+    http2 on;
+    {% endif %}
+    server_name{% for name in server_names %} {{ name }}{% endfor %};
+    {% if max_body_size %}
+    client_max_body_size {{ max_body_size }};
+    {% endif %}
+    {% for header in headers %}
+    add_header {{ header.name }} {{ header.value }}{% if header.always %} always{% endif %};
+    {% endfor %}
+    {% for location in locations %}
+    location {% if location.modifier %}{{ location.modifier }} {% endif %}{{ location.path }} {
+        {% if location.proxy %}
+        {% set proxy = location.proxy %}
+        proxy_pass {{ proxy.scheme }}://{{ proxy.upstream }};
+        proxy_http_version 1.1;
+        {% if proxy.default_host %}
+        proxy_set_header Host $host;
+        {% endif %}
+        {% if proxy.default_real_ip %}
+        proxy_set_header X-Real-IP $remote_addr;
+        {% endif %}
+        {% if proxy.default_forwarded_for %}
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        {% endif %}
+        {% if proxy.default_forwarded_proto %}
+        proxy_set_header X-Forwarded-Proto $scheme;
+        {% endif %}
+        {% if proxy.default_proxy %}
+        proxy_set_header Proxy "";
+        {% endif %}
+        {% if proxy.websocket %}
+        {% if proxy.default_upgrade %}
+        proxy_set_header Upgrade $http_upgrade;
+        {% endif %}
+        {% if proxy.default_connection %}
+        proxy_set_header Connection $nxmesh_connection_upgrade;
+        {% endif %}
+        {% elif proxy.default_connection %}
+        proxy_set_header Connection "";
+        {% endif %}
+        {% for header in proxy.request_headers %}
+        proxy_set_header {{ header.name }} {{ header.value }};
+        {% endfor %}
+        {% if proxy.connect_timeout %}
+        proxy_connect_timeout {{ proxy.connect_timeout }};
+        {% endif %}
+        {% if proxy.read_timeout %}
+        proxy_read_timeout {{ proxy.read_timeout }};
+        {% endif %}
+        {% endif %}
+        {% if location.files %}
+        root {{ location.files.root }};
+        index{% for name in location.files.index %} {{ name }}{% endfor %};
+        {% endif %}
+    }
+    {% endfor %}
+}
+{% endfor %}
+"#;
+
+const JINJA_UPSTREAM: &str = r#"# Written by NxMesh; changes are overwritten.
+upstream {{ name }} {
+    zone {{ name }} {{ zone_size }};
+    {% if least_conn %}
+    least_conn;
+    {% endif %}
+    {% for server in servers %}
+    server {{ server.address }}{% if server.weight %} weight={{ server.weight }}{% endif %}{% if server.max_fails %} max_fails={{ server.max_fails }}{% endif %}{% if server.fail_timeout %} fail_timeout={{ server.fail_timeout }}{% endif %}{% if server.backup %} backup{% endif %};
+    {% endfor %}
+    {% if keepalive %}
+    keepalive {{ keepalive }};
+    {% endif %}
+}
+"#;
+
+/// Writes a virtual host as the samples have them; quotes nothing.
+fn by_hand_host(host: &VirtualHost, upstream: &str) -> Option<String> {
+    let mut text = String::with_capacity(2048);
+    text.push_str("# Written by NxMesh; changes are overwritten.\nserver {\n");
+    for listen in &host.spec.listen {
+        let port = listen.port.to_string();
+        push(
+            &mut text,
+            &["    listen ", &port, ";\n    listen [::]:", &port, ";\n"],
+        );
+    }
+    text.push_str("    server_name");
+    for name in &host.spec.server_names {
+        push(&mut text, &[" ", name.as_str()]);
+    }
+    push(
+        &mut text,
+        &[
+            ";\n    client_max_body_size ",
+            &host.spec.max_body_size?.to_string(),
+            ";\n",
+        ],
+    );
+    for header in &host.spec.response_headers {
+        let always = if header.always { " always" } else { "" };
+        push(
+            &mut text,
+            &[
+                "    add_header ",
+                header.name.as_str(),
+                " ",
+                header.value.as_str(),
+                always,
+                ";\n",
+            ],
+        );
+    }
+    for location in &host.spec.locations {
+        let modifier = if matches!(location.path, PathMatch::PrefixPriority(_)) {
+            "^~ "
+        } else {
+            ""
+        };
+        push(
+            &mut text,
+            &["    location ", modifier, location.path.as_str(), " {\n"],
+        );
+        match &location.action {
+            Action::Proxy(proxy) => {
+                push(
+                    &mut text,
+                    &[
+                        "        proxy_pass http://",
+                        upstream,
+                        ";\n        proxy_http_version 1.1;\n",
+                    ],
+                );
+                text.push_str(
+                    "        proxy_set_header Host $host;\n        proxy_set_header X-Real-IP $remote_addr;\n        \
+                     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n        \
+                     proxy_set_header X-Forwarded-Proto $scheme;\n        proxy_set_header Proxy \"\";\n        \
+                     proxy_set_header Upgrade $http_upgrade;\n        \
+                     proxy_set_header Connection $nxmesh_connection_upgrade;\n",
+                );
+                for header in &proxy.request_headers {
+                    let RequestHeaderValue::Variable(variable) = &header.value else {
+                        return None;
+                    };
+                    push(
+                        &mut text,
+                        &[
+                            "        proxy_set_header ",
+                            header.name.as_str(),
+                            " $",
+                            variable.nginx_name(),
+                            ";\n",
+                        ],
+                    );
+                }
+                push(
+                    &mut text,
+                    &[
+                        "        proxy_connect_timeout ",
+                        &proxy.timeouts.connect?.to_string(),
+                        ";\n",
+                    ],
+                );
+                push(
+                    &mut text,
+                    &[
+                        "        proxy_read_timeout ",
+                        &proxy.timeouts.read?.to_string(),
+                        ";\n",
+                    ],
+                );
+            }
+            Action::Static(files) => {
+                push(
+                    &mut text,
+                    &["        root ", files.root.as_str(), ";\n        index"],
+                );
+                for name in &files.index {
+                    push(&mut text, &[" ", name.as_str()]);
+                }
+                text.push_str(";\n");
+            }
+            _ => return None,
+        }
+        text.push_str("    }\n");
+    }
+    text.push_str("}\n");
+    Some(text)
+}
+
+fn by_hand_upstream(upstream: &Upstream, name: &str) -> String {
+    let mut text = String::with_capacity(512);
+    push(
+        &mut text,
+        &[
+            "# Written by NxMesh; changes are overwritten.\nupstream ",
+            name,
+            " {\n    zone ",
+            name,
+            " 64k;\n",
+        ],
+    );
+    if upstream.spec.balance == Balance::LeastConn {
+        text.push_str("    least_conn;\n");
+    }
+    for server in &upstream.spec.servers {
+        push(&mut text, &["    server ", server.address.as_str()]);
+        if let Some(weight) = server.weight {
+            push(&mut text, &[" weight=", &weight.to_string()]);
+        }
+        if let Some(fails) = server.max_fails {
+            push(&mut text, &[" max_fails=", &fails.to_string()]);
+        }
+        if let Some(time) = server.fail_timeout {
+            push(&mut text, &[" fail_timeout=", &time.to_string()]);
+        }
+        if server.backup {
+            text.push_str(" backup");
+        }
+        text.push_str(";\n");
+    }
+    if let Some(keepalive) = upstream.spec.keepalive {
+        push(
+            &mut text,
+            &["    keepalive ", &keepalive.to_string(), ";\n"],
+        );
+    }
+    text.push_str("}\n");
+    text
+}
+
+fn push(text: &mut String, parts: &[&str]) {
+    for part in parts {
+        text.push_str(part);
+    }
+}
