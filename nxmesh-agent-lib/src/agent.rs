@@ -19,7 +19,7 @@ use crate::{
     enrol::Enrolment,
     exchange::Exchange,
     identity::{Identity, IdentityError, IdentityStore},
-    status::AgentStatus,
+    status::{AgentStatus, ConnectionState},
     status_socket::StatusSocket,
     transport::{
         Connection, ConnectionSequence,
@@ -165,7 +165,10 @@ impl Agent {
         )
         .await
         .map_err(AgentError::Pipeline)?;
+        // The first hello says what is on disk, not what was there.
+        let running = pipeline.running_digest().await;
         self.status.send_modify(|status| {
+            status.running = running;
             status.pid = std::process::id();
             status.started = self.clock.unix_millis();
             status.agent_id = identity
@@ -241,8 +244,9 @@ impl Agent {
         while let Some(ended) = controlling.join_next().await {
             failed = failed.and(joined("controller", ended));
         }
-        // What the last apply came to should reach the master, if it can.
-        if !connecting.is_empty() {
+        // What the last apply came to should reach the master, if it listens.
+        let listens = exchange.status.borrow().connection.state == ConnectionState::Ready;
+        if listens && !connecting.is_empty() {
             drop(tokio::time::timeout(farewell, exchange.outbox.drained()).await);
         }
         hang_up.cancel();

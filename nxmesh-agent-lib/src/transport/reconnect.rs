@@ -13,9 +13,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use nxmesh_core::contract::{
-    clock::Clock,
-    transport::{Credentials, Transport, TransportError},
+use nxmesh_core::{
+    contract::{
+        clock::Clock,
+        transport::{Credentials, Session, Transport, TransportError},
+    },
+    wire::RegistrationResponse,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +27,7 @@ use tracing::{info, warn};
 use super::{
     Backoff, ConnectionSequence,
     message::Introduction,
-    session::{SessionEnd, converse, open},
+    session::{SessionEnd, converse, introduce},
 };
 use crate::{exchange::Exchange, status::ConnectionState};
 
@@ -67,16 +70,15 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Stays connected until `stop`; dropping the session then closes it for
-    /// the master.
+    /// Stays connected until `stop`, then says goodbye.
     pub(crate) async fn run(&self, stop: &CancellationToken) {
         let mut failures = 0;
         loop {
             let mut ready_since = None;
-            let end = tokio::select! {
-                () = stop.cancelled() => return,
-                end = self.attempt(&mut ready_since) => end,
-            };
+            let end = self.attempt(&mut ready_since, stop).await;
+            if matches!(end, SessionEnd::Stopped) {
+                return;
+            }
             let stable = ready_since
                 .is_some_and(|since: Instant| since.elapsed() >= self.options.stable_after);
             failures = if stable { 1 } else { failures + 1 };
@@ -89,18 +91,16 @@ impl Connection {
     }
 
     /// One session from its opening to its end.
-    async fn attempt(&self, ready_since: &mut Option<Instant>) -> SessionEnd {
-        self.note(ConnectionState::Connect);
-        let number = match self.sequence.raise().await {
-            Ok(number) => number,
-            Err(error) => return SessionEnd::Sequence(error),
+    async fn attempt(
+        &self,
+        ready_since: &mut Option<Instant>,
+        stop: &CancellationToken,
+    ) -> SessionEnd {
+        let opened = tokio::select! {
+            () = stop.cancelled() => return SessionEnd::Stopped,
+            opened = self.open() => opened,
         };
-        let session = match self.transport.connect(&self.credentials).await {
-            Ok(session) => session,
-            Err(error) => return SessionEnd::Transport(error),
-        };
-        self.note(ConnectionState::Stream);
-        let (session, welcome) = match open(self, session, number).await {
+        let (session, welcome) = match opened {
             Ok(opened) => opened,
             Err(end) => return end,
         };
@@ -108,10 +108,21 @@ impl Connection {
         self.note(ConnectionState::Ready);
         info!(
             transport = self.transport.backend(),
-            connection = number,
             "connected to the master"
         );
-        converse(self, session, &welcome).await
+        converse(self, session, &welcome, stop).await
+    }
+
+    async fn open(&self) -> Result<(Session, RegistrationResponse), SessionEnd> {
+        self.note(ConnectionState::Connect);
+        let number = self.sequence.raise().await.map_err(SessionEnd::Sequence)?;
+        let session = self
+            .transport
+            .connect(&self.credentials)
+            .await
+            .map_err(SessionEnd::Transport)?;
+        self.note(ConnectionState::Stream);
+        introduce(self, session, number).await
     }
 
     fn note(&self, state: ConnectionState) {

@@ -1,6 +1,6 @@
 //! One session with the master, from the hello to its end.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 
 use nxmesh_core::{
     contract::transport::{Session, SessionReceiver, SessionSender, TransportError},
@@ -10,6 +10,7 @@ use nxmesh_core::{
     },
 };
 use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{
@@ -18,9 +19,13 @@ use super::{
     message::{self, PROTOCOL},
     update,
 };
+use crate::status::AgentStatus;
 
 /// The range a master may choose the heartbeat from, in seconds.
 const HEARTBEAT_SECONDS: std::ops::RangeInclusive<u32> = 1..=3600;
+
+/// How long a master may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// How a session ended, or why none was opened.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +40,8 @@ pub(super) enum SessionEnd {
     Protocol(&'static str),
     #[error("the master closed the session")]
     Closed,
+    #[error("the agent stops")]
+    Stopped,
 }
 
 impl SessionEnd {
@@ -52,7 +59,7 @@ impl SessionEnd {
 }
 
 /// Says hello and waits to be welcomed.
-pub(super) async fn open(
+pub(super) async fn introduce(
     connection: &Connection,
     mut session: Session,
     number: u64,
@@ -87,11 +94,12 @@ pub(super) async fn open(
     }
 }
 
-/// Listens and speaks until the session ends.
+/// Listens and speaks until the session ends, or until `stop`.
 pub(super) async fn converse(
     connection: &Connection,
     session: Session,
     welcome: &RegistrationResponse,
+    stop: &CancellationToken,
 ) -> SessionEnd {
     let heartbeat = Some(welcome.heartbeat_interval_seconds)
         .filter(|seconds| HEARTBEAT_SECONDS.contains(seconds))
@@ -100,12 +108,17 @@ pub(super) async fn converse(
         });
     connection.exchange.outbox.begin_session();
     let (updates, newest) = watch::channel(None);
-    let end = tokio::select! {
-        end = listen(connection, session.receiver, &updates) => end,
-        end = speak(connection, session.sender, heartbeat) => end,
+    let mut listening = pin!(listen(connection, session.receiver, &updates));
+    tokio::select! {
+        end = &mut listening => return end,
+        end = speak(connection, session.sender, heartbeat) => return end,
         never = resolve(connection, newest) => match never {},
-    };
-    end
+        () = stop.cancelled() => {}
+    }
+    // The sender is gone, which the master hears after all that was said. To
+    // hang up before it answers could take the last words back.
+    drop(tokio::time::timeout(GOODBYE, listening).await);
+    SessionEnd::Stopped
 }
 
 async fn receive(receiver: &mut dyn SessionReceiver) -> Result<Payload, SessionEnd> {
@@ -159,14 +172,24 @@ async fn speak(
     heartbeat: Duration,
 ) -> SessionEnd {
     let exchange = &connection.exchange;
+    let mut status = exchange.status.subscribe();
+    let mut running = status.borrow().nginx.running;
     let mut beat = Instant::now() + varied(heartbeat);
     loop {
-        let (payload, entry) = tokio::select! {
-            entry = exchange.outbox.next() => (entry.payload.clone(), Some(entry)),
-            () = tokio::time::sleep_until(beat) => {
+        let entry = tokio::select! {
+            entry = exchange.outbox.next() => Some(entry),
+            () = tokio::time::sleep_until(beat) => None,
+            // An nginx that is gone or back is no news for later.
+            () = turned(&mut status, running) => None,
+        };
+        let payload = match &entry {
+            Some(entry) => entry.payload.clone(),
+            None => {
+                let status = exchange.status.borrow();
+                running = status.nginx.running;
                 beat = Instant::now() + varied(heartbeat);
-                let health = message::health(&exchange.status.borrow(), connection.started.elapsed());
-                (agent_message::Payload::Health(health), None)
+                let health = message::health(&status, connection.started.elapsed());
+                agent_message::Payload::Health(health)
             }
         };
         let message = message::message(connection.clock.unix_millis(), payload);
@@ -176,6 +199,15 @@ async fn speak(
         if let Some(entry) = entry {
             exchange.outbox.sent(&entry);
         }
+    }
+}
+
+/// Waits until nginx no longer is what it was.
+async fn turned(status: &mut watch::Receiver<AgentStatus>, running: bool) {
+    let turned = status.wait_for(|status| status.nginx.running != running);
+    if turned.await.is_err() {
+        // The agent is at its end, and this future about to be dropped.
+        std::future::pending::<()>().await;
     }
 }
 

@@ -1,4 +1,9 @@
 //! The whole agent: a master in memory, a real nginx, and what people rely on.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "that is how tests fail"
+)]
 
 mod rig;
 

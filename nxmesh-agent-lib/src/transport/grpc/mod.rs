@@ -192,7 +192,7 @@ impl GrpcTransport {
         call: impl Future<Output = Result<T, Status>> + Send,
     ) -> Result<T, TransportError> {
         match tokio::time::timeout(self.options.call_timeout, call).await {
-            Ok(answer) => answer.map_err(|status| failure::classify(&self.options.url, status)),
+            Ok(answer) => answer.map_err(|status| failure::classify(&self.options.url, &status)),
             Err(elapsed) => Err(failure::unreachable(&self.options.url, elapsed)),
         }
     }

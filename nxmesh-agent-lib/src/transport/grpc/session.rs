@@ -71,7 +71,7 @@ impl SessionReceiver for GrpcReceiver {
                 self.frames = None;
                 return Ok(None);
             }
-            Err(status) => Err(failure::classify(&self.url, status)),
+            Err(status) => Err(failure::classify(&self.url, &status)),
         };
         if outcome.is_err() {
             self.frames = None;
