@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use tokio::{task::JoinSet, time::MissedTickBehavior};
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -55,6 +58,12 @@ pub enum RunError {
         /// The panic, if it was one.
         source: Option<tokio::task::JoinError>,
     },
+    /// The storage was too slow to take what agents told last. They will tell again.
+    #[error("what agents told last could not be stored within {waited:?}")]
+    NotStored {
+        /// How long was waited.
+        waited: Duration,
+    },
 }
 
 impl Master {
@@ -93,7 +102,8 @@ impl Master {
     }
 
     /// Serves until `stop`. Then nothing new is accepted, open requests and
-    /// sessions finish within the drain time, and what agents told is stored.
+    /// sessions finish within the drain time, and what agents told is stored
+    /// within as much again.
     ///
     /// # Errors
     ///
@@ -109,6 +119,7 @@ impl Master {
         } = self;
         // Sessions and long polls watch `stopping`; ports go first, the fleet
         // last, so that what agents say while draining is not lost.
+        let drain = api.1.drain;
         let fleet_stop = CancellationToken::new();
         // Whoever drops this future stops everything too.
         let _guards = (
@@ -147,14 +158,18 @@ impl Master {
         stopping.cancel();
         while ports.join_next().await.is_some() {}
         fleet_stop.cancel();
-        let ended = fleet.await;
+        let ended = timeout(drain, &mut fleet).await;
         match (failed, ended) {
             (Some(error), _) => Err(error),
-            (None, Err(error)) => Err(RunError::PartEnded {
+            (None, Ok(Ok(()))) => Ok(()),
+            (None, Ok(Err(error))) => Err(RunError::PartEnded {
                 part: "fleet",
                 source: Some(error),
             }),
-            (None, Ok(())) => Ok(()),
+            (None, Err(_)) => {
+                fleet.abort();
+                Err(RunError::NotStored { waited: drain })
+            }
         }
     }
 }

@@ -22,8 +22,8 @@ use tracing::{info, warn};
 
 use options::{Cli, Command, ConfigAction, InitArguments, Settings};
 
-/// How long a soft stop may take; longer than the master's own drain time.
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// How long a soft stop may take; longer than the master needs to drain and to store.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
     exit::report(start(exit::parse()))

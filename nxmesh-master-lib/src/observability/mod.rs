@@ -10,7 +10,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::coordination::Fleet;
+use crate::{auth::LoginError, coordination::Fleet};
 
 /// Everything the master counts, in a registry of its own.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     request_duration: HistogramVec,
+    logins: IntCounterVec,
     agents: IntGaugeVec,
     revision: IntGauge,
     offers: IntCounter,
@@ -45,6 +46,13 @@ impl Metrics {
             ]),
             &["method", "route"],
         )?;
+        let logins = IntCounterVec::new(
+            Opts::new(
+                "nxmesh_master_logins_total",
+                "Attempts to log in, by result.",
+            ),
+            &["result"],
+        )?;
         let agents = IntGaugeVec::new(
             Opts::new("nxmesh_master_agents", "Agents by state."),
             &["state"],
@@ -67,6 +75,7 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(request_duration.clone()))?;
+        registry.register(Box::new(logins.clone()))?;
         registry.register(Box::new(agents.clone()))?;
         registry.register(Box::new(revision.clone()))?;
         registry.register(Box::new(offers.clone()))?;
@@ -75,6 +84,7 @@ impl Metrics {
             registry,
             requests,
             request_duration,
+            logins,
             agents,
             revision,
             offers,
@@ -95,6 +105,17 @@ impl Metrics {
         self.request_duration
             .with_label_values(&[method, route])
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts an attempt to log in.
+    pub(crate) fn login(&self, outcome: Result<(), &LoginError>) {
+        let result = match outcome {
+            Ok(()) => "ok",
+            Err(LoginError::Wrong) => "wrong",
+            Err(LoginError::Throttled { .. }) => "throttled",
+            Err(_) => "error",
+        };
+        self.logins.with_label_values(&[result]).inc();
     }
 
     /// All figures in the Prometheus text format.

@@ -148,3 +148,38 @@ async fn answers_carry_security_headers() {
         );
     }
 }
+
+#[tokio::test]
+async fn texts_made_to_exhaust_the_master_are_refused() {
+    let (master, client) = master().await;
+    let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for n in 1..12 {
+        let alias = format!("*a{}", n - 1);
+        let aliases = [alias.as_str(); 10].join(", ");
+        laughs.push_str(&format!("a{n}: &a{n} [{aliases}]\n"));
+    }
+    problem(&client.apply(laughs).await.unwrap(), 422);
+    for deep in ["[", "{a: ", "- "] {
+        problem(&client.apply(deep.repeat(200_000)).await.unwrap(), 422);
+    }
+    let deep = "[".repeat(10_000);
+    let answer = master
+        .anonymous()
+        .send(Method::POST, "/api/v1/auth/login", &[JSON], deep)
+        .await
+        .unwrap();
+    problem(&answer, 422);
+    assert_eq!(client.get("/livez").await.unwrap().text(), "ok\n");
+}
+
+#[tokio::test]
+async fn messages_are_one_short_line() {
+    let (_master, client) = master().await;
+    let body = r#"{"kind":"Upstream","metadata":{"name":"a"},"spec":{"servers":[{"address":"10.0.0.1:80"}]}}"#;
+    let long = "x".repeat(1001);
+    for message in ["a%0ab", "%1b%5b2J", long.as_str()] {
+        let answer = post(&client, &format!("apply?message={message}"), body).await;
+        assert_eq!(problem(&answer, 400).errors[0].pointer, "/message");
+    }
+    problem(&get(&client, "upstreams/a").await, 404);
+}

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{Json, extract::State};
-use nxmesh_core::{api::WriteResponse, document};
+use nxmesh_core::{api::WriteResponse, document, model::value::WorkspaceName};
 
 use super::{
     super::{
@@ -22,11 +22,11 @@ pub(in super::super) async fn apply(
     State(state): State<Arc<RestState>>,
     identity: Identity,
     path: PathValues,
-    Parameters(query): Parameters<WriteQuery>,
+    Parameters(mut query): Parameters<WriteQuery>,
     DocumentText(text): DocumentText,
 ) -> Result<Json<WriteResponse>, Problem> {
-    let workspace = path.get("workspace")?;
-    let resources = documents::read(&text, &workspace)?;
+    let workspace: WorkspaceName = path.get("workspace")?;
+    let resources = documents::read(text, workspace.clone()).await?;
     let mut keys = BTreeSet::new();
     let doubled: Vec<_> = resources
         .iter()
@@ -54,7 +54,7 @@ pub(in super::super) async fn apply(
         .write(WriteRequest {
             workspace,
             author: identity.user.to_string(),
-            message: query.message,
+            message: query.message()?,
             changes: resources.into_iter().map(DesiredChange::put).collect(),
             dry_run: query.dry_run,
         })

@@ -5,6 +5,8 @@ use nxmesh_core::{
     model::{Resource, ResourceKey, value::WorkspaceName},
 };
 
+use zeroize::Zeroizing;
+
 use super::super::Problem;
 
 /// What errors call the text.
@@ -13,8 +15,16 @@ const SOURCE: &str = "body";
 /// What stands for a private key in answers.
 const REDACTED: &str = "***";
 
-/// Reads a text of documents for `workspace`.
-pub(super) fn read(text: &str, workspace: &WorkspaceName) -> Result<Vec<Resource>, Problem> {
+/// Reads a text of documents for `workspace`. Megabytes of YAML take a while,
+/// so that does not happen on a thread that others wait for.
+pub(super) async fn read(text: String, workspace: WorkspaceName) -> Result<Vec<Resource>, Problem> {
+    let text = Zeroizing::new(text);
+    tokio::task::spawn_blocking(move || parse(&text, &workspace))
+        .await
+        .map_err(|error| Problem::internal(&error))?
+}
+
+fn parse(text: &str, workspace: &WorkspaceName) -> Result<Vec<Resource>, Problem> {
     let parsed = document::parse(SOURCE, text).map_err(|problems| {
         let hidden = text.contains(REDACTED);
         Problem::invalid(
@@ -36,12 +46,12 @@ pub(super) fn read(text: &str, workspace: &WorkspaceName) -> Result<Vec<Resource
 }
 
 /// Reads a text that is to hold the one document called `key`.
-pub(super) fn read_one(
-    text: &str,
-    workspace: &WorkspaceName,
+pub(super) async fn read_one(
+    text: String,
+    workspace: WorkspaceName,
     key: &ResourceKey,
 ) -> Result<Resource, Problem> {
-    let mut resources = read(text, workspace)?;
+    let mut resources = read(text, workspace).await?;
     let (Some(resource), true) = (resources.pop(), resources.is_empty()) else {
         let rule = "the body is one document; send several to …/apply";
         return Err(Problem::invalid(vec![document::Problem::new(

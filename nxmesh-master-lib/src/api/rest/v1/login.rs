@@ -17,10 +17,9 @@ pub(in super::super) async fn login(
     JsonBody(request): JsonBody<LoginRequest>,
 ) -> Result<Json<LoginResponse>, Problem> {
     let password = request.password.into();
-    let issued = state
-        .logins
-        .log_in(&request.username, password, from)
-        .await?;
+    let outcome = state.logins.log_in(&request.username, password, from).await;
+    state.metrics.login(outcome.as_ref().map(|_| ()));
+    let issued = outcome?;
     Ok(Json(LoginResponse {
         access_token: issued.token,
         token_type: "Bearer".to_owned(),

@@ -81,7 +81,7 @@ pub(in super::super) async fn undo(
     State(state): State<Arc<RestState>>,
     identity: Identity,
     path: PathValues,
-    Parameters(query): Parameters<WriteQuery>,
+    Parameters(mut query): Parameters<WriteQuery>,
 ) -> Result<Json<WriteResponse>, Problem> {
     let workspace: WorkspaceName = path.get("workspace")?;
     let written = state
@@ -90,7 +90,7 @@ pub(in super::super) async fn undo(
             workspace,
             path.revision()?,
             identity.user.to_string(),
-            query.message,
+            query.message()?,
             query.dry_run,
         )
         .await?;

@@ -23,7 +23,7 @@ pub(in super::super::super) async fn delete(
     State(state): State<Arc<RestState>>,
     identity: Identity,
     path: PathValues,
-    Parameters(query): Parameters<WriteQuery>,
+    Parameters(mut query): Parameters<WriteQuery>,
     headers: HeaderMap,
 ) -> Result<Json<WriteResponse>, Problem> {
     let (workspace, key) = key(&path)?;
@@ -50,7 +50,7 @@ pub(in super::super::super) async fn delete(
         .write(WriteRequest {
             workspace,
             author: identity.user.to_string(),
-            message: query.message,
+            message: query.message()?,
             changes: vec![DesiredChange::delete(key.clone()).expecting(expected)],
             dry_run: query.dry_run,
         })

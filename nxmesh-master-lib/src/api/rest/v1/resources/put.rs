@@ -30,13 +30,13 @@ pub(in super::super::super) async fn put(
     State(state): State<Arc<RestState>>,
     identity: Identity,
     path: PathValues,
-    Parameters(query): Parameters<WriteQuery>,
+    Parameters(mut query): Parameters<WriteQuery>,
     headers: HeaderMap,
     DocumentText(text): DocumentText,
 ) -> Result<Response, Problem> {
     let (workspace, key) = key(&path)?;
     let precondition = Precondition::read(&headers)?;
-    let resource = documents::read_one(&text, &workspace, &key)?;
+    let resource = documents::read_one(text, workspace.clone(), &key).await?;
     let expected = precondition
         .expected(&state.engine, &workspace, &key)
         .await?;
@@ -45,7 +45,7 @@ pub(in super::super::super) async fn put(
         .write(WriteRequest {
             workspace: workspace.clone(),
             author: identity.user.to_string(),
-            message: query.message,
+            message: query.message()?,
             changes: vec![DesiredChange::put(resource).expecting(expected)],
             dry_run: query.dry_run,
         })
