@@ -158,6 +158,12 @@ impl Master {
         &self.log
     }
 
+    /// The password of [`USERNAME`].
+    #[must_use]
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
     /// The file with the password of [`USERNAME`].
     #[must_use]
     pub fn password_file(&self) -> &Path {

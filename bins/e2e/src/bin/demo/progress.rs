@@ -83,6 +83,11 @@ impl Progress {
         }
     }
 
+    /// Prints a text as it is.
+    pub(crate) fn print(&self, text: &str) {
+        self.state().print(text);
+    }
+
     /// Prints how long each step took.
     pub(crate) fn summary(&self) {
         let mut state = self.state();

@@ -282,48 +282,45 @@ impl Demo {
         Ok(agents.iter().map(|agent| agent.applied).collect())
     }
 
+    /// Says how to go on by hand.
     fn invite(&self) {
         let cluster = &self.cluster;
-        let password = cluster.master.password_file().display();
-        let ctl = format!("nxmeshctl --config {}", cluster.ctl.config().display());
-        let yaml = self.site.documents(&cluster.nodes, &self.certificate);
-        let file = cluster.sandbox().path().join("shop.yaml");
-        // Only to be tried: without it the rest still works.
-        let written = std::fs::write(&file, yaml).is_ok();
         let mut text = format!(
             "\nIt stays up until Ctrl-C.\n\n\
              API       {}\n\
-             user      {USERNAME}, password in {password}\n\
-             programs  {}\n\nTry:\n",
+             user      {USERNAME}\n\
+             password  {}\n\nTry:\n",
             cluster.master.url(),
-            cluster
-                .programs()
-                .ctl
-                .parent()
-                .unwrap_or(cluster.sandbox().path())
-                .display(),
+            cluster.master.password(),
         );
         for node in &cluster.nodes {
-            text.push_str(&format!(
-                "  curl --resolve {HOST}:{port}:127.0.0.1 http://{HOST}:{port}/version\n",
-                port = node.http_port()
-            ));
+            for (scheme, port) in [("http", node.http_port()), ("https", node.https_port())] {
+                text.push_str(&format!(
+                    "  curl -k --resolve {HOST}:{port}:127.0.0.1 {scheme}://{HOST}:{port}/version\n"
+                ));
+            }
         }
-        if let Some(node) = cluster.nodes.first() {
-            text.push_str(&format!(
-                "  curl -k --resolve {HOST}:{port}:127.0.0.1 https://{HOST}:{port}/\n",
-                port = node.https_port()
-            ));
+        let ctl = format!(
+            "{} --config {}",
+            cluster.programs().ctl.display(),
+            cluster.ctl.config().display()
+        );
+        let mut commands = vec!["get agents".to_owned(), "get revisions".to_owned()];
+        let file = cluster.sandbox().path().join("shop.yaml");
+        let yaml = self
+            .version("mine")
+            .documents(&cluster.nodes, &self.certificate);
+        // Without the file there is only less to try.
+        if std::fs::write(&file, yaml).is_ok() {
+            for verb in ["diff", "apply"] {
+                commands.push(format!("{verb} -f {}", file.display()));
+            }
         }
-        text.push_str(&format!("  {ctl} get agents\n  {ctl} get revisions\n"));
-        if written {
-            text.push_str(&format!(
-                "  {ctl} diff -f {0}\n  {ctl} apply -f {0}\n",
-                file.display()
-            ));
+        commands.push("rollout undo".to_owned());
+        for command in commands {
+            text.push_str(&format!("  {ctl} {command}\n"));
         }
-        text.push_str(&format!("  {ctl} rollout undo"));
-        println!("{text}");
+        self.progress.print(&text);
     }
 }
 
