@@ -1,6 +1,10 @@
 //! Locations of a virtual host and what they do.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+
+use crate::document::FieldError;
 
 use super::value::{
     ContentType, FilePath, HeaderName, HeaderValue, IndexName, LocationPath, RedirectCode,
@@ -285,27 +289,52 @@ impl RawMatch {
     }
 }
 
-impl TryFrom<RawLocation> for Location {
-    type Error = ValueError;
+/// What is wrong with a location: with its path, or with the whole of it.
+#[derive(Debug)]
+enum LocationError {
+    Path(FieldError),
+    Action(ValueError),
+}
 
-    fn try_from(raw: RawLocation) -> Result<Self, ValueError> {
-        let path = match raw.kind {
-            RawMatch::Exact => PathMatch::Exact(raw.path.parse()?),
-            RawMatch::Prefix => PathMatch::Prefix(raw.path.parse()?),
-            RawMatch::PrefixPriority => PathMatch::PrefixPriority(raw.path.parse()?),
-            RawMatch::Regex => PathMatch::Regex(raw.path.parse()?),
-            RawMatch::RegexIgnoreCase => PathMatch::RegexIgnoreCase(raw.path.parse()?),
-        };
+impl fmt::Display for LocationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(error) => error.fmt(f),
+            Self::Action(error) => error.fmt(f),
+        }
+    }
+}
+
+impl RawMatch {
+    fn of(self, path: &str) -> Result<PathMatch, ValueError> {
+        Ok(match self {
+            Self::Exact => PathMatch::Exact(path.parse()?),
+            Self::Prefix => PathMatch::Prefix(path.parse()?),
+            Self::PrefixPriority => PathMatch::PrefixPriority(path.parse()?),
+            Self::Regex => PathMatch::Regex(path.parse()?),
+            Self::RegexIgnoreCase => PathMatch::RegexIgnoreCase(path.parse()?),
+        })
+    }
+}
+
+impl TryFrom<RawLocation> for Location {
+    type Error = LocationError;
+
+    fn try_from(raw: RawLocation) -> Result<Self, LocationError> {
+        let path = raw.kind.of(&raw.path).map_err(|error| {
+            let field = "path";
+            LocationError::Path(FieldError { field, error })
+        })?;
         let action = match (raw.proxy, raw.files, raw.redirect, raw.respond) {
             (Some(proxy), None, None, None) => Action::Proxy(proxy),
             (None, Some(files), None, None) => Action::Static(files),
             (None, None, Some(redirect), None) => Action::Redirect(redirect),
             (None, None, None, Some(respond)) => Action::Respond(respond),
             _ => {
-                return Err(ValueError {
+                return Err(LocationError::Action(ValueError {
                     rule: "a location has exactly one of proxy, static, redirect and respond",
                     example: "{ path: /, proxy: { upstream: shop-backend } }",
-                });
+                }));
             }
         };
         Ok(Self {

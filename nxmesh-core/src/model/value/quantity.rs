@@ -130,30 +130,63 @@ fn split_unit(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
-/// Reads from a string or from a bare number.
-#[derive(Deserialize)]
-#[serde(untagged)]
+/// What stands where a size or time is expected.
 enum Quantity {
     Number(u64),
     Text(String),
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(QuantityVisitor)
+    }
+}
+
+struct QuantityVisitor;
+
+impl de::Visitor<'_> for QuantityVisitor {
+    type Value = Quantity;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number with a unit")
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Quantity, E> {
+        Ok(Quantity::Number(number))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Quantity, E> {
+        Ok(u64::try_from(number).map_or(Quantity::Other, Quantity::Number))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Quantity, E> {
+        Ok(Quantity::Other)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Quantity, E> {
+        Ok(Quantity::Text(text.to_owned()))
+    }
 }
 
 impl<'de> Deserialize<'de> for SizeBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Quantity::deserialize(deserializer) {
-            Ok(Quantity::Number(bytes)) => Self::new(bytes).map_err(de::Error::custom),
-            Ok(Quantity::Text(text)) => text.parse().map_err(de::Error::custom),
-            Err(_) => Err(de::Error::custom(Self::ERROR)),
+        match Quantity::deserialize(deserializer)? {
+            Quantity::Number(bytes) => Self::new(bytes),
+            Quantity::Text(text) => text.parse(),
+            Quantity::Other => Err(Self::ERROR),
         }
+        .map_err(de::Error::custom)
     }
 }
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Quantity::deserialize(deserializer) {
-            Ok(Quantity::Text(text)) => text.parse().map_err(de::Error::custom),
-            _ => Err(de::Error::custom(Self::ERROR)),
+        match Quantity::deserialize(deserializer)? {
+            Quantity::Text(text) => text.parse(),
+            Quantity::Number(_) | Quantity::Other => Err(Self::ERROR),
         }
+        .map_err(de::Error::custom)
     }
 }
 

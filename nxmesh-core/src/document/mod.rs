@@ -4,6 +4,9 @@
 //! is read half: one bad document fails the whole text, and every bad document
 //! in it is told.
 
+mod json;
+mod message;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -14,8 +17,14 @@ use crate::model::{
     value::{SEPARATOR, WorkspaceName},
 };
 
+pub(crate) use message::FieldError;
+use message::{explain, shown};
+
 /// The longest text taken, in bytes.
 pub const MAX_TEXT_BYTES: usize = 16 << 20;
+
+/// The longest pointer and rule in a problem, in characters.
+const SHOWN: usize = 500;
 
 /// Where a document stands: `shop.yaml#2 (VirtualHost/shop)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -110,13 +119,14 @@ pub fn parse(source: &str, text: &str) -> Result<Vec<Parsed>, Vec<Problem>> {
         let rule = format!("a text is at most {MAX_TEXT_BYTES} bytes; split it into files");
         return Err(vec![Problem::new(source, "", &rule)]);
     }
-    let values: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| {
-        let reason = format!(
-            "the text is not well-formed YAML or JSON: {}",
-            first_line(&error)
-        );
-        vec![Problem::new(source, "", &reason)]
-    })?;
+    let values: Vec<Value> =
+        serde_saphyr::from_multiple_with_options(text, limits()).map_err(|error| {
+            let reason = format!(
+                "the text is not well-formed YAML or JSON: {}",
+                first_line(&error)
+            );
+            vec![Problem::new(source, "", &reason)]
+        })?;
     let mut parsed = Vec::new();
     let mut problems = Vec::new();
     let documents = values
@@ -157,7 +167,7 @@ pub fn parse_value(origin: &str, value: Value) -> Result<Resource, Problem> {
 ///
 /// The first problem found.
 pub fn parse_canonical(origin: &str, json: &[u8]) -> Result<Resource, Problem> {
-    let value = serde_json::from_slice(json)
+    let json::Strict(value) = serde_json::from_slice(json)
         .map_err(|error| Problem::new(origin, "", &format!("the document is not JSON: {error}")))?;
     parse_value(origin, value)
 }
@@ -166,6 +176,22 @@ pub fn parse_canonical(origin: &str, json: &[u8]) -> Result<Resource, Problem> {
 #[must_use]
 pub fn workspace_of(resource: &Resource) -> &WorkspaceName {
     &resource.metadata().workspace
+}
+
+/// Room for ten thousand virtual hosts in one text, and no more work than that.
+fn limits() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_documents: 50_000,
+            max_nodes: 1_500_000,
+            max_events: 3_000_000,
+            max_aliases: 10_000,
+            max_anchors: 1_000,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 100_000,
+        },
+    }
 }
 
 fn first_line(error: &impl fmt::Display) -> String {
@@ -181,13 +207,7 @@ fn key_of(value: &Value) -> Option<String> {
     let kind = value.get("kind")?.as_str()?;
     let name = value.pointer("/metadata/name")?.as_str()?;
     // Both are untrusted here and go into messages.
-    let shown = |text: &str| {
-        text.chars()
-            .filter(|c| !c.is_control())
-            .take(80)
-            .collect::<String>()
-    };
-    Some(format!("{}/{}", shown(kind), shown(name)))
+    Some(format!("{}/{}", shown(kind, 80), shown(name, 80)))
 }
 
 type Pointed = (String, String);
@@ -220,8 +240,17 @@ fn from_value(mut value: Value) -> Result<Resource, Pointed> {
 
 fn typed<S: DeserializeOwned>(value: Value) -> Result<Document<S>, Pointed> {
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let pointer = pointer(error.path());
-        (pointer, error.into_inner().to_string())
+        let mut pointer = pointer(error.path());
+        let explained = explain(&error.into_inner().to_string());
+        if let Some(field) = explained.field {
+            let mut below = String::new();
+            push_key(&mut below, &field);
+            // The path ends with an unknown field already.
+            if !pointer.ends_with(&below) {
+                pointer.push_str(&below);
+            }
+        }
+        (shown(&pointer, SHOWN), shown(&explained.rule, SHOWN))
     })
 }
 
@@ -231,12 +260,16 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     for segment in path {
         match segment {
             Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } => {
-                pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-            }
-            Segment::Enum { .. } | Segment::Unknown => {}
+            Segment::Map { key } => push_key(&mut pointer, key),
+            Segment::Enum { variant } => push_key(&mut pointer, variant),
+            Segment::Unknown => {}
         }
     }
     pointer
+}
+
+/// Escapes as RFC 6901, section 3 says.
+fn push_key(pointer: &mut String, key: &str) {
+    pointer.push('/');
+    pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
 }
