@@ -16,8 +16,9 @@ record! {
     /// An upstream.
     UpstreamRecord<'a> {
         name: Word<'a>,
-        /// Of the memory its workers share.
-        zone_size: Word<'a>,
+        /// Of the memory in which workers share what they know of the servers;
+        /// absent where there is nothing to share.
+        zone_size: Option<Word<'a>>,
         least_conn: bool,
         ip_hash: bool,
         random: bool,
@@ -103,7 +104,10 @@ fn server<'a>(
 /// A server takes about 500 bytes of the zone, one with a host name that for
 /// each of its addresses, of which a generous number is assumed. In steps of
 /// 64 KiB, since nginx throws away what a zone holds when its size changes.
-fn zone_size(servers: &[UpstreamServer]) -> Word<'static> {
+///
+/// One server with one address is never chosen nor rested, so its zone would
+/// only cost memory and time at every reload.
+fn zone_size(servers: &[UpstreamServer]) -> Option<Word<'static>> {
     const STEP: usize = 64;
     const BASE: usize = 32;
     let kilobytes: usize = servers
@@ -116,7 +120,9 @@ fn zone_size(servers: &[UpstreamServer]) -> Word<'static> {
             }
         })
         .sum();
-    Word::own(format!("{}k", (BASE + kilobytes).next_multiple_of(STEP)))
+    let limited = servers.iter().any(|server| server.max_conns.is_some());
+    (kilobytes > 1 || limited)
+        .then(|| Word::own(format!("{}k", (BASE + kilobytes).next_multiple_of(STEP))))
 }
 
 fn is_host_name(address: &str) -> bool {
