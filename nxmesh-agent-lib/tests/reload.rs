@@ -9,6 +9,7 @@ use nxmesh_agent_lib::{
 };
 use nxmesh_core::{
     contract::reloader::{Candidate, ReloadError, Reloader as _},
+    digest::Digest,
     testkit::{
         patience::PATIENCE,
         reloader::{Configuration, DEADLINE, Rig},
@@ -46,8 +47,9 @@ impl Rig for BySignal {
 
     async fn candidate(&self, configuration: Configuration<'_>) -> Candidate {
         let check_prefix = self.nginx.dir().join("check");
-        let check_conf = check_prefix.join("candidate.conf");
-        fs::write(&check_conf, self.text(configuration)).unwrap();
+        let text = self.text(configuration);
+        let check_conf = check_prefix.join(Digest::of(text.as_bytes()).short());
+        fs::write(&check_conf, text).unwrap();
         Candidate {
             check_conf,
             check_prefix,

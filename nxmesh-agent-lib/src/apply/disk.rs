@@ -5,25 +5,40 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    thread,
 };
 
 /// Replaces `path` as a whole: temporary file beside it, fsync, rename, fsync
 /// of the folder. On an error the file is as it was.
 pub(crate) fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
-    let temporary = beside(path);
-    let result = create(&temporary, contents, mode).and_then(|()| fs::rename(&temporary, path));
-    if result.is_err() {
-        remove_file(&temporary)?;
-        return result;
-    }
-    match path.parent() {
-        Some(folder) => sync_folder(folder),
-        None => Ok(()),
-    }
+    replace_after(path, contents, mode, File::sync_all)?;
+    path.parent().map_or(Ok(()), sync_folder)
 }
 
-/// Writes a new file and syncs it; its folder is not synced.
-pub(crate) fn create(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
+/// As [`replace`], for what may be lost or torn in a power cut: a crash of
+/// this process still leaves the old file or the new one.
+pub(crate) fn replace_unsynced(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
+    replace_after(path, contents, mode, |_| Ok(()))
+}
+
+fn replace_after(
+    path: &Path,
+    contents: &[u8],
+    mode: u32,
+    sync: fn(&File) -> io::Result<()>,
+) -> io::Result<()> {
+    let temporary = beside(path);
+    let result = write_new(&temporary, contents, mode)
+        .and_then(|file| sync(&file))
+        .and_then(|()| fs::rename(&temporary, path));
+    if result.is_err() {
+        remove_file(&temporary)?;
+    }
+    result
+}
+
+/// Writes a new file; nothing is synced.
+pub(crate) fn write_new(path: &Path, contents: &[u8], mode: u32) -> io::Result<File> {
     // What a crash left under this name is not ours to append to.
     remove_file(path)?;
     let mut file = OpenOptions::new()
@@ -34,7 +49,32 @@ pub(crate) fn create(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> 
     // The mode at creation is cut by the umask.
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(contents)?;
-    file.sync_all()
+    Ok(file)
+}
+
+/// Makes files and folders of one file system survive a power cut. One by one
+/// that costs a flush of the disk each, so a few are synced at the same time
+/// and many as a whole file system.
+pub(crate) fn sync(paths: &[PathBuf]) -> io::Result<()> {
+    const FEW: usize = 32;
+    const AT_A_TIME: usize = 4;
+    let sync_each = |paths: &[PathBuf]| paths.iter().try_for_each(|it| File::open(it)?.sync_all());
+    match paths {
+        [] => Ok(()),
+        [first, ..] if paths.len() > FEW => {
+            nix::unistd::syncfs(File::open(first)?).map_err(io::Error::from)
+        }
+        _ => thread::scope(|scope| {
+            let parts: Vec<_> = paths
+                .chunks(paths.len().div_ceil(AT_A_TIME))
+                .map(|part| scope.spawn(move || sync_each(part)))
+                .collect();
+            parts.into_iter().try_for_each(|part| {
+                part.join()
+                    .unwrap_or_else(|_| Err(io::Error::other("a thread that synced files died")))
+            })
+        }),
+    }
 }
 
 /// Makes a folder, and those above it, with `mode`; sets the mode of one that

@@ -23,19 +23,20 @@ struct Held {
 impl Files {
     /// Makes the folders and takes the lock.
     pub(super) fn open(layout: &Layout) -> Result<Self, PipelineError> {
-        let private = [
-            layout.state_dir().to_owned(),
+        // These two may be folders of the system's: their mode stays if they
+        // exist. Workers of another user pass through the second.
+        for (folder, mode) in [(layout.state_dir(), 0o700), (layout.runtime_dir(), 0o711)] {
+            if !folder.is_dir() {
+                disk::make_folder(folder, mode).map_err(PipelineError::io("make", folder))?;
+            }
+        }
+        for folder in [
             layout.slices(),
             layout.releases(),
             layout.check(),
-        ];
-        for folder in private {
-            disk::make_folder(&folder, 0o700).map_err(PipelineError::io("make", &folder))?;
-        }
-        // Workers of another user pass through it.
-        let passage = layout.runtime_dir();
-        disk::make_folder(passage, 0o711).map_err(PipelineError::io("make", passage))?;
-        for folder in [layout.tls(), layout.probe()] {
+            layout.tls(),
+            layout.probe(),
+        ] {
             disk::make_folder(&folder, 0o700).map_err(PipelineError::io("make", &folder))?;
         }
         let path = layout.lock();
@@ -56,6 +57,16 @@ impl Files {
             _lock: lock,
             turn: Mutex::new(()),
         })))
+    }
+
+    /// Begins `work`, for which nobody has to wait.
+    pub(super) fn begin(&self, work: impl FnOnce() + Send + 'static) {
+        let held = Arc::clone(&self.0);
+        // The handle would only tell of a panic, which the runtime reports.
+        drop(tokio::task::spawn_blocking(move || {
+            let _turn = held.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            work();
+        }));
     }
 
     /// Runs `work` where it may block.

@@ -1,6 +1,6 @@
 //! Removing what no release needs any more. Failing to only costs space.
 
-use std::{collections::BTreeSet, fs, io, path::PathBuf, time::SystemTime};
+use std::{collections::BTreeSet, fs, io, path::PathBuf, sync::Arc, time::SystemTime};
 
 use nxmesh_core::digest::Digest;
 
@@ -12,7 +12,8 @@ use crate::nginx::Layout;
 
 impl Pipeline {
     /// Keeps the running release, the one before it and some older ones.
-    pub(super) async fn collect_garbage(&self, before: Option<String>) {
+    /// Goes on while the caller does.
+    pub(super) fn collect_garbage(&self, before: Option<String>) {
         let running = self.applied.as_ref().map(|applied| applied.release.clone());
         let releases: BTreeSet<String> = running.into_iter().chain(before).collect();
         let digests: BTreeSet<Digest> = self
@@ -23,18 +24,15 @@ impl Pipeline {
             .collect();
         let pem_names: BTreeSet<String> = self.pem_names.iter().flatten().cloned().collect();
         let slices = self.slices.clone();
-        let collected = self.file_work(move |options| {
-            keep_releases(options, &releases)
+        let options = Arc::clone(&self.options);
+        self.files.begin(move || {
+            let collected = keep_releases(&options, &releases)
                 .and_then(|()| keep_pem_files(&options.layout, &pem_names))
-                .and_then(|()| slices.keep(&digests))
-                .map_err(|error| Failure::new(code::STAGE, error.to_string()))
+                .and_then(|()| slices.keep(&digests));
+            if let Err(error) = collected {
+                tracing::warn!(%error, "could not remove what is not needed");
+            }
         });
-        if let Err(failure) = collected.await {
-            tracing::warn!(
-                error = failure.message,
-                "could not remove what is not needed"
-            );
-        }
     }
 
     /// Removes a release that failed, unless nginx may come to read it again.

@@ -29,9 +29,12 @@ impl Switch {
         }
     }
 
-    /// Makes the intention survive a power cut.
+    /// Writes the intention down. It survives a crash of this process; lost
+    /// or torn in a power cut, it only means that recovery goes back instead
+    /// of forward: an entry that leads to a release that was never seen
+    /// serving is led to the last one that was.
     pub(super) fn write(&self, layout: &Layout) -> io::Result<()> {
-        disk::replace_json(&layout.journal(), self)
+        disk::replace_unsynced(&layout.journal(), &serde_json::to_vec(self)?, 0o600)
     }
 
     /// The switch that was under way. A file that cannot be read means none:

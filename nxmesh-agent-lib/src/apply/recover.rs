@@ -6,11 +6,11 @@ use std::{path::Path, sync::Arc};
 use nxmesh_core::{bundle::Slice, contract::reloader::Generation};
 
 use super::{
-    AppliedState, Failure, Pipeline, PipelineError, Recovered, code, confirm, disk, garbage,
+    AppliedState, Failure, Pipeline, PipelineError, Recovered, check, code, confirm, disk, garbage,
     journal::Switch,
     release::Place,
     render::Rendering,
-    stage, steps,
+    stage,
     switch::{self, Entry},
 };
 use crate::nginx::Layout;
@@ -180,7 +180,7 @@ impl Pipeline {
     }
 
     /// Leads the entry to the last release that was seen serving, made anew
-    /// if it is damaged; before the first one to nothing, or to an empty
+    /// if it is damaged or was written by an agent that wrote otherwise; before the first one to nothing, or to an empty
     /// release where the whole configuration is ours.
     async fn last_good(
         &mut self,
@@ -237,18 +237,29 @@ impl Pipeline {
             return Ok(applied.release);
         };
         let tree = rendering.tree.clone();
-        let state = self
+        let damaged = applied.release.clone();
+        let (state, candidate) = self
             .file_work(move |options| {
                 let release_digest = tree.digest();
                 let name = Layout::release_name(applied.version, release_digest);
                 let place = stage::stage(options, &tree, &name, Some(&applied.release))?;
-                Ok(AppliedState {
+                let candidate = check::prepare(options, &tree, &place);
+                let state = AppliedState {
                     release: place.name,
                     release_digest,
                     ..applied
-                })
+                };
+                Ok((state, candidate))
             })
             .await?;
+        if let Err(failure) = self.check(candidate).await {
+            tracing::error!(
+                reason = failure.message,
+                "nginx does not take the release made anew"
+            );
+            self.discard(&state.release).await;
+            return Ok(damaged);
+        }
         let name = state.release.clone();
         // Until nginx is seen serving it, a restart has to come here again.
         self.remade = Some(state);
@@ -270,11 +281,8 @@ impl Pipeline {
     /// nginx running and serving `release`; touched only if it does not.
     async fn ensure(&mut self, release: Option<&str>) -> Result<Generation, Failure> {
         let generation = match (self.running().await, release) {
-            (None, _) => {
-                let started = self.reloader.start(self.options.reload_deadline).await;
-                started.map_err(|error| steps::reload_failure(&error))?;
-                self.serving(release).await?
-            }
+            // A master without workers is brought back by a reload.
+            (None, _) => self.bring_up(release).await?,
             (Some(_), Some(name)) if !confirm::serves_now(&self.options, name).await => {
                 self.bring_up(release).await?
             }

@@ -88,6 +88,7 @@ fn write_all(
     previous: Option<&Path>,
 ) -> io::Result<()> {
     let mut folders = BTreeSet::from([folder.to_owned()]);
+    let mut written = Vec::new();
     disk::make_folder(folder, 0o700)?;
     for (&path, &(contents, digest)) in files {
         let target = below(folder, path)?;
@@ -101,13 +102,12 @@ fn write_all(
             _ => false,
         };
         if !linked {
-            disk::create(&target, contents, 0o600)?;
+            disk::write_new(&target, contents, 0o600)?;
+            written.push(target);
         }
     }
-    folders
-        .iter()
-        .rev()
-        .try_for_each(|it| disk::sync_folder(it))
+    written.extend(folders);
+    disk::sync(&written)
 }
 
 /// Links a file of an earlier release if it still holds what it should.
@@ -152,5 +152,6 @@ fn write_pem(path: &Path, name: &str, file: &PemFile) -> io::Result<()> {
     if same {
         return Ok(());
     }
-    disk::replace(path, file.contents.as_bytes(), 0o600)
+    // After a power cut they are made again from the sealed slice.
+    disk::replace_unsynced(path, file.contents.as_bytes(), 0o600)
 }

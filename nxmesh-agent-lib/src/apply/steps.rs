@@ -105,9 +105,9 @@ impl Pipeline {
             .map_err(Outcome::Rejected)?;
         state.release.clone_from(&place.name);
         watch.lap("stage");
-        if let Err(failure) = self.check(&place, candidate).await {
+        if let Err(failure) = self.check(candidate).await {
             self.discard(&place.name).await;
-            return Err(Outcome::Rejected(failure));
+            return Err(Outcome::Rejected(self.assign(failure, &place)));
         }
         progress(Progress::Staged);
         watch.lap("check");
@@ -131,8 +131,8 @@ impl Pipeline {
         }
         watch.lap("confirm");
         self.applied_now(state.clone(), slice).await;
-        self.collect_garbage(from).await;
         watch.lap("record");
+        self.collect_garbage(from);
         Ok(applied(&state, true, watch))
     }
 
@@ -220,14 +220,10 @@ impl Pipeline {
         staged
     }
 
-    async fn check(
-        &self,
-        place: &Place,
-        candidate: Result<Candidate, Failure>,
-    ) -> Result<(), Failure> {
+    pub(super) async fn check(&self, candidate: Result<Candidate, Failure>) -> Result<(), Failure> {
         let deadline = self.options.check_deadline;
         let checked = self.reloader.check(&candidate?, deadline).await;
-        checked.map_err(|error| self.assign(check::failure(error), place))
+        checked.map_err(check::failure)
     }
 
     /// Names the resource at fault.

@@ -44,7 +44,9 @@ impl SliceStore {
             .key
             .seal(&purpose(slice.digest()), &plain)
             .map_err(io::Error::other)?;
-        disk::replace(&self.path(slice.digest()), &sealed, 0o600)
+        let path = self.path(slice.digest());
+        disk::replace_unsynced(&path, &sealed, 0o600)?;
+        disk::sync(&[path, self.folder.clone()])
     }
 
     /// Reads a slice back; it is what was written, or an error.

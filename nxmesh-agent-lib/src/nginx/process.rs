@@ -118,6 +118,12 @@ impl Master {
         kill(Pid::from_raw(pid), signal).map_err(io::Error::from)
     }
 
+    /// The processes it has started, whatever they are: cheap to compare.
+    #[must_use]
+    pub fn children(&self) -> Vec<u32> {
+        children(self.pid)
+    }
+
     /// Its workers now. A process between its fork and its title is in neither
     /// group.
     #[must_use]

@@ -130,9 +130,11 @@ impl SignalReloader {
         Master::find(&instance).map_err(backend("look for nginx in /proc"))
     }
 
-    fn remove_dead_sockets(&self) -> Result<(), ReloadError> {
+    async fn remove_dead_sockets(&self) -> Result<(), ReloadError> {
         for socket in &self.options.unix_sockets {
-            sockets::remove_dead(socket).map_err(backend("remove a dead socket"))?;
+            sockets::remove_dead(socket)
+                .await
+                .map_err(backend("remove a dead socket"))?;
         }
         Ok(())
     }
@@ -143,7 +145,7 @@ impl SignalReloader {
         let Some(socket) = self.options.unix_sockets.first() else {
             return Ok(());
         };
-        if !sockets::is_served(socket) {
+        if !sockets::is_served(socket).await {
             return Ok(());
         }
         for pid in sockets::holders(socket) {
@@ -156,7 +158,7 @@ impl SignalReloader {
             }
         }
         let asked = Instant::now();
-        while sockets::is_served(socket) && asked.elapsed() < ORPHANS {
+        while sockets::is_served(socket).await && asked.elapsed() < ORPHANS {
             sleep(POLL).await;
         }
         Ok(())
@@ -229,8 +231,8 @@ impl Reloader for SignalReloader {
     async fn reload(&self, deadline: Duration) -> Result<Generation, ReloadError> {
         let _turn = self.turn.lock().await;
         let master = self.master().await?.ok_or(ReloadError::NotRunning)?;
-        self.remove_dead_sockets()?;
-        let before = master.generation();
+        self.remove_dead_sockets().await?;
+        let (before, children) = (master.generation(), master.children());
         let mut turnover = Turnover::from(&before);
         let mut log = ErrorLog::at_end_of(&master);
         match master.signal(Signal::SIGHUP) {
@@ -249,6 +251,10 @@ impl Reloader for SignalReloader {
             .await;
             // The log first: a refusal seen now cannot belong to workers seen later.
             let says = log.read();
+            if says == Says::Nothing && !before.workers.is_empty() && children == master.children()
+            {
+                continue;
+            }
             let seen = master.generation();
             let complete = turnover.complete(Instant::now(), &seen);
             match says {
@@ -287,7 +293,7 @@ impl Reloader for SignalReloader {
             }
         } else {
             self.dismiss_orphans().await?;
-            self.remove_dead_sockets()?;
+            self.remove_dead_sockets().await?;
             self.launch(deadline).await?;
         }
         let mut turnover: Option<(Master, ErrorLog, Turnover)> = None;

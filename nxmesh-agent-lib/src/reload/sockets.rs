@@ -8,26 +8,34 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{self, ErrorKind},
-    os::unix::{fs::FileTypeExt as _, net::UnixStream},
+    os::unix::fs::FileTypeExt as _,
     path::Path,
+    time::Duration,
 };
 
-/// Whether something accepts connections at `path`.
-pub(super) fn is_served(path: &Path) -> bool {
-    UnixStream::connect(path).is_ok()
+use tokio::{net::UnixStream, time::timeout};
+
+/// A stopped nginx with a full backlog keeps whoever connects waiting.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether something listens at `path`.
+pub(super) async fn is_served(path: &Path) -> bool {
+    let connected = timeout(PATIENCE, UnixStream::connect(path)).await;
+    connected.is_ok_and(|connected| connected.is_ok())
 }
 
 /// Removes the socket at `path` if nobody serves it; anything else that lies
 /// there stays.
-pub(super) fn remove_dead(path: &Path) -> io::Result<()> {
+pub(super) async fn remove_dead(path: &Path) -> io::Result<()> {
     let is_socket = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata.file_type().is_socket(),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    let refused = UnixStream::connect(path)
-        .err()
-        .is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused);
+    let connected = timeout(PATIENCE, UnixStream::connect(path)).await;
+    let refused = connected.is_ok_and(|connected| {
+        connected.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    });
     if is_socket && refused {
         fs::remove_file(path)?;
     }
@@ -74,8 +82,8 @@ mod tests {
     use super::*;
     use std::os::unix::net::UnixListener;
 
-    #[test]
-    fn only_dead_sockets_are_removed() {
+    #[tokio::test]
+    async fn only_dead_sockets_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let (served, dead, file) = (
             folder.path().join("served"),
@@ -86,12 +94,12 @@ mod tests {
         drop(UnixListener::bind(&dead).unwrap());
         fs::write(&file, "").unwrap();
         for path in [&served, &dead, &file, &folder.path().join("nothing")] {
-            remove_dead(path).unwrap();
+            remove_dead(path).await.unwrap();
         }
         assert!(served.exists() && file.exists() && !dead.exists());
-        assert!(is_served(&served));
+        assert!(is_served(&served).await);
         assert_eq!(holders(&served), [std::process::id()].into());
         drop(listener);
-        assert!(!is_served(&served));
+        assert!(!is_served(&served).await);
     }
 }

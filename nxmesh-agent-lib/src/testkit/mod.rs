@@ -3,7 +3,9 @@
 mod ports;
 mod real_nginx;
 mod scripted_master;
+mod update;
 
 pub use ports::free_port;
 pub use real_nginx::{RealNginx, nginx_binary, stop_nginx_in};
-pub use scripted_master::{Heard, NotHeard, ScriptedMaster, whole};
+pub use scripted_master::{Heard, NotHeard, ScriptedMaster};
+pub use update::{delta, offer, whole};

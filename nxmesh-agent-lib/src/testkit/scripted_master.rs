@@ -15,18 +15,19 @@ use nxmesh_core::{
         Enrolment, Incoming, MasterSession, MemoryMaster, MemoryTransport, Opening,
         memory_transport,
     },
-    model::{Resource, Version},
+    model::Version,
     wire::{
-        self, BundleOffer, Command, CommandResult, ConfigStatus, ConfigUpdate, HealthReport,
-        MasterMessage, RegisterAgentRequest, RegisterAgentResponse, RegistrationRequest,
-        RegistrationResponse, agent_message, master_message,
+        self, Command, CommandResult, ConfigStatus, ConfigUpdate, HealthReport, MasterMessage,
+        RegisterAgentRequest, RegisterAgentResponse, RegistrationRequest, RegistrationResponse,
+        agent_message, master_message,
     },
 };
-use prost::Message as _;
 use tokio::{
     sync::{broadcast, watch},
     task::{AbortHandle, JoinSet},
 };
+
+use super::update::{delta, offer, whole};
 
 /// How long [`ScriptedMaster::wait_for`] waits.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -134,39 +135,15 @@ impl ScriptedMaster {
 
     /// Keeps agents at `slice` from now on, sent as an offer they have to fetch.
     pub fn desire_by_offer(&self, version: Version, slice: &Slice) {
-        let mut update = whole(version, slice);
-        let content = ConfigUpdate {
-            virtual_hosts: std::mem::take(&mut update.virtual_hosts),
-            upstreams: std::mem::take(&mut update.upstreams),
-            ssl_certificates: std::mem::take(&mut update.ssl_certificates),
-            ..ConfigUpdate::default()
-        };
-        let content = Bytes::from(content.encode_to_vec());
+        let (update, content) = offer(whole(version, slice));
         let digest = Bytes::copy_from_slice(Digest::of(&content).as_bytes());
-        update.offer = Some(BundleOffer {
-            digest: digest.clone(),
-            size_bytes: content.len() as u64,
-        });
         self.shared.script().bundles.insert(digest, content);
         self.send_update(update);
     }
 
     /// Keeps agents at `slice` from now on, sent as its difference to `base`.
     pub fn desire_by_delta(&self, version: Version, base: &Slice, slice: &Slice) {
-        let differs = |resource: &Resource| {
-            base.resources()
-                .get(&resource.key())
-                .is_none_or(|old| **old != *resource)
-        };
-        let changed = slice.resources().iter().filter(|(_, new)| differs(new));
-        let removed = base
-            .resources()
-            .iter()
-            .filter(|(key, _)| slice.resources().get(key).is_none());
-        let mut update = update_of(version, slice.digest(), changed.map(|(_, new)| &**new));
-        update.base_digest = Bytes::copy_from_slice(base.digest().as_bytes());
-        update.removed = removed.map(|(key, _)| key.to_string()).collect();
-        self.send_update(update);
+        self.send_update(delta(version, base, slice));
     }
 
     /// Sends an update as it is to the connected agents, and to each that connects.
@@ -376,46 +353,6 @@ impl Heard {
             Some(Payload::Metrics(_) | Payload::Logs(_)) | None => {}
         }
     }
-}
-
-/// The update that brings any agent to `slice`.
-#[must_use]
-pub fn whole(version: Version, slice: &Slice) -> ConfigUpdate {
-    let resources = slice.resources().iter().map(|(_, resource)| &**resource);
-    update_of(version, slice.digest(), resources)
-}
-
-fn update_of<'a>(
-    version: Version,
-    digest: Digest,
-    resources: impl Iterator<Item = &'a Resource>,
-) -> ConfigUpdate {
-    let mut update = ConfigUpdate {
-        config_id: digest.to_string(),
-        version: version.revision,
-        epoch: version.epoch,
-        digest: Bytes::copy_from_slice(digest.as_bytes()),
-        ..ConfigUpdate::default()
-    };
-    for resource in resources {
-        let name = resource.metadata().name.to_string();
-        let document = resource.to_canonical_json();
-        match resource {
-            Resource::VirtualHost(_) => update.virtual_hosts.push(wire::VirtualHost {
-                name,
-                document: document.into(),
-            }),
-            Resource::Upstream(_) => update.upstreams.push(wire::Upstream {
-                name,
-                document: document.into(),
-            }),
-            Resource::Certificate(_) => {
-                let text = String::from_utf8_lossy(&document).into_owned();
-                update.ssl_certificates.insert(name, text);
-            }
-        }
-    }
-    update
 }
 
 const fn wire_version(version: Version) -> wire::Version {

@@ -13,6 +13,7 @@ use nxmesh_core::{
     bundle::Slice,
     contract::{clock::SystemClock, reloader::Reloader},
     model::Version,
+    testkit::patience::PATIENCE,
 };
 use nxmesh_render::HandlebarsRenderer;
 use tempfile::TempDir;
@@ -166,5 +167,14 @@ pub(crate) async fn rolled_back(
     match apply(pipeline, revision, documents).await {
         Outcome::RolledBack(failure) => failure,
         other => panic!("not rolled back: {other:?}"),
+    }
+}
+
+/// Waits until `holds`.
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: it does not come");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
