@@ -1,6 +1,6 @@
 //! The agent: its parts, put to work.
 
-use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc};
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt as _, sync::Arc};
 
 use nxmesh_core::contract::{
     clock::Clock, reloader::Reloader, renderer::Renderer, transport::Transport,
@@ -8,24 +8,19 @@ use nxmesh_core::contract::{
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use uuid::Uuid;
 
 use crate::{
-    apply::{Pipeline, PipelineError},
+    apply::Pipeline,
     builder::AgentBuilder,
-    cache::{AtRestKey, KeyError},
+    cache::AtRestKey,
     config::AgentOptions,
     controller::Controller,
-    enrol::Enrolment,
+    error::AgentError,
     exchange::Exchange,
-    identity::{Identity, IdentityError, IdentityStore},
+    identity::{Identity, IdentityStore},
+    link::Link,
     status::{AgentStatus, ConnectionState},
     status_socket::StatusSocket,
-    transport::{
-        Connection, ConnectionSequence,
-        grpc::{GrpcOptions, GrpcOptionsError, GrpcTransport},
-        message::Introduction,
-    },
 };
 
 /// Keeps one nginx at the configuration its master wants.
@@ -38,61 +33,6 @@ pub struct Agent {
     clock: Arc<dyn Clock>,
     at_rest_key: Option<AtRestKey>,
     status: watch::Sender<AgentStatus>,
-}
-
-/// Why an agent cannot work. Nothing that passes by itself is among these: an
-/// unreachable master or an nginx that does not come up are tried again, and
-/// shown in the status.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AgentError {
-    /// The state folder cannot be made.
-    #[error("could not make the state folder {path}", path = path.display())]
-    StateDir {
-        /// The folder.
-        path: PathBuf,
-        /// The system's own error.
-        source: io::Error,
-    },
-    /// The key that seals secrets on disk cannot be had.
-    #[error("could not get the key of the state folder")]
-    Key(#[source] KeyError),
-    /// Another agent works here, or files cannot be used.
-    #[error("could not open the state folder")]
-    Pipeline(#[source] PipelineError),
-    /// The identity cannot be read or kept.
-    #[error("could not use the agent's identity")]
-    Identity(#[source] IdentityError),
-    /// There is neither an identity nor a token to get one with.
-    #[error(
-        "this agent is not enrolled and has no bootstrap token; `nxmeshctl agent enroll` makes one, `--token-file FILE` passes it"
-    )]
-    NotEnrolled,
-    /// It is not known where the master is.
-    #[error("it is not known where the master is; `--master-url https://HOST:8443` says it")]
-    NoMasterUrl,
-    /// It is not known whom to trust.
-    #[error(
-        "it is not known which authority the master's certificate comes from; `--master-ca FILE` passes the master's ca.pem"
-    )]
-    NoMasterCa,
-    /// The way to the master cannot be set up.
-    #[error("could not set up the connection to the master")]
-    Transport(#[source] GrpcOptionsError),
-    /// The master will not have this agent.
-    #[error("the master refused the enrolment: {reason}")]
-    EnrolmentRefused {
-        /// In the master's words.
-        reason: String,
-    },
-    /// A part of the agent ended before it should; a mistake in the program.
-    #[error("the agent's {part} failed")]
-    Internal {
-        /// The part.
-        part: &'static str,
-        /// What happened.
-        source: tokio::task::JoinError,
-    },
 }
 
 impl Agent {
@@ -154,7 +94,17 @@ impl Agent {
         };
         let store = IdentityStore::new(&state_dir, key.clone());
         let identity = store.load().map_err(AgentError::Identity)?;
-        self.check(identity.as_ref())?;
+
+        let (exchange, commands) = Exchange::new(self.status.clone());
+        let link = Link {
+            options: self.options.clone(),
+            transport: self.transport,
+            clock: Arc::clone(&self.clock),
+            store,
+            exchange: Arc::clone(&exchange),
+            started,
+        };
+        link.check(identity.as_ref())?;
 
         let pipeline = Pipeline::open(
             self.options.apply.clone(),
@@ -175,194 +125,67 @@ impl Agent {
                 .as_ref()
                 .map(|known| known.credentials.agent_id.clone());
         });
-        let (exchange, commands) = Exchange::new(self.status.clone());
         let socket = StatusSocket::bind(&state_dir)
             .inspect_err(|error| warn!(%error, "the status cannot be asked for"))
             .ok();
-
         let controller = Controller::new(
             pipeline,
-            Arc::clone(&self.reloader),
-            Arc::clone(&self.clock),
+            self.reloader,
+            self.clock,
             self.options.control,
             Arc::clone(&exchange),
             commands,
         );
-        self.supervise(controller, exchange, socket, store, identity, started, stop)
-            .await
+        let status = self.status.subscribe();
+        supervise(controller, link, identity, socket, status, stop).await
     }
+}
 
-    /// Runs the controller beside the connection; neither waits for the other.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one agent, used here only"
-    )]
-    async fn supervise(
-        self,
-        controller: Controller,
-        exchange: Arc<Exchange>,
-        socket: Option<StatusSocket>,
-        store: IdentityStore,
-        identity: Option<Identity>,
-        started: Instant,
-        stop: CancellationToken,
-    ) -> Result<(), AgentError> {
-        let farewell = self.options.farewell;
-        let status = self.status.clone();
-        // Dropped with this future, which ends the tasks.
-        let mut controlling = JoinSet::new();
-        let mut connecting = JoinSet::new();
-        let mut serving = JoinSet::new();
-        let halt = stop.child_token();
-        let hang_up = CancellationToken::new();
-        if let Some(socket) = socket {
-            serving.spawn(async move { socket.serve(status.subscribe()).await });
-        }
-        let controller_halt = halt.clone();
-        controlling.spawn(async move { controller.run(&controller_halt).await });
-        let (connection_halt, connection_exchange) = (hang_up.clone(), Arc::clone(&exchange));
-        connecting.spawn(async move {
-            self.stay_connected(
-                connection_exchange,
-                store,
-                identity,
-                started,
-                &connection_halt,
-            )
-            .await
-        });
-
-        let mut failed = Ok(());
-        tokio::select! {
-            () = halt.cancelled() => {}
-            Some(ended) = controlling.join_next() => failed = joined("controller", ended),
-            Some(ended) = connecting.join_next() => {
-                failed = joined("connection", ended).and_then(|outcome| outcome);
-            }
-        }
-        halt.cancel();
-        while let Some(ended) = controlling.join_next().await {
-            failed = failed.and(joined("controller", ended));
-        }
-        // What the last apply came to should reach the master, if it listens.
-        let listens = exchange.status.borrow().connection.state == ConnectionState::Ready;
-        if listens && !connecting.is_empty() {
-            drop(tokio::time::timeout(farewell, exchange.outbox.drained()).await);
-        }
-        hang_up.cancel();
-        while let Some(ended) = connecting.join_next().await {
-            failed = failed.and(joined("connection", ended).and_then(|outcome| outcome));
-        }
-        info!("stopped");
-        failed
+/// Runs the controller beside the link; neither waits for the other. Dropped,
+/// it ends both.
+async fn supervise(
+    controller: Controller,
+    link: Link,
+    identity: Option<Identity>,
+    socket: Option<StatusSocket>,
+    status: watch::Receiver<AgentStatus>,
+    stop: CancellationToken,
+) -> Result<(), AgentError> {
+    let (halt, hang_up) = (stop.child_token(), CancellationToken::new());
+    let exchange = Arc::clone(&link.exchange);
+    let farewell = link.options.farewell;
+    let mut answering = JoinSet::new();
+    if let Some(socket) = socket {
+        answering.spawn(async move { socket.serve(status).await });
     }
+    let mut controlling = JoinSet::new();
+    let halted = halt.clone();
+    controlling.spawn(async move { controller.run(&halted).await });
+    let mut connecting = JoinSet::new();
+    let hung_up = hang_up.clone();
+    connecting.spawn(async move { link.keep(identity, &hung_up).await });
 
-    /// Finds what is missing before anything is started.
-    fn check(&self, identity: Option<&Identity>) -> Result<(), AgentError> {
-        if identity.is_none() && self.options.bootstrap_token.is_none() {
-            return Err(AgentError::NotEnrolled);
-        }
-        if self.transport.is_none() {
-            self.grpc(identity)?;
-        }
-        Ok(())
+    let mut outcome = Ok(());
+    tokio::select! {
+        () = halt.cancelled() => {}
+        Some(ended) = controlling.join_next() => outcome = joined("controller", ended),
+        Some(ended) = connecting.join_next() => outcome = joined("connection", ended).flatten(),
     }
-
-    async fn stay_connected(
-        self,
-        exchange: Arc<Exchange>,
-        store: IdentityStore,
-        identity: Option<Identity>,
-        started: Instant,
-        stop: &CancellationToken,
-    ) -> Result<(), AgentError> {
-        let hostname = self.hostname();
-        let nginx_version = self.options.apply.render.nginx.to_string();
-        let identity = match identity {
-            Some(identity) => identity,
-            None => {
-                let enrolment = Enrolment {
-                    transport: self.way_to_master(None)?,
-                    store,
-                    token: self
-                        .options
-                        .bootstrap_token
-                        .clone()
-                        .ok_or(AgentError::NotEnrolled)?,
-                    labels: self.options.labels.clone(),
-                    hostname: hostname.clone(),
-                    nginx_version: nginx_version.clone(),
-                    master_url: self.options.master_url.clone(),
-                    master_ca: self.options.master_ca.clone(),
-                    backoff: self.options.connection.backoff,
-                    clock: Arc::clone(&self.clock),
-                    exchange: Arc::clone(&exchange),
-                };
-                match enrolment.run(stop).await? {
-                    Some(identity) => identity,
-                    None => return Ok(()),
-                }
-            }
-        };
-        let agent_id = identity.credentials.agent_id.clone();
-        exchange
-            .status
-            .send_modify(|status| status.agent_id = Some(agent_id));
-        let state_dir = self.options.apply.layout.state_dir();
-        let connection = Connection {
-            transport: self.way_to_master(Some(&identity))?,
-            credentials: identity.credentials,
-            options: self.options.connection,
-            clock: Arc::clone(&self.clock),
-            sequence: ConnectionSequence::new(state_dir.join("connection-sequence")),
-            introduction: Introduction {
-                boot_id: Uuid::new_v4().to_string(),
-                hostname,
-                nginx_version,
-            },
-            exchange,
-            started,
-        };
-        connection.run(stop).await;
-        Ok(())
+    halt.cancel();
+    while let Some(ended) = controlling.join_next().await {
+        outcome = outcome.and(joined("controller", ended));
     }
-
-    fn way_to_master(&self, identity: Option<&Identity>) -> Result<Arc<dyn Transport>, AgentError> {
-        match &self.transport {
-            Some(transport) => Ok(Arc::clone(transport)),
-            None => Ok(Arc::new(self.grpc(identity)?)),
-        }
+    // What the last apply came to should reach the master, if it listens.
+    let listens = exchange.status.borrow().connection.state == ConnectionState::Ready;
+    if listens && !connecting.is_empty() {
+        drop(tokio::time::timeout(farewell, exchange.outbox.drained()).await);
     }
-
-    fn grpc(&self, identity: Option<&Identity>) -> Result<GrpcTransport, AgentError> {
-        let url = self
-            .options
-            .master_url
-            .clone()
-            .or_else(|| identity.and_then(|known| known.master_url.clone()))
-            .ok_or(AgentError::NoMasterUrl)?;
-        // Whoever passes a CA anew means it: the master may have another by now.
-        let pinned = identity.map(|known| known.master_ca.as_str());
-        let given = self.options.master_ca.as_deref();
-        let trusted: Vec<&str> = [pinned, given].into_iter().flatten().collect();
-        if trusted.iter().all(|pem| pem.trim().is_empty()) {
-            return Err(AgentError::NoMasterCa);
-        }
-        let options = GrpcOptions {
-            clock: Arc::clone(&self.clock),
-            ..GrpcOptions::new(url, trusted.join("\n"))
-        };
-        GrpcTransport::new(options).map_err(AgentError::Transport)
+    hang_up.cancel();
+    while let Some(ended) = connecting.join_next().await {
+        outcome = outcome.and(joined("connection", ended).flatten());
     }
-
-    fn hostname(&self) -> String {
-        self.options.hostname.clone().unwrap_or_else(|| {
-            nix::unistd::gethostname()
-                .ok()
-                .and_then(|name| name.into_string().ok())
-                .unwrap_or_default()
-        })
-    }
+    info!("stopped");
+    outcome
 }
 
 fn joined<T>(

@@ -15,11 +15,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    agent::AgentError,
+    error::AgentError,
     exchange::Exchange,
     identity::{BootstrapToken, Identity, IdentityStore},
     status::ConnectionState,
-    transport::{Backoff, grpc::MasterUrl, message},
+    transport::{
+        Backoff,
+        grpc::MasterUrl,
+        message::{self, Introduction},
+    },
 };
 
 /// An enrolment under way.
@@ -29,8 +33,7 @@ pub(crate) struct Enrolment {
     pub(crate) store: IdentityStore,
     pub(crate) token: BootstrapToken,
     pub(crate) labels: Labels,
-    pub(crate) hostname: String,
-    pub(crate) nginx_version: String,
+    pub(crate) introduction: Introduction,
     /// Remembered with the identity.
     pub(crate) master_url: Option<MasterUrl>,
     /// Trusted from then on if the master names no authority of its own.
@@ -91,10 +94,10 @@ impl Enrolment {
         RegisterAgentRequest {
             bootstrap_token: self.token.expose().to_owned(),
             install_id: install_id.to_owned(),
-            hostname: self.hostname.clone(),
+            hostname: self.introduction.hostname.clone(),
             labels,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-            nginx_version: self.nginx_version.clone(),
+            nginx_version: self.introduction.nginx_version.clone(),
             capabilities: message::capabilities(),
         }
     }

@@ -3,6 +3,7 @@
 mod compose;
 mod options;
 mod status;
+mod values;
 
 use std::{
     io::{self, Write as _},

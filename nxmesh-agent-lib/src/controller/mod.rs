@@ -4,6 +4,7 @@
 mod decide;
 mod desired;
 mod observed;
+mod report;
 mod run;
 
 pub use run::ControlOptions;

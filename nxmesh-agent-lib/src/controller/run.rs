@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use nxmesh_core::{
     contract::{clock::Clock, reloader::Reloader},
-    model::{self, ApplyFailure, Version},
-    wire::{Command, CommandKind, CommandResult, ConfigPhase, ConfigStatus},
+    model,
+    wire::{Command, CommandKind, CommandResult, ConfigPhase},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -18,11 +18,12 @@ use super::{
     decide::{Action, decide},
     desired::Desired,
     observed::{Nginx, Observed},
+    report::nginx_status,
 };
 use crate::{
-    apply::{Failure, Outcome, Pipeline, PipelineError, Progress, Recovered, Target},
+    apply::{Outcome, Pipeline, PipelineError, Progress, Recovered, Target},
     exchange::{Exchange, Offer},
-    status::{AgentStatus, NginxStatus},
+    status::NginxStatus,
     transport::{Backoff, message},
 };
 
@@ -56,11 +57,11 @@ impl Default for ControlOptions {
 /// Looks after one nginx. One thing at a time; nothing is cut short.
 #[derive(Debug)]
 pub(crate) struct Controller {
-    pipeline: Pipeline,
+    pub(super) pipeline: Pipeline,
     reloader: Arc<dyn Reloader>,
     clock: Arc<dyn Clock>,
     options: ControlOptions,
-    exchange: Arc<Exchange>,
+    pub(super) exchange: Arc<Exchange>,
     offers: watch::Receiver<Option<Offer>>,
     commands: mpsc::Receiver<Command>,
     observed: Observed,
@@ -339,63 +340,5 @@ impl Controller {
         self.exchange
             .status
             .send_modify(|status| status.running = running);
-    }
-
-    /// Shows what the pipeline has persisted.
-    fn publish_versions(&self) {
-        let accepted = self.pipeline.accepted();
-        let applied = self.pipeline.applied();
-        let slice = self.pipeline.accepted_slice();
-        self.exchange.accepted.send_if_modified(|known| {
-            let same = known.as_ref().map(|slice| slice.digest()) == slice.map(|s| s.digest());
-            if !same {
-                *known = slice.cloned().map(Arc::new);
-            }
-            !same
-        });
-        self.exchange.status.send_modify(|status| {
-            status.accepted = accepted;
-            status.applied = applied.map(|applied| applied.version);
-            status.applied_digest = applied.map(|applied| applied.digest);
-        });
-    }
-
-    fn publish_failure(&self, version: Version, phase: model::ConfigPhase, failure: &Failure) {
-        let failure = ApplyFailure {
-            version,
-            phase,
-            code: failure.code.to_owned(),
-            message: failure.message.clone(),
-            retryable: failure.retryable,
-            resource: failure.resource.as_ref().map(ToString::to_string),
-        };
-        self.exchange
-            .status
-            .send_modify(|status: &mut AgentStatus| {
-                // An old version that came late says nothing about the newest.
-                if status.applied <= Some(version) {
-                    status.failure = Some(failure);
-                }
-            });
-    }
-
-    fn told(
-        &self,
-        version: Version,
-        digest: nxmesh_core::digest::Digest,
-        phase: ConfigPhase,
-    ) -> ConfigStatus {
-        let status = self.exchange.status.borrow();
-        message::config_status(version, message::digest(digest), phase, &status)
-    }
-}
-
-fn nginx_status(generation: Option<&nxmesh_core::contract::reloader::Generation>) -> NginxStatus {
-    NginxStatus {
-        running: generation.is_some(),
-        master_pid: generation.map(|generation| generation.master_pid),
-        workers: generation.map_or(0, |generation| generation.workers.len()),
-        draining: generation.map_or(0, |generation| generation.draining),
-        problem: None,
     }
 }

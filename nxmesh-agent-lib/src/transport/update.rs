@@ -159,10 +159,11 @@ fn with_cause(error: &TransportError) -> String {
 #[cfg(test)]
 mod tests {
     use nxmesh_core::testkit::sample;
-    use nxmesh_core::wire::BundleOffer;
 
     use super::*;
-    use crate::testkit::whole;
+    use crate::testkit::{offer, whole};
+
+    type Spoil = Box<dyn Fn(&mut ConfigUpdate)>;
 
     fn version(revision: u64) -> Version {
         Version { epoch: 1, revision }
@@ -233,18 +234,7 @@ mod tests {
     #[tokio::test]
     async fn an_offer_is_fetched_and_checked() {
         let slice = slice();
-        let mut update = whole(version(2), &slice);
-        let content = ConfigUpdate {
-            virtual_hosts: std::mem::take(&mut update.virtual_hosts),
-            upstreams: std::mem::take(&mut update.upstreams),
-            ssl_certificates: std::mem::take(&mut update.ssl_certificates),
-            ..ConfigUpdate::default()
-        };
-        let content = Bytes::from(content.encode_to_vec());
-        update.offer = Some(BundleOffer {
-            digest: Bytes::copy_from_slice(Digest::of(&content).as_bytes()),
-            size_bytes: content.len() as u64,
-        });
+        let (update, content) = offer(whole(version(2), &slice));
         let sent = content.clone();
         let target = resolve(update.clone(), None, |_, size| async move {
             assert_eq!(size, sent.len() as u64);
@@ -266,7 +256,7 @@ mod tests {
         let slice = slice();
         let good = whole(version(1), &slice);
         let (other, _) = without_first_host(&slice);
-        let bad: [(&str, Box<dyn Fn(&mut ConfigUpdate)>); 7] = [
+        let bad: [(&str, Spoil); 7] = [
             (
                 "NX-WIRE-001",
                 Box::new(move |update| {

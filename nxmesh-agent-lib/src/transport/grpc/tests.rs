@@ -68,7 +68,7 @@ impl NamedService for Service {
 impl Service {
     fn ask<T: Send + 'static>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Replying<T> {
         let (reply, replied) = oneshot::channel();
-        self.0.send(call(reply)).ok().expect("the test listens");
+        assert!(self.0.send(call(reply)).is_ok(), "the test listens");
         Box::pin(async move { replied.await.expect("the test answers") })
     }
 }

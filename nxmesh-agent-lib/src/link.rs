@@ -1,0 +1,132 @@
+//! The agent's link to its master: enrols where that is to be done, then stays
+//! connected.
+
+use std::sync::Arc;
+
+use nxmesh_core::contract::{clock::Clock, transport::Transport};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    config::AgentOptions,
+    enrol::Enrolment,
+    error::AgentError,
+    exchange::Exchange,
+    identity::{Identity, IdentityStore},
+    transport::{
+        Connection, ConnectionSequence,
+        grpc::{GrpcOptions, GrpcTransport},
+        message::Introduction,
+    },
+};
+
+/// What leads to the master.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) options: AgentOptions,
+    /// Replaces gRPC.
+    pub(crate) transport: Option<Arc<dyn Transport>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) store: IdentityStore,
+    pub(crate) exchange: Arc<Exchange>,
+    /// When the agent started.
+    pub(crate) started: Instant,
+}
+
+impl Link {
+    /// Finds what is missing before anything is started.
+    pub(crate) fn check(&self, identity: Option<&Identity>) -> Result<(), AgentError> {
+        if identity.is_none() && self.options.bootstrap_token.is_none() {
+            return Err(AgentError::NotEnrolled);
+        }
+        self.transport(identity).map(drop)
+    }
+
+    /// Works until `stop`, or until the master refuses the enrolment.
+    pub(crate) async fn keep(
+        self,
+        identity: Option<Identity>,
+        stop: &CancellationToken,
+    ) -> Result<(), AgentError> {
+        let introduction = Introduction {
+            boot_id: Uuid::new_v4().to_string(),
+            hostname: self.hostname(),
+            nginx_version: self.options.apply.render.nginx.to_string(),
+        };
+        let identity = match identity {
+            Some(identity) => identity,
+            None => match self.enrolment(&introduction)?.run(stop).await? {
+                Some(identity) => identity,
+                None => return Ok(()),
+            },
+        };
+        let agent_id = identity.credentials.agent_id.clone();
+        self.exchange
+            .status
+            .send_modify(|status| status.agent_id = Some(agent_id));
+        let state_dir = self.options.apply.layout.state_dir();
+        let connection = Connection {
+            transport: self.transport(Some(&identity))?,
+            credentials: identity.credentials,
+            options: self.options.connection,
+            clock: self.clock,
+            sequence: ConnectionSequence::new(state_dir.join("connection-sequence")),
+            introduction,
+            exchange: self.exchange,
+            started: self.started,
+        };
+        connection.run(stop).await;
+        Ok(())
+    }
+
+    fn enrolment(&self, introduction: &Introduction) -> Result<Enrolment, AgentError> {
+        let token = self.options.bootstrap_token.clone();
+        Ok(Enrolment {
+            transport: self.transport(None)?,
+            store: self.store.clone(),
+            token: token.ok_or(AgentError::NotEnrolled)?,
+            labels: self.options.labels.clone(),
+            introduction: introduction.clone(),
+            master_url: self.options.master_url.clone(),
+            master_ca: self.options.master_ca.clone(),
+            backoff: self.options.connection.backoff,
+            clock: Arc::clone(&self.clock),
+            exchange: Arc::clone(&self.exchange),
+        })
+    }
+
+    fn transport(&self, identity: Option<&Identity>) -> Result<Arc<dyn Transport>, AgentError> {
+        if let Some(transport) = &self.transport {
+            return Ok(Arc::clone(transport));
+        }
+        let url = self
+            .options
+            .master_url
+            .clone()
+            .or_else(|| identity.and_then(|known| known.master_url.clone()))
+            .ok_or(AgentError::NoMasterUrl)?;
+        // Whoever passes a CA anew means it: the master may have another by now.
+        let pinned = identity.map(|known| known.master_ca.as_str());
+        let given = self.options.master_ca.as_deref();
+        let trusted: Vec<&str> = [pinned, given].into_iter().flatten().collect();
+        if trusted.iter().all(|pem| pem.trim().is_empty()) {
+            return Err(AgentError::NoMasterCa);
+        }
+        let options = GrpcOptions {
+            clock: Arc::clone(&self.clock),
+            ..GrpcOptions::new(url, trusted.join("\n"))
+        };
+        let transport = GrpcTransport::new(options).map_err(AgentError::Transport)?;
+        Ok(Arc::new(transport))
+    }
+
+    fn hostname(&self) -> String {
+        self.options.hostname.clone().unwrap_or_else(|| {
+            nix::unistd::gethostname()
+                .ok()
+                .and_then(|name| name.into_string().ok())
+                .unwrap_or_default()
+        })
+    }
+}
