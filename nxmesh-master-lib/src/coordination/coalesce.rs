@@ -4,20 +4,22 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Gathers hints. The first after a pause is due at once, so that a single
-/// write is not delayed; those that follow wait for quiet, but not for ever.
+/// Gathers hints. One that comes after quiet is due at once, so that a single
+/// write is not delayed; those that follow it closely wait for quiet, but not
+/// for ever.
 #[derive(Debug)]
 pub(super) struct Coalesce {
     quiet: Duration,
     most: Duration,
-    last_sent: Option<Instant>,
+    latest: Option<Instant>,
+    /// When to send what waits.
     waiting: Option<Waiting>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     first: Instant,
-    latest: Instant,
+    due: Instant,
 }
 
 impl Coalesce {
@@ -25,36 +27,36 @@ impl Coalesce {
         Self {
             quiet,
             most,
-            last_sent: None,
+            latest: None,
             waiting: None,
         }
     }
 
     /// There is something to send.
     pub(super) fn hint(&mut self, now: Instant) {
-        let first = self.waiting.map_or(now, |waiting| waiting.first);
-        self.waiting = Some(Waiting { first, latest: now });
+        let after_quiet = self.latest.is_none_or(|latest| now >= latest + self.quiet);
+        self.latest = Some(now);
+        self.waiting = Some(match self.waiting {
+            None if after_quiet => Waiting {
+                first: now,
+                due: now,
+            },
+            waiting => {
+                let first = waiting.map_or(now, |waiting| waiting.first);
+                let due = (now + self.quiet).min(first + self.most);
+                Waiting { first, due }
+            }
+        });
     }
 
-    /// Everything there was has been sent.
-    pub(super) fn sent(&mut self, now: Instant) {
-        self.last_sent = Some(now);
-        self.waiting = None;
-    }
-
-    /// There was nothing to send after all.
-    pub(super) const fn forget(&mut self) {
+    /// What waited was sent, or turned out to be nothing.
+    pub(super) const fn clear(&mut self) {
         self.waiting = None;
     }
 
     /// When to send; `None` while there is nothing to.
     pub(super) fn due(&self) -> Option<Instant> {
-        let Waiting { first, latest } = self.waiting?;
-        let rested = self.last_sent.is_none_or(|sent| first >= sent + self.most);
-        if rested {
-            return Some(first);
-        }
-        Some((latest + self.quiet).min(first + self.most))
+        self.waiting.map(|waiting| waiting.due)
     }
 }
 
@@ -71,21 +73,22 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_write_is_due_at_once() {
+    fn a_write_after_quiet_is_due_at_once() {
         let (start, mut coalesce) = (Instant::now(), coalesce());
         assert_eq!(coalesce.due(), None);
         coalesce.hint(start);
         assert_eq!(coalesce.due(), Some(start));
-        coalesce.sent(start);
+        coalesce.clear();
         assert_eq!(coalesce.due(), None);
-        coalesce.hint(start + ms(500));
-        assert_eq!(coalesce.due(), Some(start + ms(500)));
+        coalesce.hint(start + ms(50));
+        assert_eq!(coalesce.due(), Some(start + ms(50)));
     }
 
     #[test]
     fn writes_in_a_row_wait_for_quiet() {
         let (start, mut coalesce) = (Instant::now(), coalesce());
-        coalesce.sent(start);
+        coalesce.hint(start);
+        coalesce.clear();
         coalesce.hint(start + ms(10));
         coalesce.hint(start + ms(40));
         assert_eq!(coalesce.due(), Some(start + ms(90)));
@@ -94,7 +97,8 @@ mod tests {
     #[test]
     fn endless_writes_are_sent_all_the_same() {
         let (start, mut coalesce) = (Instant::now(), coalesce());
-        coalesce.sent(start);
+        coalesce.hint(start);
+        coalesce.clear();
         for step in 1..100 {
             coalesce.hint(start + ms(10 * step));
         }

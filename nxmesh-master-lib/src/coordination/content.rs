@@ -84,10 +84,6 @@ impl Content {
         }
     }
 
-    pub(super) const fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// The digest of the bytes, by which they are fetched.
     pub(crate) const fn digest(&self) -> Digest {
         self.digest

@@ -45,7 +45,9 @@ impl Agent {
         let record = &mut self.record;
         record.connection_sequence = hello.connection_sequence;
         record.boot_id = hello.boot_id.clone();
-        record.hostname = shown(&hello.hostname, NAME_CHARS);
+        if !hello.hostname.is_empty() {
+            record.hostname = shown(&hello.hostname, NAME_CHARS);
+        }
         record.agent_version = shown(&hello.agent_version, NAME_CHARS);
         record.nginx_version = shown(&hello.nginx_version, NAME_CHARS);
         let facts = &mut record.facts;

@@ -18,6 +18,7 @@ mod desired;
 mod enrolment;
 mod facts;
 mod keep;
+mod options;
 mod registry;
 mod rollout;
 mod session;
@@ -53,43 +54,7 @@ pub(crate) use enrolment::EnrolError;
 pub(crate) use registry::HelloError;
 pub(crate) use session::{Next, Offer, Session};
 
-/// How the fleet is led. Every span is settable so that tests need not wait.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct FleetOptions {
-    /// How often the history is polled when no hint arrives. Default: 1 s.
-    pub poll_interval: Duration,
-    /// Writes are sent out once none came for this long. Default: 50 ms.
-    pub coalesce_quiet: Duration,
-    /// Writes are sent out after this long at the latest; one that comes after
-    /// as long a pause is sent at once. Default: 500 ms.
-    pub coalesce_most: Duration,
-    /// How often agents are told to report. Default: 30 s.
-    pub heartbeat_interval: Duration,
-    /// An offer without a final answer is made again after this long. Default: 2 min.
-    pub offer_timeout: Duration,
-    /// The first ceiling of the pause after a retryable failure. Default: 5 s.
-    pub retry_first: Duration,
-    /// The last ceiling of it. Default: 5 min.
-    pub retry_most: Duration,
-    /// An agent away for this long is not waited for in rollouts. Default: 10 s.
-    pub disconnect_grace: Duration,
-}
-
-impl Default for FleetOptions {
-    fn default() -> Self {
-        Self {
-            poll_interval: Duration::from_secs(1),
-            coalesce_quiet: Duration::from_millis(50),
-            coalesce_most: Duration::from_millis(500),
-            heartbeat_interval: Duration::from_secs(30),
-            offer_timeout: Duration::from_secs(120),
-            retry_first: Duration::from_secs(5),
-            retry_most: Duration::from_secs(300),
-            disconnect_grace: Duration::from_secs(10),
-        }
-    }
-}
+pub use options::{FleetCounts, FleetOptions};
 
 /// The agents and what each is to serve. A cheap handle; clones share one fleet.
 #[derive(Debug, Clone)]
@@ -219,6 +184,8 @@ impl Fleet {
     ) -> Result<Option<RolloutView>, StorageError> {
         /// Time alone makes an agent count as away.
         const LOOK_AGAIN: Duration = Duration::from_millis(500);
+        /// So that looking at many agents does not take all of the time.
+        const PAUSE_PER_AGENT: Duration = Duration::from_micros(10);
         let Some(revision) = self.revision(workspace, revision).await? else {
             return Ok(None);
         };
@@ -230,6 +197,8 @@ impl Fleet {
                 return Ok(Some(view));
             }
             let again = until.min(Instant::now() + LOOK_AGAIN);
+            let agents = u32::try_from(view.agents.len()).unwrap_or(u32::MAX);
+            tokio::time::sleep(PAUSE_PER_AGENT.saturating_mul(agents)).await;
             // Either way it is time to look again.
             drop(tokio::time::timeout_at(again, changes.changed()).await);
         }
@@ -365,19 +334,4 @@ impl Fleet {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Figures of the fleet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct FleetCounts {
-    /// Enrolled agents.
-    pub agents: u64,
-    /// Those with a session.
-    pub connected: u64,
-    /// Those that serve what they are to serve.
-    pub in_sync: u64,
-    /// Those whose newest version failed.
-    pub failed: u64,
-    /// Offers sent since the start.
-    pub offers_sent: u64,
 }

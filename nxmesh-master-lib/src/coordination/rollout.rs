@@ -127,6 +127,7 @@ pub(super) fn agent_view(agent: &Agent, target: &Target, head: Version) -> Agent
         applied: facts.applied,
         running: facts.running,
         in_sync: untouched || serves,
-        failure: facts.failure.clone(),
+        // What failed is not wanted any more once what is wanted is served.
+        failure: facts.failure.clone().filter(|_| !serves),
     }
 }

@@ -10,7 +10,7 @@ use nxmesh_core::{
 };
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{Content, Fleet, HelloError, agent::Decision, enrolment::random, facts::Backoff};
 
@@ -29,7 +29,7 @@ pub(crate) struct Session {
 #[derive(Debug)]
 pub(crate) enum Next {
     /// Send this; it counts as sent from now on.
-    Send(Offer),
+    Send(Box<Offer>),
     /// Nothing; ask again then, or when woken.
     Nothing(Option<Instant>),
 }
@@ -170,19 +170,19 @@ impl Session {
         let Some(agent) = registry.change(&self.agent) else {
             return Next::Nothing(None);
         };
-        if !agent
+        if agent
             .session
             .as_ref()
-            .is_some_and(|live| live.number == self.number)
+            .is_none_or(|live| live.number != self.number)
         {
             return Next::Nothing(None);
         }
         agent.offered(version, slice, content, until);
         registry.offers_sent += 1;
         drop(registry);
-        info!(agent = %self.agent, %version, bytes = inline.len(), delta = !envelope.base_digest.is_empty(), "configuration offered");
+        debug!(agent = %self.agent, %version, bytes = inline.len(), delta = !envelope.base_digest.is_empty(), "configuration offered");
         self.fleet.touched();
-        Next::Send(Offer { envelope, inline })
+        Next::Send(Box::new(Offer { envelope, inline }))
     }
 
     /// Takes a status in.

@@ -55,6 +55,8 @@ impl Encoded {
 pub(super) struct Slice {
     documents: BTreeMap<ResourceKey, Arc<Encoded>>,
     digest: Digest,
+    /// About how long it is as a whole, encoded.
+    bytes: usize,
     /// By the digest of their base; `None` is the whole. At most one per base kept.
     contents: Mutex<HashMap<Option<Digest>, Arc<Content>>>,
 }
@@ -66,9 +68,11 @@ impl Slice {
                 .iter()
                 .map(|(key, document)| (key, &document.digest)),
         );
+        let bytes = documents.values().map(|it| it.json.len()).sum();
         Self {
             documents,
             digest,
+            bytes,
             contents: Mutex::default(),
         }
     }
@@ -85,20 +89,18 @@ impl Slice {
     /// shorter. Encoded once, whoever asks.
     pub(super) fn content(&self, base: Option<&Self>) -> Arc<Content> {
         let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
-        let whole = Arc::clone(
-            contents
-                .entry(None)
-                .or_insert_with(|| Arc::new(Content::whole(self))),
-        );
-        let Some(base) = base else { return whole };
-        let delta = contents
-            .entry(Some(base.digest))
-            .or_insert_with(|| Arc::new(Content::delta(base, self)));
-        if delta.len() < whole.len() {
-            Arc::clone(delta)
-        } else {
-            whole
+        if let Some(base) = base {
+            let delta = contents
+                .entry(Some(base.digest))
+                .or_insert_with(|| Arc::new(Content::delta(base, self)));
+            if delta.bytes().len() < self.bytes {
+                return Arc::clone(delta);
+            }
         }
+        let whole = contents
+            .entry(None)
+            .or_insert_with(|| Arc::new(Content::whole(self)));
+        Arc::clone(whole)
     }
 }
 

@@ -4,7 +4,7 @@
 //! one after the other; a hole means starting over from a snapshot, and finding
 //! nothing new never moves the place reached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, stream::BoxStream};
 use nxmesh_core::{
@@ -20,6 +20,7 @@ use tracing::{debug, error, warn};
 
 use super::{
     Fleet,
+    agent::Agent,
     coalesce::Coalesce,
     desired::{Renewed, Snapshot},
 };
@@ -62,20 +63,17 @@ pub(super) async fn run(fleet: &Fleet, stop: &CancellationToken) {
                 None => hints = None,
             },
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                if follow(fleet).await {
-                    coalesce.sent(Instant::now());
-                } else {
-                    // Announced, but not to be seen yet: left to the poll.
-                    coalesce.forget();
-                }
+                // What is announced but not to be seen yet is left to the poll.
+                coalesce.clear();
+                follow(fleet).await;
             }
             _ = poll.tick() => {
                 if hints.is_none() {
                     hints = subscribe(fleet).await;
                 }
                 // Writes that are being gathered are not torn apart.
-                if coalesce.due().is_none() && follow(fleet).await {
-                    coalesce.sent(Instant::now());
+                if coalesce.due().is_none() {
+                    follow(fleet).await;
                 }
             }
         }
@@ -100,15 +98,12 @@ async fn next(hints: &mut Option<BoxStream<'static, Event>>) -> Option<Event> {
     }
 }
 
-/// Takes in what is new and wakes whom it concerns. Returns whether the
-/// history went on.
-async fn follow(fleet: &Fleet) -> bool {
-    let before = fleet.head();
+/// Takes in what is new and wakes whom it concerns.
+async fn follow(fleet: &Fleet) {
     match catch_up(fleet).await {
         Ok(renewed) => announce(fleet, renewed),
         Err(error) => warn!(%error, "the history could not be read; trying again"),
     }
-    fleet.head() != before
 }
 
 async fn catch_up(fleet: &Fleet) -> Result<Renewed, StorageError> {
@@ -142,18 +137,18 @@ async fn catch_up(fleet: &Fleet) -> Result<Renewed, StorageError> {
     }
 }
 
-fn announce(fleet: &Fleet, mut renewed: Renewed) {
-    renewed.sort();
-    renewed.dedup();
-    let is_renewed = |workspace: &WorkspaceName, labels: &Labels| {
-        renewed.iter().any(|(w, l)| w == workspace && l == labels)
-    };
+fn announce(fleet: &Fleet, renewed: Renewed) {
     if !renewed.is_empty() {
-        let registry = fleet.registry();
-        let concerned = registry
+        let renewed: BTreeSet<(&WorkspaceName, &Labels)> = renewed
             .iter()
-            .filter(|agent| is_renewed(&agent.record.workspace, &agent.record.labels));
-        concerned.for_each(super::agent::Agent::wake);
+            .map(|(name, labels)| (name, labels))
+            .collect();
+        let registry = fleet.registry();
+        let concerned = registry.iter().filter(|agent| {
+            let record = &agent.record;
+            renewed.contains(&(&record.workspace, &record.labels))
+        });
+        concerned.for_each(Agent::wake);
         debug!(slices = renewed.len(), "slices renewed");
     }
     fleet.changed();

@@ -129,9 +129,9 @@ async fn the_agents_concerned_are_those_whose_slice_changes() {
     let created = write(&master, vec![upstream(1), by_selector("env=prod")])
         .await
         .unwrap();
-    assert_eq!(created.agents, [prod.id.clone()]);
+    assert_eq!(created.agents, std::slice::from_ref(&prod.id));
     let referred = write(&master, vec![upstream(2)]).await.unwrap();
-    assert_eq!(referred.agents, [prod.id.clone()]);
+    assert_eq!(referred.agents, std::slice::from_ref(&prod.id));
     let moved = write(&master, vec![by_selector("env=dev")]).await.unwrap();
     let mut both = vec![prod.id, dev.id];
     both.sort();

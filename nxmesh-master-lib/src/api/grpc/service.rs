@@ -15,7 +15,7 @@ use nxmesh_core::{
 };
 use prost::Message;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{AcquireError, Semaphore, mpsc},
     time::timeout,
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -31,8 +31,10 @@ use crate::coordination::{EnrolError, Fleet};
 
 /// Handshakes at work at the same time; others wait.
 const MOST_HANDSHAKES: usize = 64;
-/// How long a handshake may wait for its turn.
-const HANDSHAKE_WAIT: Duration = Duration::from_secs(5);
+/// Enrolments at work at the same time; others wait.
+const MOST_ENROLMENTS: usize = 4;
+/// How long either may wait for its turn.
+const WAIT: Duration = Duration::from_secs(5);
 /// Frames that may wait for a slow agent.
 const FRAMES_IN_FLIGHT: usize = 4;
 const CHUNK_BYTES: usize = 32 << 10;
@@ -51,6 +53,8 @@ pub(super) struct Service {
     master_ca: String,
     stop: CancellationToken,
     handshakes: Arc<Semaphore>,
+    /// Apart, because anyone may try to enrol.
+    enrolments: Semaphore,
     heard: Heard,
 }
 
@@ -61,17 +65,8 @@ impl Service {
             master_ca,
             stop,
             handshakes: Arc::new(Semaphore::new(MOST_HANDSHAKES)),
+            enrolments: Semaphore::new(MOST_ENROLMENTS),
             heard: Heard::default(),
-        }
-    }
-
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, Status> {
-        let turn = Arc::clone(&self.handshakes).acquire_owned();
-        match timeout(HANDSHAKE_WAIT, turn).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Status::unavailable(
-                "too many agents connect at the same time; try again later",
-            )),
         }
     }
 
@@ -85,6 +80,15 @@ impl Service {
         let now = self.fleet.clock().unix_millis();
         self.heard.admit(&caller, now, method)?;
         Ok((caller, decode(request.get_ref())?))
+    }
+}
+
+async fn turn<P>(turn: impl Future<Output = Result<P, AcquireError>>) -> Result<P, Status> {
+    match timeout(WAIT, turn).await {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => Err(Status::unavailable(
+            "too many agents connect at the same time; try again later",
+        )),
     }
 }
 
@@ -102,7 +106,7 @@ fn encode(message: &impl Message) -> Bytes {
 impl AgentService for Service {
     async fn register_agent(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
         let request: RegisterAgentRequest = decode(request.get_ref())?;
-        let _turn = self.turn().await?;
+        let _turn = turn(self.enrolments.acquire()).await?;
         let enrolled = self.fleet.enrol(&request).await.map_err(|error| {
             let words = error.to_string();
             match error {
@@ -129,7 +133,7 @@ impl AgentService for Service {
 
     async fn stream(&self, request: Request<Streaming<Bytes>>) -> Result<Response<Frames>, Status> {
         let caller = Caller::prove(&self.fleet, request.metadata(), STREAM, b"")?;
-        let turn = self.turn().await?;
+        let turn = turn(Arc::clone(&self.handshakes).acquire_owned()).await?;
         let mut nonce = [0; 16];
         aws_lc_rs::rand::fill(&mut nonce)
             .map_err(|_| Status::internal("the system has no randomness for a nonce"))?;

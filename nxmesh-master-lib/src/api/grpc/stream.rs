@@ -148,7 +148,7 @@ impl Conversation {
                     match session.next() {
                         Next::Send(offer) => {
                             let now = self.fleet.clock().unix_millis();
-                            room.send(Ok(seal(&mut self.sealer, offer, now)));
+                            room.send(Ok(seal(&mut self.sealer, *offer, now)));
                         }
                         Next::Nothing(again) => (look, look_at) = (false, again),
                     }

@@ -79,11 +79,22 @@ impl Master {
         let clock = Arc::new(ManualClock::at_unix_millis(NOW));
         let bus = Arc::new(MemoryEventBus::new());
         let stop = CancellationToken::new();
-        let fleet = Fleet::open(Arc::clone(&storage), bus.clone(), clock.clone(), options)
-            .await
-            .expect("open the fleet");
+        let fleet = Fleet::open(
+            Arc::clone(&storage),
+            Arc::<MemoryEventBus>::clone(&bus),
+            Arc::<ManualClock>::clone(&clock),
+            options,
+        )
+        .await
+        .expect("open the fleet");
         let renderer = Arc::new(HandlebarsRenderer::new());
-        let engine = Engine::new(storage, bus, clock.clone(), renderer, fleet.clone());
+        let engine = Engine::new(
+            storage,
+            bus,
+            Arc::<ManualClock>::clone(&clock),
+            renderer,
+            fleet.clone(),
+        );
         let routes = grpc::routes(fleet.clone(), "the CA".to_owned(), stop.clone());
         let (connections, incoming) = mpsc::unbounded_channel();
         let mut tasks = tokio::task::JoinSet::new();

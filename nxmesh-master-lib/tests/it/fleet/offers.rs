@@ -174,6 +174,36 @@ async fn a_slow_agent_skips_to_the_newest() {
     assert_eq!(quick.sequence, 1);
 }
 
+/// An agent that reads nothing holds nobody up, and is given up in the end.
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_does_not_read_delays_nobody() {
+    let master = Master::start().await;
+    let mut deaf = master.agent(&[]).await;
+    let mut agent = master.agent(&[]).await;
+    let mut silence = deaf.connect(&master, Hello::fresh()).await;
+    let mut session = agent.connect(&master, Hello::fresh()).await;
+    for body in 0..50 {
+        // Large enough to fill every buffer on the way to the deaf one.
+        let body = format!("{body}{}", "x".repeat(3000));
+        let sites = (0..15).map(|n| DesiredChange::put(host(&format!("site-{n}"), "", &body)));
+        master.write(sites.collect()).await;
+        let update = session
+            .update_within(Duration::from_millis(100))
+            .await
+            .unwrap();
+        session.apply(&update).await;
+        // It answers without having read.
+        silence.apply(&update).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    for _ in 0..2 {
+        session.heartbeat().await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    assert!(master.view(&agent).await.connected);
+    assert!(!master.view(&deaf).await.connected);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_thousand_writes_make_a_handful_of_offers() {
     let master = Master::start().await;
@@ -280,7 +310,9 @@ async fn undoing_a_failed_revision_is_done_at_once() {
         ProgressState::Applied
     );
     session.is_left_alone(A_WHILE).await;
-    assert!(master.view(&agent).await.in_sync);
+    let view = master.view(&agent).await;
+    assert!(view.in_sync);
+    assert_eq!(view.failure, None, "what failed is not wanted any more");
 }
 
 #[tokio::test(start_paused = true)]

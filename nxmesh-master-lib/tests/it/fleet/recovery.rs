@@ -162,7 +162,7 @@ async fn an_agent_from_the_future_is_left_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_hole_in_the_history_is_read_around() {
     let storage = Arc::new(Holey::default());
-    let master = Master::on(storage.clone()).await;
+    let master = Master::on(Arc::<Holey>::clone(&storage)).await;
     let mut agent = master.agent(&[]).await;
     let mut session = agent.connect(&master, Hello::fresh()).await;
     master.put("shop", "one").await;
@@ -188,7 +188,7 @@ async fn a_hole_in_the_history_is_read_around() {
 #[tokio::test(start_paused = true)]
 async fn a_revision_that_shows_up_late_is_not_missed() {
     let storage = Arc::new(Holey::default());
-    let master = Master::on(storage.clone()).await;
+    let master = Master::on(Arc::<Holey>::clone(&storage)).await;
     let mut agent = master.agent(&[]).await;
     let mut session = agent.connect(&master, Hello::fresh()).await;
     storage.freeze(true);
