@@ -496,3 +496,30 @@ fn stored_forms_load() {
         assert_eq!(written, kept.trim_end(), "{name}");
     }
 }
+
+/// What a list of the API says can be given back.
+#[test]
+fn a_list_counts_as_its_items() {
+    let item = |name: &str| {
+        format!(
+            "{{ kind: Upstream, metadata: {{ name: {name} }}, spec: {{ servers: [{{ address: \"10.0.0.1:80\" }}] }} }}"
+        )
+    };
+    let list = format!("{{ items: [{}, {}], next: x }}", item("a"), item("b"));
+    let parsed = parse("list", &list).unwrap();
+    let keys: Vec<_> = parsed
+        .iter()
+        .map(|parsed| parsed.resource.key().to_string())
+        .collect();
+    assert_eq!(keys, ["Upstream/a", "Upstream/b"]);
+    assert_eq!(parsed[1].origin.number, 2);
+    assert!(parse("list", "{ items: [] }").unwrap().is_empty());
+    for bad in [
+        "{ items: 1 }",
+        "{ next: x }",
+        "{ items: [], kind: List }",
+        "{}",
+    ] {
+        assert!(parse("list", bad).is_err(), "{bad} was accepted");
+    }
+}

@@ -10,7 +10,7 @@ mod message;
 use std::fmt;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::model::{
     Document, Resource, ResourceKind,
@@ -99,7 +99,8 @@ pub struct Parsed {
     pub resource: Resource,
 }
 
-/// Reads every document of a text of YAML (or JSON, which is YAML).
+/// Reads every document of a text of YAML (or JSON, which is YAML). A list, as
+/// the API answers it, counts as its items.
 ///
 /// # Errors
 ///
@@ -131,6 +132,7 @@ pub fn parse(source: &str, text: &str) -> Result<Vec<Parsed>, Vec<Problem>> {
     let mut problems = Vec::new();
     let documents = values
         .into_iter()
+        .flat_map(items)
         .enumerate()
         .filter(|(_, value)| !value.is_null());
     for (index, value) in documents {
@@ -148,6 +150,20 @@ pub fn parse(source: &str, text: &str) -> Result<Vec<Parsed>, Vec<Problem>> {
         Ok(parsed)
     } else {
         Err(problems)
+    }
+}
+
+/// The items of a list, or the document itself.
+fn items(value: Value) -> Vec<Value> {
+    match value {
+        Value::Object(mut list) if list.keys().all(|key| key == "items" || key == "next") => {
+            match list.remove("items") {
+                Some(Value::Array(items)) => items,
+                Some(other) => vec![json!({ "items": other })],
+                None => vec![Value::Object(list)],
+            }
+        }
+        document => vec![document],
     }
 }
 
