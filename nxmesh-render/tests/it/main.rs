@@ -7,6 +7,7 @@
 
 mod conformance;
 mod control_characters;
+mod echo;
 mod golden;
 mod nginx;
 mod nginx_answers;

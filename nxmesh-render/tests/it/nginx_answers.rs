@@ -3,10 +3,14 @@
 use nxmesh_core::{
     document::parse_value,
     model::{Resource, ResourceSet},
+    testkit::sample,
 };
 use serde_json::{Value, json};
 
-use crate::nginx::{self, get};
+use crate::{
+    echo,
+    nginx::{self, get},
+};
 
 fn resource(document: Value) -> Resource {
     parse_value("test", document).unwrap_or_else(|problem| panic!("{problem}"))
@@ -120,5 +124,92 @@ fn responses_are_what_the_model_says() {
     );
     assert_eq!(text(headed.header("X-Host")).as_deref(), Some("1"));
     assert_eq!(ask("/other").status, 404);
+    drop(nginx);
+}
+
+#[test]
+fn a_proxied_request_carries_the_usual_headers() {
+    let Some(binary) = nginx::binary() else {
+        return;
+    };
+    let port = nginx::free_port();
+    let proxy = |path: &str, websocket: bool, headers: Value| {
+        let proxy =
+            json!({ "upstream": "echo", "websocket": websocket, "request_headers": headers });
+        json!({ "path": path, "proxy": proxy })
+    };
+    let set = ResourceSet::from_iter([
+        resource(json!({
+            "kind": "VirtualHost", "metadata": { "name": "shop" },
+            "spec": {
+                "server_names": ["shop.example.com"],
+                "listen": [{ "port": port, "address": "127.0.0.1" }],
+                "locations": [
+                    proxy("/", false, json!([])),
+                    proxy("/socket", true, json!([])),
+                    proxy("/own", false, json!([
+                        { "name": "host", "value": "$own" },
+                        { "name": "X-Real-IP", "remove": true },
+                        { "name": "X-Port", "variable": "server_port" },
+                    ])),
+                ],
+            },
+        })),
+        resource(json!({
+            "kind": "Upstream", "metadata": { "name": "echo" },
+            "spec": { "servers": [{ "address": format!("127.0.0.1:{}", echo::start()) }] },
+        })),
+    ]);
+    let nginx = nginx::Staged::new(binary, &set).start();
+    let seen = |path: &str| {
+        let answer = get(port, "shop.example.com", path.as_bytes());
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let usual = [
+        "GET /a%20b?c=d HTTP/1.1",
+        "Host: shop.example.com",
+        "X-Real-IP: 127.0.0.1",
+        "X-Forwarded-For: 127.0.0.1",
+        "X-Forwarded-Proto: http",
+    ];
+    assert_eq!(seen("/a%20b?c=d"), usual);
+    // Without an Upgrade header a location for WebSocket is like any other.
+    assert_eq!(seen("/socket")[1..], usual[1..]);
+    let port_line = format!("X-Port: {port}");
+    assert_eq!(
+        seen("/own")[1..],
+        [usual[3], usual[4], "host: $own", port_line.as_str()]
+    );
+    drop(nginx);
+}
+
+#[test]
+fn plain_http_leads_to_https() {
+    let Some(binary) = nginx::binary() else {
+        return;
+    };
+    let (port, tls_port) = (nginx::free_port(), nginx::free_port());
+    let mut host = sample::tls_virtual_host("shop");
+    let listen = json!([
+        { "port": port, "address": "127.0.0.1" },
+        { "port": tls_port, "address": "127.0.0.1", "tls": true, "http2": true },
+    ]);
+    host.spec.listen = serde_json::from_value(listen).expect("addresses");
+    let set = ResourceSet::from_iter([
+        Resource::from(host),
+        sample::upstream("shop").into(),
+        sample::certificate("shop").into(),
+    ]);
+    let nginx = nginx::Staged::new(binary, &set).start();
+    let answer = get(port, "shop.example.com", b"/a?b=c");
+    assert_eq!(answer.status, 308);
+    let target = format!("https://shop.example.com:{tls_port}/a?b=c");
+    assert_eq!(answer.header("Location"), Some(target.as_bytes()));
+    // Browsers ignore it on plain HTTP, and RFC 6797 forbids it there.
+    assert_eq!(answer.header("Strict-Transport-Security"), None);
+    assert_eq!(answer.header("X-Frame-Options"), Some(&b"DENY"[..]));
+    // The other port speaks TLS.
+    assert_eq!(get(tls_port, "shop.example.com", b"/").status, 400);
     drop(nginx);
 }

@@ -1,11 +1,7 @@
 //! No text changes the structure: a real nginx is asked for every one of them,
 //! from every field, and gives it back byte for byte.
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader, Write as _},
-    net::TcpListener,
-};
+use std::fs;
 
 use nxmesh_core::{
     document::parse_value,
@@ -16,7 +12,10 @@ use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::nginx::{self, encoded, get};
+use crate::{
+    echo,
+    nginx::{self, encoded, get},
+};
 
 /// Hostile texts, and random ones that are rich in what nginx looks for.
 fn texts() -> Vec<String> {
@@ -84,6 +83,8 @@ struct Case {
 enum Check {
     Body(String),
     Header(&'static str, String),
+    /// A line of what the upstream saw.
+    Seen(String),
 }
 
 fn case(location: Value, request: impl Into<Vec<u8>>, check: Check) -> Case {
@@ -202,7 +203,7 @@ fn cases(number: usize, text: &str, files: &std::path::Path) -> Vec<(&'static st
                     }),
                 ),
                 url("proxy"),
-                Check::Body(format!("X-Text: {text}")),
+                Check::Seen(format!("X-Text: {text}")),
             ),
         ),
     ];
@@ -259,35 +260,6 @@ fn cases(number: usize, text: &str, files: &std::path::Path) -> Vec<(&'static st
     cases
 }
 
-/// Answers every request with the line of its header `X-Text`.
-fn echo(listener: TcpListener) {
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            std::thread::spawn(move || {
-                let mut line = Vec::new();
-                let mut echoed = Vec::new();
-                let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
-                while reader
-                    .read_until(b'\n', &mut line)
-                    .is_ok_and(|read| read > 2)
-                {
-                    if line.starts_with(b"X-Text:") {
-                        echoed = line.strip_suffix(b"\r\n").unwrap_or(&line).to_vec();
-                    }
-                    line.clear();
-                }
-                let head = format!(
-                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                    echoed.len()
-                );
-                stream.write_all(head.as_bytes()).expect("answer");
-                stream.write_all(&echoed).expect("answer");
-            });
-        }
-    });
-}
-
 fn resource(document: Value) -> Resource {
     parse_value("test", document).unwrap_or_else(|problem| panic!("{problem}"))
 }
@@ -297,9 +269,7 @@ fn every_text_in_every_field() {
     let Some(binary) = nginx::binary() else {
         return;
     };
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-    let echo_port = listener.local_addr().expect("its address").port();
-    echo(listener);
+    let echo_port = echo::start();
     let files = TempDir::new().expect("make a temporary folder");
     let mut cases: Vec<_> = texts()
         .iter()
@@ -348,6 +318,10 @@ fn every_text_in_every_field() {
         let (got, expected) = match &case.check {
             Check::Body(text) => (Some(&answer.body[..]), text),
             Check::Header(name, text) => (answer.header(name), text),
+            Check::Seen(text) => {
+                let mut lines = answer.body.split(|byte| *byte == b'\n');
+                (lines.find(|line| line.starts_with(b"X-Text:")), text)
+            }
         };
         assert_eq!(
             got.map(String::from_utf8_lossy).as_deref(),
