@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
-use nxmesh_core::memory::MemoryStorage;
+use nxmesh_core::{contract::storage::Storage, memory::MemoryStorage};
 use nxmesh_master_lib::{DataDir, Master, MasterConfig, testkit::ApiClient};
 use tokio_util::sync::CancellationToken;
 
@@ -27,11 +27,11 @@ spec:
 async fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     // Any implementation of the storage contract fits here; this one forgets.
-    let storage = Arc::new(MemoryStorage::new());
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
 
     // Once in the life of a master: keys, CA and the administrator.
     Master::builder(DataDir::open(folder.path())?)
-        .storage(storage.clone())
+        .storage(Arc::clone(&storage))
         .init("admin".parse()?, "correct horse battery staple".into())
         .await?;
 

@@ -97,10 +97,12 @@ mod tests {
 
     #[test]
     fn the_certificate_covers_names_and_addresses() {
-        let mut config = MasterConfig::default();
-        config.server_names = vec!["master.example".into()];
-        config.host_name = Some("machine".into());
-        config.api_listen = "192.0.2.1:8080".parse().unwrap();
+        let config = MasterConfig {
+            api_listen: "192.0.2.1:8080".parse().unwrap(),
+            server_names: vec!["master.example".into()],
+            host_name: Some("machine".into()),
+            ..MasterConfig::default()
+        };
         let names: Vec<_> = config.certificate_names().collect();
         assert_eq!(names, ["master.example", "machine", "192.0.2.1"]);
     }

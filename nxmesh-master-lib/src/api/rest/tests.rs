@@ -5,7 +5,11 @@ use http::Request;
 use http_body_util::BodyExt as _;
 use nxmesh_core::{
     api::ProblemDetails,
-    contract::clock::SystemClock,
+    contract::{
+        clock::{Clock, SystemClock},
+        event_bus::EventBus,
+        storage::Storage,
+    },
     memory::{MemoryEventBus, MemoryStorage},
 };
 use nxmesh_render::HandlebarsRenderer;
@@ -21,22 +25,27 @@ use crate::{
 };
 
 async fn state() -> Arc<RestState> {
-    let storage = Arc::new(MemoryStorage::new());
-    let bus = Arc::new(MemoryEventBus::new());
-    let clock = Arc::new(SystemClock);
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let bus: Arc<dyn EventBus> = Arc::new(MemoryEventBus::new());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let options = FleetOptions::default();
-    let fleet = Fleet::open(storage.clone(), bus.clone(), clock.clone(), options)
-        .await
-        .unwrap();
+    let fleet = Fleet::open(
+        Arc::clone(&storage),
+        Arc::clone(&bus),
+        Arc::clone(&clock),
+        options,
+    )
+    .await
+    .unwrap();
     let key = new_signing_key_pem().unwrap();
-    let tokens = Arc::new(AccessTokens::new(&key, clock.clone()).unwrap());
+    let tokens = Arc::new(AccessTokens::new(&key, Arc::clone(&clock)).unwrap());
     let renderer = Arc::new(HandlebarsRenderer::new());
-    let engine = Engine::new(storage.clone(), bus, clock, renderer, fleet.clone());
+    let engine = Engine::new(Arc::clone(&storage), bus, clock, renderer, fleet.clone());
     let passwords = Passwords::new().unwrap();
     Arc::new(RestState {
         engine,
         fleet,
-        logins: Logins::new(storage.clone(), passwords, Arc::clone(&tokens)),
+        logins: Logins::new(Arc::clone(&storage), passwords, Arc::clone(&tokens)),
         storage,
         tokens,
         metrics: Metrics::new().unwrap(),
