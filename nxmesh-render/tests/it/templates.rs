@@ -6,6 +6,7 @@ use nxmesh_core::{
     testkit::sample,
 };
 use nxmesh_render::HandlebarsRenderer;
+use proptest::prelude::*;
 
 fn render(templates: &[(&str, &str)]) -> String {
     let renderer = HandlebarsRenderer::with_templates(templates.iter().copied())
@@ -197,4 +198,25 @@ fn templates_that_grow_without_bound_are_refused() {
         .collect();
     let error = HandlebarsRenderer::with_templates(doubling).unwrap_err();
     assert!(error.to_string().contains("steps together"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn any_text_compiles_or_is_refused(parts in prop::collection::vec(prop::sample::select(vec![
+        "{{", "}}", "{{#if ", "{{#each ", "{{/if}}", "{{/each}}", "{{else}}", "{{else if ", "{{^}}", "{{~", "~}}",
+        "{{! ", "{{!-- ", "--}}", "{{> ", "{{#> ", "{{* ", "{{#* ", "{{/", "\\", "\\{{", "\n", " ", "\t", "\r\n",
+        "servers", "listens", "server_names", "this", "../", "./", "@first", "@root", ".", "/", "as |x|", "x=1",
+        "1", "null", "true", "-", "$", "é", "{", "}", "headers", "missing",
+    ]), 0..24)) {
+        let source = parts.concat();
+        if let Ok(renderer) = HandlebarsRenderer::with_templates([("virtual-host", source)]) {
+            let set = ResourceSet::from_iter([
+                Resource::from(sample::virtual_host("shop")),
+                sample::upstream("shop").into(),
+            ]);
+            prop_assert!(renderer.render(&set, &RenderSettings::default()).is_ok());
+        }
+    }
 }
