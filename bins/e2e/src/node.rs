@@ -1,12 +1,15 @@
 //! One agent and the nginx it manages.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, without_our_variables};
 use crate::http::Target;
 use crate::port::Port;
 use crate::programs::Programs;
@@ -216,6 +219,42 @@ impl Node {
         };
         let workers = processes.iter().filter(|&&pid| parent(pid) == Some(master));
         std::iter::once(&master).chain(workers).copied().collect()
+    }
+
+    /// What `nxmesh-agent status` prints as JSON.
+    ///
+    /// # Errors
+    ///
+    /// When it fails.
+    pub fn status(&self) -> Result<Value> {
+        let mut command = Command::new(&self.programs.agent);
+        without_our_variables(&mut command);
+        let output = command
+            .args(["status", "-o", "json", "--state-dir"])
+            .arg(self.state_dir())
+            .arg("--runtime-dir")
+            .arg(self.folder.join("run"))
+            .output()
+            .context("could not start nxmesh-agent")?;
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// The release that nginx itself says it serves.
+    ///
+    /// # Errors
+    ///
+    /// When nginx does not answer.
+    pub fn release_served(&self) -> Result<String> {
+        let path = self.folder.join("run/probe.sock");
+        let mut stream = UnixStream::connect(&path)
+            .with_context(|| format!("could not connect to {}", path.display()))?;
+        stream.set_read_timeout(Some(wait::PATIENCE))?;
+        stream.write_all(b"GET /nxmesh/release HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("no whole answer")?;
+        Ok(body.trim().to_owned())
     }
 
     /// Its name, also the value of its label `node`.

@@ -85,7 +85,20 @@ fn converges(cluster: &Cluster, written: &[u8], change: u64) {
         }
     }
     assert_eq!(agent.failure, None);
-    assert!(agent.running.is_some());
+    // What the agent says to itself and what nginx says are the same.
+    let status = node.status().unwrap();
+    assert_eq!(
+        status["applied"],
+        serde_json::json!(agent.applied),
+        "{status}"
+    );
+    let running = agent.running.unwrap();
+    assert_eq!(status["running"], running.to_string(), "{status}");
+    let release = node.release_served().unwrap();
+    assert!(
+        release.ends_with(&running.short()),
+        "{release} is not {running}"
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What users rely on, with everything real: programs, processes, sockets, disks and nginx.
 
+#![expect(clippy::unwrap_used, reason = "that is how tests fail")]
+
 mod command_line;
 mod crash;
 mod demo;
