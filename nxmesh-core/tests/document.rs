@@ -1,5 +1,7 @@
 //! Reading documents: what is accepted, and where problems point.
 
+#![expect(clippy::expect_used, reason = "a failed expectation is a failed test")]
+
 use std::time::{Duration, Instant};
 
 use nxmesh_core::{

@@ -1,6 +1,11 @@
 //! The event bus contract: the implementation in memory keeps it, and every
 //! saboteur is caught.
 
+#[expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a failed expectation is a failed test"
+)]
 mod saboteurs;
 
 use async_trait::async_trait;

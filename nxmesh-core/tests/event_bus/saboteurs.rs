@@ -56,7 +56,7 @@ impl EventBus for Sabotaged {
     async fn publish(&self, event: Event) -> Result<(), EventBusError> {
         let number = self.published.fetch_add(1, SeqCst);
         match self.fault {
-            Fault::Reorders if number % 2 == 0 => {
+            Fault::Reorders if number.is_multiple_of(2) => {
                 *self.held.lock().unwrap() = Some(event);
                 Ok(())
             }

@@ -1,5 +1,7 @@
 //! Properties of values, selectors and whole documents.
 
+#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+
 mod strategies;
 
 use std::fmt::Display;

@@ -2,6 +2,11 @@
 //! broken at will; real reloaders run it on a real nginx.
 
 mod saboteurs;
+#[expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a failed expectation is a failed test"
+)]
 mod toy;
 
 nxmesh_core::reloader_conformance!(toy::Sound);

@@ -1,6 +1,7 @@
 //! The renderer contract: a plain renderer keeps it, and every saboteur is caught.
 
 mod saboteurs;
+#[expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 mod toy;
 
 use nxmesh_core::testkit::renderer::Rig;

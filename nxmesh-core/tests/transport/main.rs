@@ -1,5 +1,7 @@
 //! The transport contract: the pair in memory keeps it, and every saboteur is caught.
 
+#![expect(clippy::expect_used, reason = "a failed expectation is a failed test")]
+
 mod saboteurs;
 
 use async_trait::async_trait;

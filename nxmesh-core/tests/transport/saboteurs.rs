@@ -122,8 +122,10 @@ impl SessionSender for Sender {
         self.count += 1;
         let inner = self.inner.as_mut().expect("there until dropped");
         match self.fault {
-            Fault::LosesSome if self.count % 100 == 0 => return Ok(()),
-            Fault::DoublesSome if self.count % 100 == 0 => inner.send(message.clone()).await?,
+            Fault::LosesSome if self.count.is_multiple_of(100) => return Ok(()),
+            Fault::DoublesSome if self.count.is_multiple_of(100) => {
+                inner.send(message.clone()).await?
+            }
             Fault::Rewrites => message.timestamp = 0,
             Fault::Truncates => {
                 if let Some(agent_message::Payload::Logs(logs)) = &mut message.payload {
@@ -162,8 +164,10 @@ impl SessionReceiver for Receiver {
         let inner = self.inner.as_mut().expect("there until dropped");
         let mut received = inner.receive().await;
         match (self.fault, &mut received) {
-            (Fault::LosesSome, _) if self.count % 100 == 0 => received = inner.receive().await,
-            (Fault::DoublesSome, Ok(message)) if self.count % 100 == 0 => {
+            (Fault::LosesSome, _) if self.count.is_multiple_of(100) => {
+                received = inner.receive().await
+            }
+            (Fault::DoublesSome, Ok(message)) if self.count.is_multiple_of(100) => {
                 self.again.clone_from(message);
             }
             (Fault::Truncates, Ok(Some(message))) => {

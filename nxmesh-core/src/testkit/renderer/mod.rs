@@ -6,7 +6,7 @@
 pub mod hostile;
 pub mod syntax;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use super::sample;
 use crate::{
@@ -109,7 +109,7 @@ fn parse(key: &ResourceKey, text: &[u8]) -> Vec<syntax::Directive> {
 /// Clause 1: again, by another renderer, and after other work.
 pub fn the_same_gives_the_same<R: Rig>() {
     let subject = R::start();
-    let forward: Vec<_> = sites().iter().map(|(_, one)| one.clone()).collect();
+    let forward: Vec<_> = sites().iter().map(|(_, one)| Arc::clone(one)).collect();
     let backward: ResourceSet = forward.iter().rev().cloned().collect();
     let first = render(&subject, &sites());
     assert_eq!(render(&subject, &backward), first);
@@ -234,26 +234,26 @@ pub fn rerender_gives_what_render_gives<R: Rig>() {
     no_tls.spec.locations.clear();
     let steps: [Vec<Change>; 12] = [
         vec![],
-        vec![Change::Put(changed_host.into())],
-        vec![Change::Put(sample::upstream("site-00007").into())],
-        vec![Change::Put(sample::other_certificate("shop").into())],
+        vec![put(changed_host)],
+        vec![put(sample::upstream("site-00007"))],
+        vec![put(sample::other_certificate("shop"))],
         vec![Change::Remove(ResourceKind::VirtualHost, "site-00002")],
         vec![
             Change::Remove(ResourceKind::VirtualHost, "site-00003"),
             Change::Remove(ResourceKind::Upstream, "site-00003"),
         ],
         vec![
-            Change::Put(sample::virtual_host("new").into()),
-            Change::Put(sample::upstream("new").into()),
+            put(sample::virtual_host("new")),
+            put(sample::upstream("new")),
         ],
         // Named as changed, with the same content.
-        vec![Change::Put(sample::certificate("unused").into())],
-        vec![Change::Put(sample::virtual_host("site-00001").into())],
-        vec![Change::Put(renamed.into())],
-        vec![Change::Put(no_tls.into())],
+        vec![put(sample::certificate("unused"))],
+        vec![put(sample::virtual_host("site-00001"))],
+        vec![put(renamed)],
+        vec![put(no_tls)],
         vec![
             Change::Remove(ResourceKind::Certificate, "shop"),
-            Change::Put(sample::virtual_host("site-00002").into()),
+            put(sample::virtual_host("site-00002")),
         ],
     ];
     for (number, step) in steps.into_iter().enumerate() {
@@ -272,8 +272,12 @@ pub fn rerender_gives_what_render_gives<R: Rig>() {
 }
 
 enum Change {
-    Put(Resource),
+    Put(Box<Resource>),
     Remove(ResourceKind, &'static str),
+}
+
+fn put(document: impl Into<Resource>) -> Change {
+    Change::Put(Box::new(document.into()))
 }
 
 impl Change {
@@ -281,7 +285,7 @@ impl Change {
         match self {
             Self::Put(resource) => {
                 let key = resource.key();
-                resources.insert(resource);
+                resources.insert(*resource);
                 key
             }
             Self::Remove(kind, name) => {

@@ -149,7 +149,7 @@ pub async fn one_of_many_racing_writers_wins<R: Rig>() {
             async move {
                 let new = || revision(vec![put(&resource, expected)]);
                 let result = append_patiently(storage, new).await;
-                (resource.clone(), result)
+                (Arc::clone(&resource), result)
             }
         });
         let (won, lost): (Vec<_>, Vec<_>) = join_all(writers)
