@@ -105,6 +105,8 @@ impl Agent {
         match phase {
             wire::ConfigPhase::Unspecified | wire::ConfigPhase::Received => {}
             wire::ConfigPhase::Staged => facts.staged = facts.staged.max(Some(about)),
+            // Told late: something newer is served since.
+            wire::ConfigPhase::Applied if facts.applied > Some(about) => {}
             wire::ConfigPhase::Applied => {
                 let as_offered = answers.is_none_or(|offer| Some(offer.digest) == digest);
                 let answered = answers.is_some();
@@ -136,7 +138,9 @@ impl Agent {
                     self.offer = None;
                 }
                 self.in_doubt = self.accepted > Some(about);
-                self.refused(about, digest, now, retryable.then_some(pause));
+                if self.refusal.as_ref().is_none_or(|it| it.version <= about) {
+                    self.refused(about, digest, now, retryable.then_some(pause));
+                }
             }
         }
     }

@@ -6,9 +6,11 @@ use std::{
 };
 
 use nxmesh_core::{
-    contract::storage::{ListResources, ListRevisions, StorageError, UnitOfWork},
+    contract::storage::{ListRevisions, StorageError, UnitOfWork},
     model::{ResourceSet, Version, value::WorkspaceName},
 };
+
+use super::everything;
 
 /// Revisions that are worth following one by one; beyond, everything is read.
 const MOST_FOLLOWED: u32 = 200;
@@ -32,13 +34,7 @@ impl Current {
         {
             return Ok((head, resources));
         }
-        let query = ListResources {
-            workspace: workspace.clone(),
-            kind: None,
-            after: None,
-            limit: None,
-        };
-        let stored = unit.resources().list(&query).await?;
+        let stored = unit.resources().list(&everything(workspace)).await?;
         let resources: ResourceSet = stored.into_iter().map(|it| it.resource).collect();
         self.note(workspace, head, &resources);
         Ok((head, resources))

@@ -9,7 +9,7 @@ mod current;
 mod error;
 mod plan;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use nxmesh_core::{
     contract::{
@@ -18,7 +18,7 @@ use nxmesh_core::{
         renderer::Renderer,
         storage::{
             Expected, ListResources, ListRevisions, NewRevision, Revision, Storage, StorageError,
-            StoredResource,
+            StoredResource, UnitOfWork,
         },
     },
     model::{Resource, ResourceKey, value::WorkspaceName},
@@ -174,10 +174,7 @@ impl Engine {
         };
         let workspace = &request.workspace;
         let (_, before) = self.current.of(&mut *unit, workspace).await?;
-        let mut stored = Vec::with_capacity(request.changes.len());
-        for change in &request.changes {
-            stored.push(unit.resources().get(workspace, &change.key).await?);
-        }
+        let stored = stored(&mut *unit, request).await?;
         let plan = plan::plan(request, &before, &stored, &*self.renderer, self.clock.now())?;
         let mut written = Written {
             version: None,
@@ -281,5 +278,40 @@ impl Engine {
     /// [`EngineError::Storage`]
     pub async fn revisions(&self, query: &ListRevisions) -> Result<Vec<Revision>, EngineError> {
         Ok(self.storage.read().await?.revisions().list(query).await?)
+    }
+}
+
+/// What is stored for each change asked for.
+async fn stored(
+    unit: &mut dyn UnitOfWork,
+    request: &WriteRequest,
+) -> Result<Vec<Option<StoredResource>>, StorageError> {
+    /// Beyond, reading everything is quicker than asking one by one.
+    const MOST_ASKED: usize = 100;
+    let workspace = &request.workspace;
+    let mut stored = Vec::with_capacity(request.changes.len());
+    if request.changes.len() <= MOST_ASKED {
+        for change in &request.changes {
+            stored.push(unit.resources().get(workspace, &change.key).await?);
+        }
+        return Ok(stored);
+    }
+    let all = unit.resources().list(&everything(workspace)).await?;
+    let mut by_key: HashMap<ResourceKey, StoredResource> = all
+        .into_iter()
+        .map(|stored| (stored.resource.key(), stored))
+        .collect();
+    // No key is asked for twice, or the plan refuses.
+    stored.extend(request.changes.iter().map(|it| by_key.remove(&it.key)));
+    Ok(stored)
+}
+
+/// The query for all resources of a workspace.
+fn everything(workspace: &WorkspaceName) -> ListResources {
+    ListResources {
+        workspace: workspace.clone(),
+        kind: None,
+        after: None,
+        limit: None,
     }
 }
