@@ -14,8 +14,8 @@ use crate::api::rest::{
     extract::{Parameters, PathValues},
 };
 
-/// How many are read from the storage at a time.
-const CHUNK: u32 = 1000;
+/// How many are read from the storage at a time when most may not be wanted.
+const CHUNK: usize = 1000;
 
 /// The documents of one kind by name, without secrets, those whose own labels
 /// `selector` chooses.
@@ -32,6 +32,12 @@ pub(in super::super::super) async fn list(
     let mut after: Option<ResourceName> = after
         .map(|name| name.parse().map_err(|_| bad_cursor()))
         .transpose()?;
+    // Without a selector one more than the page tells whether another follows.
+    let chunk_size = if selector.requirements().is_empty() {
+        limit + 1
+    } else {
+        CHUNK
+    };
     let mut items = Vec::new();
     let mut last = None;
     loop {
@@ -41,10 +47,10 @@ pub(in super::super::super) async fn list(
                 workspace: workspace.clone(),
                 kind: Some(kind),
                 after: after.take(),
-                limit: Some(CHUNK),
+                limit: Some(u32::try_from(chunk_size).unwrap_or(u32::MAX)),
             })
             .await?;
-        let is_end = chunk.len() < CHUNK as usize;
+        let is_end = chunk.len() < chunk_size;
         for stored in &chunk {
             let metadata = stored.resource.metadata();
             if !selector.matches(&metadata.labels) {
