@@ -8,7 +8,7 @@ use nxmesh_core::model::Labels;
 use crate::{
     apply::ApplyOptions,
     controller::ControlOptions,
-    identity::BootstrapToken,
+    identity::{BootstrapToken, identity_file},
     transport::{ConnectionOptions, grpc::MasterUrl},
 };
 
@@ -52,5 +52,11 @@ impl AgentOptions {
             control: ControlOptions::default(),
             farewell: Duration::from_secs(2),
         }
+    }
+    /// Whether there is an identity in the state folder, so that neither a
+    /// token nor a CA is needed. Says nothing on whether it can be used.
+    #[must_use]
+    pub fn is_enrolled(&self) -> bool {
+        identity_file(self.apply.layout.state_dir()).exists()
     }
 }

@@ -45,12 +45,26 @@ impl Exchange {
 
     /// Offers a target; it takes the place of one that still waits.
     pub(crate) fn offer(&self, target: Target) {
-        self.offers.send_modify(|offer| {
-            let serial = offer.as_ref().map_or(1, |last| last.serial + 1);
-            *offer = Some(Offer {
-                serial,
-                target: Arc::new(target),
-            });
+        self.offers
+            .send_modify(|offer| *offer = Some(next(offer.as_ref(), target)));
+    }
+
+    /// Offers what was taken on before the agent stopped, unless the master has
+    /// offered something since.
+    pub(crate) fn offer_again(&self, target: Target) {
+        self.offers.send_if_modified(|offer| {
+            let first = offer.is_none();
+            if first {
+                *offer = Some(next(None, target));
+            }
+            first
         });
+    }
+}
+
+fn next(last: Option<&Offer>, target: Target) -> Offer {
+    Offer {
+        serial: last.map_or(1, |last| last.serial + 1),
+        target: Arc::new(target),
     }
 }

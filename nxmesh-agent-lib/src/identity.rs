@@ -90,6 +90,11 @@ pub enum IdentityError {
     },
 }
 
+/// Where the identity lies.
+pub(crate) fn identity_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("identity")
+}
+
 /// The files of the identity in one state folder.
 #[derive(Debug, Clone)]
 pub(crate) struct IdentityStore {
@@ -101,7 +106,7 @@ pub(crate) struct IdentityStore {
 impl IdentityStore {
     pub(crate) fn new(state_dir: &Path, key: AtRestKey) -> Self {
         Self {
-            identity: state_dir.join("identity"),
+            identity: identity_file(state_dir),
             install_id: state_dir.join("install-id"),
             key,
         }

@@ -59,15 +59,16 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Agent> {
         unix_sockets: vec![layout.probe_socket()],
         start_log: layout.start_log(),
     });
-    let options = AgentOptions {
-        master_url: settings.master_url.clone(),
-        master_ca: settings.master_ca.as_deref().map(read_ca).transpose()?,
-        bootstrap_token: settings
-            .token()?
-            .map(|token| BootstrapToken::new(token.expose())),
-        labels: settings.labels.clone().unwrap_or_default().0,
-        ..AgentOptions::new(apply)
-    };
+    let mut options = AgentOptions::new(apply);
+    options.master_url = settings.master_url.clone();
+    options.master_ca = settings.master_ca.as_deref().map(read_ca).transpose()?;
+    options.labels = settings.labels.clone().unwrap_or_default().0;
+    // A spent token's file may be gone, and need not be read again.
+    if !options.is_enrolled()
+        && let Some(token) = settings.token()?
+    {
+        options.bootstrap_token = Some(BootstrapToken::new(token.expose()));
+    }
     Ok(Agent::builder(options).reloader(reloader).build()?)
 }
 

@@ -197,22 +197,18 @@ impl Controller {
     }
 
     async fn recover(&mut self) {
-        let first = self.observed.nginx == Nginx::Unknown;
         let recovered = self.pipeline.recover().await;
         let now = Instant::now();
-        if self.recovered_at + self.options.stable_after < now {
-            self.recoveries = 0;
-        }
         self.recoveries += 1;
         self.recovered_at = now;
         self.observed.recover_at = now + self.options.recover_backoff.ceiling(self.recoveries);
         match recovered {
-            Ok(recovered) => self.note_recovered(&recovered, first).await,
+            Ok(recovered) => self.note_recovered(&recovered).await,
             Err(error) => self.note_unrecovered(&error),
         }
     }
 
-    async fn note_recovered(&mut self, recovered: &Recovered, first: bool) {
+    async fn note_recovered(&mut self, recovered: &Recovered) {
         let pid = recovered.generation.master_pid;
         info!(started = recovered.started, pid, "nginx is up");
         self.observed.nginx = Nginx::Fine;
@@ -240,11 +236,10 @@ impl Controller {
             .undone
             .as_ref()
             .is_some_and(|undone| !undone.retryable);
-        let nothing_newer = self.exchange.offers.borrow().is_none();
-        if first && served < Some(version) && !given_up && nothing_newer {
+        if self.observed.handled == 0 && served < Some(version) && !given_up {
             // Taken on before the agent stopped, and not finished.
             let slice = (*slice).clone();
-            self.exchange.offer(Target { version, slice });
+            self.exchange.offer_again(Target { version, slice });
         }
     }
 
@@ -282,6 +277,9 @@ impl Controller {
             self.observed.nginx = Nginx::Astray;
         } else {
             self.observed.nginx = Nginx::Fine;
+            if self.recovered_at + self.options.stable_after < now {
+                self.recoveries = 0;
+            }
         }
         if now >= self.digest_at {
             self.rehash().await;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nxmesh_agent_lib::{
     Agent, AgentError, AgentStatus, BootstrapToken, ConnectionState, StatusError,
-    testkit::ScriptedMaster,
+    testkit::{RealNginx, ScriptedMaster},
 };
 use nxmesh_core::wire::{Command, CommandKind, ConfigPhase};
 use rig::{Rig, site, version};
@@ -342,4 +342,80 @@ async fn an_apply_under_way_is_finished_by_a_stop() {
     assert_eq!(last.version.unwrap().revision, 2, "{last:?}");
     assert_eq!(last.phase(), ConfigPhase::Applied, "{last:?}");
     assert_eq!(rig.get().await, (200, "after".to_owned()));
+}
+
+#[tokio::test]
+async fn what_was_taken_on_is_finished_without_the_master() {
+    let rig = Rig::new();
+    let (master, transport) = ScriptedMaster::start();
+    let agent = rig.start(transport.clone());
+    master.desire(version(1), &site(rig.port, "before"));
+    master
+        .status(version(1), ConfigPhase::Applied)
+        .await
+        .unwrap();
+    // Taken on, and refused: its port belongs to somebody else.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    master.desire(version(2), &site(port, "after"));
+    master
+        .status(version(2), ConfigPhase::Received)
+        .await
+        .unwrap();
+    agent.stop().await.unwrap();
+    assert_eq!(rig.get().await, (200, "before".to_owned()));
+
+    master.go_away();
+    drop(taken);
+    let mut agent = rig.start(transport);
+    agent
+        .reached(|status| status.applied == Some(version(2)))
+        .await;
+    let (_, body) = RealNginx::ask(port, "site.example", "/").await.unwrap();
+    assert_eq!(body, "after");
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_nginx_that_cannot_start_is_tried_until_it_can() {
+    let rig = Rig::new();
+    let (master, transport) = ScriptedMaster::start();
+    let agent = rig.start(transport.clone());
+    master.desire(version(1), &site(rig.port, "back"));
+    master
+        .status(version(1), ConfigPhase::Applied)
+        .await
+        .unwrap();
+    agent.stop().await.unwrap();
+    rig.kill_nginx();
+    let intruder = std::net::TcpListener::bind(("127.0.0.1", rig.port)).unwrap();
+
+    let mut agent = rig.start(transport);
+    let status = agent.reached(|status| status.nginx.problem.is_some()).await;
+    assert!(!status.ready && !status.nginx.running, "{status:#?}");
+    let problem = status.nginx.problem.unwrap();
+    assert!(problem.contains("Address already in use"), "{problem}");
+    // The master is told all the same.
+    master
+        .wait_for(|heard| heard.hellos.get(1).cloned())
+        .await
+        .unwrap();
+
+    drop(intruder);
+    let status = agent
+        .reached(|status| status.ready && status.nginx.running)
+        .await;
+    assert_eq!(status.nginx.problem, None);
+    assert_eq!(rig.get().await, (200, "back".to_owned()));
+    master
+        .wait_for(|heard| {
+            heard
+                .health
+                .iter()
+                .find(|health| health.nginx_running)
+                .cloned()
+        })
+        .await
+        .unwrap();
+    agent.stop().await.unwrap();
 }

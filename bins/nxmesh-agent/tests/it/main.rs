@@ -55,6 +55,26 @@ fn an_agent_without_identity_says_how_to_enrol() {
 }
 
 #[test]
+fn a_token_that_is_spent_need_not_be_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let check = [
+        "config",
+        "check",
+        "--state-dir",
+        path,
+        "--token-file",
+        "/nonexistent/token",
+    ];
+    let (code, _, stderr) = agent(&check);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains("/nonexistent/token"), "{stderr}");
+    std::fs::write(folder.path().join("identity"), "").unwrap();
+    let (code, _, stderr) = agent(&check);
+    assert_eq!(code, Some(0), "{stderr}");
+}
+
+#[test]
 fn a_file_with_an_unknown_key_is_refused_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agent.toml");
