@@ -205,24 +205,104 @@ pub(super) fn shown(text: &str, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use nxmesh_core::testkit::sample;
+
     use super::*;
+
+    const BACKOFF: Backoff = Backoff {
+        first: Duration::from_secs(5),
+        most: Duration::from_secs(300),
+    };
 
     #[test]
     fn pauses_double_up_to_the_ceiling() {
-        let backoff = Backoff {
-            first: Duration::from_secs(5),
-            most: Duration::from_secs(300),
-        };
-        let ceilings: Vec<u64> = (1..=9).map(|n| backoff.pause(n, 1.0).as_secs()).collect();
+        let ceilings: Vec<u64> = (1..=9).map(|n| BACKOFF.pause(n, 1.0).as_secs()).collect();
         assert_eq!(ceilings, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
-        assert_eq!(backoff.pause(u32::MAX, 1.0).as_secs(), 300);
-        assert_eq!(backoff.pause(3, 0.5).as_secs(), 10);
-        assert_eq!(backoff.pause(1, 0.0), Duration::ZERO);
+        assert_eq!(BACKOFF.pause(u32::MAX, 1.0).as_secs(), 300);
+        assert_eq!(BACKOFF.pause(3, 0.5).as_secs(), 10);
+        assert_eq!(BACKOFF.pause(1, 0.0), Duration::ZERO);
     }
 
     #[test]
     fn what_agents_tell_cannot_steer_a_terminal() {
         assert_eq!(shown("a\u{1b}[2Jb\nc\r\0", 100), "a[2Jb\nc");
         assert_eq!(shown("äöü", 2), "äö");
+    }
+
+    fn agent() -> Agent {
+        let mut record = sample::agent(1);
+        record.facts = nxmesh_core::model::AgentFacts::default();
+        Agent::new(record, Instant::now())
+    }
+
+    fn told(agent: &mut Agent, revision: u64, phase: wire::ConfigPhase, content: &[u8]) {
+        let status = ConfigStatus {
+            version: Some(wire::Version { epoch: 1, revision }),
+            digest: Bytes::copy_from_slice(Digest::of(content).as_bytes()),
+            phase: phase.into(),
+            ..ConfigStatus::default()
+        };
+        agent.reported(&status, Instant::now(), BACKOFF, 1.0);
+    }
+
+    const fn version(revision: u64) -> Version {
+        Version { epoch: 1, revision }
+    }
+
+    #[test]
+    fn the_facts_are_kept_apart() {
+        let mut agent = agent();
+        told(&mut agent, 3, wire::ConfigPhase::Received, b"three");
+        assert_eq!(agent.accepted, Some(version(3)));
+        assert_eq!(agent.record.facts.staged, None);
+        told(&mut agent, 3, wire::ConfigPhase::Staged, b"three");
+        assert_eq!(agent.record.facts.staged, Some(version(3)));
+        assert_eq!(agent.record.facts.applied, None);
+        told(&mut agent, 3, wire::ConfigPhase::RolledBack, b"three");
+        assert_eq!(agent.record.facts.applied, None);
+        let failure = agent.record.facts.failure.clone().unwrap();
+        assert_eq!(
+            (failure.version, failure.phase),
+            (version(3), ConfigPhase::RolledBack)
+        );
+        told(&mut agent, 4, wire::ConfigPhase::Applied, b"four");
+        assert_eq!(agent.record.facts.applied, Some(version(4)));
+        assert_eq!(agent.record.facts.applied_digest, Some(Digest::of(b"four")));
+        assert_eq!(agent.record.facts.failure, None);
+    }
+
+    #[test]
+    fn late_answers_change_nothing() {
+        let mut agent = agent();
+        told(&mut agent, 5, wire::ConfigPhase::Applied, b"five");
+        told(&mut agent, 4, wire::ConfigPhase::Applied, b"four");
+        assert_eq!(agent.record.facts.applied, Some(version(5)));
+        assert_eq!(agent.record.facts.applied_digest, Some(Digest::of(b"five")));
+        told(&mut agent, 7, wire::ConfigPhase::Rejected, b"seven");
+        told(&mut agent, 6, wire::ConfigPhase::Rejected, b"six");
+        assert_eq!(agent.refusal.as_ref().unwrap().version, version(7));
+        assert_eq!(agent.record.facts.failure.unwrap().version, version(7));
+    }
+
+    /// A status that says nothing is not taken for one that does.
+    #[test]
+    fn senseless_statuses_change_nothing() {
+        let mut agent = agent();
+        told(&mut agent, 5, wire::ConfigPhase::Unspecified, b"five");
+        assert_eq!(agent.accepted, None);
+        agent.reported(&ConfigStatus::default(), Instant::now(), BACKOFF, 1.0);
+        assert_eq!(
+            agent.record.facts,
+            nxmesh_core::model::AgentFacts::default()
+        );
+    }
+
+    #[test]
+    fn failures_in_a_row_are_counted() {
+        let mut agent = agent();
+        told(&mut agent, 6, wire::ConfigPhase::RolledBack, b"six");
+        told(&mut agent, 6, wire::ConfigPhase::RolledBack, b"six");
+        assert_eq!(agent.refusal.as_ref().unwrap().failures, 2);
     }
 }

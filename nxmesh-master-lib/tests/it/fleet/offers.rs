@@ -351,6 +351,28 @@ async fn retried(session: &mut super::Conversation, within: u64) -> ConfigUpdate
     panic!("not tried again within {within} s");
 }
 
+/// An agent that says it applied something else is not believed to serve what
+/// was wanted, nor flooded.
+#[tokio::test(start_paused = true)]
+async fn another_content_is_not_what_was_wanted() {
+    let master = Master::start().await;
+    let mut agent = master.agent(&[]).await;
+    let mut session = agent.connect(&master, Hello::fresh()).await;
+    master.put("shop", "hello").await;
+    let begun = Instant::now();
+    for _ in 0..12 {
+        let offered = retried(&mut session, 300).await;
+        let other = ConfigUpdate {
+            digest: Bytes::from_static(&[7; 32]),
+            ..offered
+        };
+        session.apply(&other).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(!master.view(&agent).await.in_sync);
+    }
+    assert!(begun.elapsed() > Duration::from_secs(60));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_unanswered_offer_is_made_again() {
     let master = Master::start().await;
