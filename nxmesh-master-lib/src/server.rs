@@ -174,7 +174,7 @@ async fn handshake(
     turns: &Semaphore,
 ) -> io::Result<TlsStream<TcpStream>> {
     // Who says nothing does not take a turn from those who do.
-    timeout(HEAD_PATIENCE, stream.readable()).await??;
+    timeout(HEAD_PATIENCE, stream.peek(&mut [0])).await??;
     let _turn = timeout(TURN_PATIENCE, turns.acquire())
         .await?
         .map_err(io::Error::other)?;

@@ -166,3 +166,32 @@ async fn the_api_speaks_tls_when_it_is_not_on_loopback() {
     stop.cancel();
     timeout(LONG, running).await.unwrap().unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn silent_connections_do_not_keep_agents_from_shaking_hands() {
+    use nxmesh_master_lib::testkit::TestMaster;
+
+    let master = TestMaster::start().await.unwrap();
+    let agents = master.addresses().agents;
+    let mut silent = Vec::new();
+    // More than may shake hands at the same time.
+    for _ in 0..100 {
+        silent.push(tokio::net::TcpStream::connect(agents).await.unwrap());
+    }
+    let trusted = reqwest::Certificate::from_pem(master.ca_pem().as_bytes()).unwrap();
+    let client = reqwest::Client::builder()
+        .tls_certs_only([trusted])
+        .no_proxy()
+        .build()
+        .unwrap();
+    // Shorter than the master's own patience with the silent ones.
+    let asked = client
+        .get(format!("https://localhost:{}/", agents.port()))
+        .send();
+    let answer = timeout(Duration::from_secs(9), asked)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(answer.version(), reqwest::Version::HTTP_2);
+    assert_eq!(silent.len(), 100);
+}
