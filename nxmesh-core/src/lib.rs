@@ -1,16 +1,46 @@
 //! The language all parts of NxMesh speak.
 //!
-//! Resources and their parsing ([`model`], [`document`], [`check`]), what
-//! travels to agents ([`bundle`]), signatures and encryption ([`seal`]) and the
-//! seams that others may fill ([`contract`]).
+//! - [`model`]: resources as plain data whose every value was parsed;
+//!   [`document`] reads them from YAML and JSON, [`check`] judges them together.
+//! - [`bundle`]: what travels to agents; [`digest`]: what names it.
+//! - [`seal`]: signatures of calls and frames; [`wire`]: the messages in them.
+//! - [`api`]: the documents of the REST interface.
+//! - [`contract`]: the seams that others may fill, each with numbered clauses;
+//!   [`memory`] fills them for tests, `testkit` proves that the clauses hold.
 //!
-//! This crate starts no runtime, opens no socket and reads no file.
+//! This crate starts no runtime, opens no socket, reads no file and no
+//! environment. What it parses is hostile until it is parsed: errors name the
+//! field, the rule and an example, and never repeat the value.
 //!
 //! | feature | adds | default |
 //! |---|---|---|
 //! | `wire` | the protocol messages and the `Transport` contract | yes |
 //! | `memory` | in-memory implementations of the contracts | yes |
-//! | `testkit` | conformance suites, saboteurs and sample models | no |
+//! | `testkit` | conformance suites and sample models | no |
+//!
+//! ```
+//! use nxmesh_core::{bundle::Slice, check, document, model::{Labels, ResourceSet}};
+//!
+//! let parsed = document::parse("shop.yaml", r#"
+//! kind: VirtualHost
+//! metadata: { name: shop }
+//! spec:
+//!   selector: "env=prod"
+//!   server_names: [shop.example.com]
+//!   locations: [{ path: /, proxy: { upstream: backend } }]
+//! ---
+//! kind: Upstream
+//! metadata: { name: backend }
+//! spec: { servers: [{ address: "10.0.0.11:8080" }] }
+//! "#).expect("well-formed documents");
+//! let resources: ResourceSet = parsed.into_iter().map(|one| one.resource).collect();
+//! let checked = check::check(resources).expect("they fit together");
+//!
+//! let labels: Labels = [("env".parse()?, "prod".parse()?)].into();
+//! assert_eq!(Slice::cut(checked.resources(), &labels).resources().len(), 2);
+//! assert!(Slice::cut(checked.resources(), &Labels::new()).resources().is_empty());
+//! # Ok::<(), nxmesh_core::model::value::ValueError>(())
+//! ```
 
 pub mod api;
 pub mod bundle;
