@@ -1,4 +1,9 @@
 //! `SignalReloader` and a real nginx.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests fail by panicking"
+)]
 
 use std::{fs, net::TcpListener, time::Duration};
 

@@ -24,6 +24,8 @@ pub(super) fn prepare(
     let folder = check_prefix.join("conf");
     disk::remove_folder(&folder)
         .and_then(|()| disk::make_folder(&folder, 0o700))
+        // Where nginx puts its logs unless it is told otherwise.
+        .and_then(|()| disk::make_folder(&check_prefix.join("logs"), 0o700))
         .map_err(failed)?;
     let pid_file = check_prefix.join("nginx.pid");
     let (name, text) = match &options.mode {

@@ -4,10 +4,15 @@ use std::{
     fs::{File, TryLockError},
     io,
     sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::{PipelineError, disk};
 use crate::nginx::Layout;
+
+/// How long the one before gets to let go of the lock.
+const HANDOVER: Duration = Duration::from_secs(2);
 
 /// The right to write below a state folder. A piece of work that was begun
 /// goes on when nobody waits for it any more, and the next waits for it.
@@ -21,7 +26,7 @@ struct Held {
 }
 
 impl Files {
-    /// Makes the folders and takes the lock.
+    /// Makes the folders and takes the lock. Blocks.
     pub(super) fn open(layout: &Layout) -> Result<Self, PipelineError> {
         // These two may be folders of the system's: their mode stays if they
         // exist. Workers of another user pass through the second.
@@ -46,11 +51,18 @@ impl Files {
             .write(true)
             .open(&path)
             .map_err(PipelineError::io("open", &path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(PipelineError::Locked { path }),
-            Err(TryLockError::Error(error)) => {
-                return Err(PipelineError::io("lock", &path)(error));
+        let begun = Instant::now();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                // Work that was begun may outlive the pipeline for a moment.
+                Err(TryLockError::WouldBlock) if begun.elapsed() < HANDOVER => {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                Err(TryLockError::WouldBlock) => return Err(PipelineError::Locked { path }),
+                Err(TryLockError::Error(error)) => {
+                    return Err(PipelineError::io("lock", &path)(error));
+                }
             }
         }
         Ok(Self(Arc::new(Held {

@@ -114,12 +114,10 @@ impl Pipeline {
 
         // From here on a crash leaves something to settle.
         self.settled = false;
-        let from = match self.switch(state.clone()).await {
-            Ok(from) => from,
-            Err((from, failure)) => {
-                return Err(self.go_back(from, &place.name, failure, true).await);
-            }
-        };
+        let (from, switched) = self.switch(state.clone()).await;
+        if let Err(failure) = switched {
+            return Err(self.go_back(from, &place.name, failure, true).await);
+        }
         watch.lap("switch");
         let reloaded = self.move_on(&place).await;
         watch.lap("reload");
@@ -234,15 +232,16 @@ impl Pipeline {
         }
     }
 
-    /// Writes the journal, then the entry. Gives the release the entry led to.
-    async fn switch(&self, to: AppliedState) -> Result<Option<String>, (Option<String>, Failure)> {
+    /// Writes the journal, then the entry. Gives the release the entry led to
+    /// before, in any case.
+    async fn switch(&self, to: AppliedState) -> (Option<String>, Result<(), Failure>) {
         let good = self.applied.as_ref().map(|applied| applied.release.clone());
-        let clock = Arc::clone(&self.clock);
+        let (or, clock) = (good.clone(), Arc::clone(&self.clock));
         let switched = self.file_work(move |options| {
             let from = match switch::read(options) {
                 Ok(Entry::Release(name)) => Some(name),
                 Ok(Entry::Nothing | Entry::Missing) => None,
-                Ok(Entry::Foreign) | Err(_) => good,
+                Ok(Entry::Foreign) | Err(_) => or,
             };
             let release = to.release.clone();
             let written = Switch::new(to, from.clone(), &*clock)
@@ -252,15 +251,12 @@ impl Pipeline {
                     let message = format!("could not switch to release {release}: {error}");
                     Failure::new(code::STAGE, message).retryable()
                 });
-            Ok(match written {
-                Ok(()) => Ok(from),
-                Err(failure) => Err((from, failure)),
-            })
+            Ok((from, written))
         });
-        let good = self.applied.as_ref().map(|applied| applied.release.clone());
-        switched
-            .await
-            .unwrap_or_else(|failure| Err((good, failure)))
+        match switched.await {
+            Ok(switched) => switched,
+            Err(failure) => (good, Err(failure)),
+        }
     }
 
     /// Reloads nginx, or starts it. The error says whether nginx never left

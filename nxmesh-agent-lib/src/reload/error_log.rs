@@ -29,8 +29,11 @@ pub(super) enum Says {
 #[derive(Debug)]
 pub(super) struct ErrorLog {
     file: Option<File>,
-    /// ` 123#123: `, as the master's lines have it.
+    /// `] 123#`, as the master's lines have it.
     mark: String,
+    /// Processes from before the reload; how they end says nothing about it.
+    /// nginx may come to tell of them late.
+    earlier: Vec<u32>,
     /// The line that is not whole yet.
     partial: Vec<u8>,
     lines: Vec<String>,
@@ -38,17 +41,19 @@ pub(super) struct ErrorLog {
 }
 
 impl ErrorLog {
-    /// Starts at the end of what `master` has written.
-    pub(super) fn at_end_of(master: &Master) -> Self {
+    /// Starts at the end of what `master` has written. `earlier` are the
+    /// children it had just before.
+    pub(super) fn at_end_of(master: &Master, earlier: Vec<u32>) -> Self {
         let file = master
             .error_log()
             .and_then(|mut file| file.seek(SeekFrom::End(0)).ok().map(|_| file));
-        Self::new(file, master.own_pid())
+        Self::new(file, master.own_pid(), earlier)
     }
 
-    fn new(file: Option<File>, pid: u32) -> Self {
+    fn new(file: Option<File>, pid: u32, earlier: Vec<u32>) -> Self {
         Self {
             file,
+            earlier,
             mark: format!("] {pid}#"),
             partial: Vec::new(),
             lines: Vec::new(),
@@ -95,7 +100,7 @@ impl ErrorLog {
         } else if line.contains("[alert]") {
             if line.contains("mmap(") {
                 Says::Refused
-            } else if line.contains("fork() failed") || line.contains("cannot be respawned") {
+            } else if line.contains("fork() failed") || self.tells_of_a_death(&line) {
                 Says::WorkersDie
             } else {
                 return;
@@ -109,6 +114,15 @@ impl ErrorLog {
         if self.says != Says::WorkersDie && says != Says::Nothing {
             self.says = says;
         }
+    }
+
+    fn tells_of_a_death(&self, line: &str) -> bool {
+        let died = line.split_once(" process ").and_then(|(_, rest)| {
+            let (pid, how) = rest.split_once(' ')?;
+            how.contains("cannot be respawned")
+                .then(|| pid.parse().ok())?
+        });
+        died.is_some_and(|pid: u32| !self.earlier.contains(&pid))
     }
 
     /// What the master said, for people.
@@ -125,7 +139,7 @@ mod tests {
     fn log() -> (File, ErrorLog) {
         let file = tempfile::NamedTempFile::new().unwrap();
         let reader = file.reopen().unwrap();
-        (file.into_file(), ErrorLog::new(Some(reader), 7))
+        (file.into_file(), ErrorLog::new(Some(reader), 7, vec![3]))
     }
 
     #[test]
@@ -160,6 +174,10 @@ mod tests {
     #[test]
     fn dying_workers_are_told_from_a_refusal() {
         let (mut file, mut log) = log();
+        let earlier =
+            b"x [alert] 7#7: worker process 3 exited with fatal code 2 and cannot be respawned\n";
+        file.write_all(earlier).unwrap();
+        assert_eq!(log.read(), Says::Nothing, "it was there before");
         file.write_all(
             b"x [alert] 7#7: worker process 9 exited with fatal code 2 and cannot be respawned\n",
         )

@@ -234,7 +234,7 @@ impl Reloader for SignalReloader {
         self.remove_dead_sockets().await?;
         let (before, children) = (master.generation(), master.children());
         let mut turnover = Turnover::from(&before);
-        let mut log = ErrorLog::at_end_of(&master);
+        let mut log = ErrorLog::at_end_of(&master, children.clone());
         match master.signal(Signal::SIGHUP) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(ReloadError::NotRunning);
@@ -318,7 +318,7 @@ impl Reloader for SignalReloader {
                             workers: [].into(),
                             draining: 0,
                         };
-                        let log = ErrorLog::at_end_of(&master);
+                        let log = ErrorLog::at_end_of(&master, Vec::new());
                         (master, log, Turnover::from(&nobody))
                     });
                 }

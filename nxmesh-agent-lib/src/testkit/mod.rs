@@ -1,5 +1,10 @@
 //! What tests of this crate and of embedders need: a real nginx of their own.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
 mod ports;
 mod real_nginx;
 mod scripted_master;

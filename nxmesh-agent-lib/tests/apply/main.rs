@@ -1,4 +1,5 @@
 //! The apply pipeline and a real nginx.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod crashes;
 mod failures;
