@@ -155,12 +155,20 @@ async fn supervise(
     let exchange = Arc::clone(&link.exchange);
     let farewell = link.options.farewell;
     let mut answering = JoinSet::new();
+    let mut known = status.clone();
     if let Some(socket) = socket {
         answering.spawn(async move { socket.serve(status).await });
     }
     let mut controlling = JoinSet::new();
     let halted = halt.clone();
-    controlling.spawn(async move { controller.run(&halted).await });
+    controlling.spawn(async move {
+        // nginx is left alone until a master has admitted this agent.
+        let admitted = async move { known.wait_for(|it| it.agent_id.is_some()).await.is_ok() };
+        tokio::select! {
+            () = halted.cancelled() => {}
+            true = admitted => controller.run(&halted).await,
+        }
+    });
     let mut connecting = JoinSet::new();
     let hung_up = hang_up.clone();
     connecting.spawn(async move { link.keep(identity, &hung_up).await });
