@@ -246,7 +246,7 @@ impl Node {
     ///
     /// When nginx does not answer.
     pub fn release_served(&self) -> Result<String> {
-        let path = self.folder.join("run/probe.sock");
+        let path = self.folder.join("run/probe/sock");
         let mut stream = UnixStream::connect(&path)
             .with_context(|| format!("could not connect to {}", path.display()))?;
         stream.set_read_timeout(Some(wait::PATIENCE))?;

@@ -107,7 +107,7 @@ fn what_get_prints_is_what_apply_takes() {
         .unwrap();
 
     for thing in ["virtualhosts", "upstreams"] {
-        for format in ["json", "yaml", "jsonl"] {
+        for format in ["json", "yaml"] {
             let printed = cluster
                 .ctl
                 .run(&["get", thing, "-o", format])
