@@ -25,7 +25,7 @@ fn refused(cluster: &Cluster, broken: &str, words: &str) {
         after.desired > before.desired && !after.in_sync,
         "{after:?}"
     );
-    let failure = after.failure.expect("the failure is told");
+    let failure = after.failure.unwrap();
     assert!(failure.message.contains(words), "{failure:?}");
     assert_eq!(Some(failure.version), after.desired);
 }
