@@ -456,6 +456,20 @@ fn text_that_says_two_things_is_refused() {
 }
 
 #[test]
+fn what_a_parser_says_is_shown_plainly() {
+    let key = "\u{202e}\u{9b}31m".repeat(300);
+    for text in [
+        format!("'{key}': 1\n'{key}': 2\n"),
+        format!("a: *{key}"),
+        format!("{{\"{key}\": 1, \"{key}\": 2}}"),
+    ] {
+        let shown = parse("test", &text).unwrap_err()[0].to_string();
+        assert!(shown.chars().count() < 800, "{shown}");
+        assert!(!shown.contains(['\u{202e}', '\u{9b}']), "{shown:?}");
+    }
+}
+
+#[test]
 fn canonical_documents_say_one_thing() {
     let twice = br#"{"kind":"Upstream","metadata":{"name":"a"},"metadata":{"name":"b"},"spec":{"servers":[{"address":"10.0.0.1:80"}]}}"#;
     assert!(parse_canonical("test", twice).is_err());

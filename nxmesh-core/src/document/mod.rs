@@ -183,8 +183,13 @@ pub fn parse_value(origin: &str, value: Value) -> Result<Resource, Problem> {
 ///
 /// The first problem found.
 pub fn parse_canonical(origin: &str, json: &[u8]) -> Result<Resource, Problem> {
-    let json::Strict(value) = serde_json::from_slice(json)
-        .map_err(|error| Problem::new(origin, "", &format!("the document is not JSON: {error}")))?;
+    let json::Strict(value) = serde_json::from_slice(json).map_err(|error| {
+        Problem::new(
+            origin,
+            "",
+            &format!("the document is not JSON: {}", first_line(&error)),
+        )
+    })?;
     parse_value(origin, value)
 }
 
@@ -210,13 +215,11 @@ fn limits() -> serde_saphyr::Options {
     }
 }
 
+/// The first line of what a parser says, which may repeat parts of the text.
 fn first_line(error: &impl fmt::Display) -> String {
-    error
-        .to_string()
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    shown(line.strip_prefix("error: ").unwrap_or(line), SHOWN)
 }
 
 fn key_of(value: &Value) -> Option<String> {
