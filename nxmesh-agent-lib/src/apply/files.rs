@@ -3,10 +3,12 @@
 use std::{
     fs::{File, TryLockError},
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
+
+use tokio::sync::Mutex;
 
 use super::{PipelineError, disk};
 use crate::nginx::Layout;
@@ -22,7 +24,7 @@ pub(super) struct Files(Arc<Held>);
 #[derive(Debug)]
 struct Held {
     _lock: File,
-    turn: Mutex<()>,
+    turn: Arc<Mutex<()>>,
 }
 
 impl Files {
@@ -67,17 +69,21 @@ impl Files {
         }
         Ok(Self(Arc::new(Held {
             _lock: lock,
-            turn: Mutex::new(()),
+            turn: Arc::default(),
         })))
     }
 
-    /// Begins `work`, for which nobody has to wait.
+    /// Begins `work`, for which nobody has to wait; what is run later comes
+    /// after it. Not done if other work is still under way.
     pub(super) fn begin(&self, work: impl FnOnce() + Send + 'static) {
+        let Ok(turn) = Arc::clone(&self.0.turn).try_lock_owned() else {
+            return;
+        };
         let held = Arc::clone(&self.0);
         // The handle would only tell of a panic, which the runtime reports.
         drop(tokio::task::spawn_blocking(move || {
-            let _turn = held.turn.lock().unwrap_or_else(PoisonError::into_inner);
             work();
+            drop((turn, held));
         }));
     }
 
@@ -87,11 +93,39 @@ impl Files {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<T> {
         let held = Arc::clone(&self.0);
+        let turn = Arc::clone(&held.turn).lock_owned().await;
         tokio::task::spawn_blocking(move || {
-            let _turn = held.turn.lock().unwrap_or_else(PoisonError::into_inner);
-            work()
+            let done = work();
+            drop((turn, held));
+            done
         })
         .await
         .map_err(io::Error::other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_run_later_comes_after_what_was_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path().join("s"), folder.path().join("r"));
+        let files = Files::open(&layout).unwrap();
+        for _ in 0..50 {
+            let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+            let begun = Arc::clone(&order);
+            files.begin(move || {
+                thread::sleep(Duration::from_millis(2));
+                begun.lock().unwrap().push("begun");
+            });
+            let run = Arc::clone(&order);
+            files
+                .run(move || run.lock().unwrap().push("run"))
+                .await
+                .unwrap();
+            assert_eq!(*order.lock().unwrap(), ["begun", "run"]);
+        }
     }
 }

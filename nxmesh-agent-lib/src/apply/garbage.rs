@@ -12,7 +12,7 @@ use crate::nginx::Layout;
 
 impl Pipeline {
     /// Keeps the running release, the one before it and some older ones.
-    /// Goes on while the caller does.
+    /// The caller does not wait; its next file work does.
     pub(super) fn collect_garbage(&self, before: Option<String>) {
         let running = self.applied.as_ref().map(|applied| applied.release.clone());
         let releases: BTreeSet<String> = running.into_iter().chain(before).collect();
