@@ -75,7 +75,7 @@ pub(crate) enum ConfigAction {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Layered {
     /// TOML file with the same settings, the dashes as underscores
-    #[arg(long, env = "NXMESH_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "NXMESH_AGENT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,

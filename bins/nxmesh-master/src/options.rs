@@ -74,7 +74,7 @@ impl InitArguments {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Layered {
     /// TOML file with the same settings, the dashes as underscores
-    #[arg(long, env = "NXMESH_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "NXMESH_MASTER_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,

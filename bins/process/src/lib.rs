@@ -24,7 +24,7 @@
 //! #[derive(Parser)]
 //! struct Options {
 //!     /// TOML file with the same settings
-//!     #[arg(long, env = "NXMESH_CONFIG", value_name = "FILE")]
+//!     #[arg(long, env = "NXMESH_AGENT_CONFIG", value_name = "FILE")]
 //!     config: Option<std::path::PathBuf>,
 //!     #[command(flatten)]
 //!     settings: Settings,

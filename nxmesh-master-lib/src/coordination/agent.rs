@@ -111,14 +111,21 @@ impl Agent {
     }
 
     /// The version under which it may be offered `target`: never below one it
-    /// took on or was sent. `None` if it knows more than the history holds,
-    /// which happens when the history was cut.
+    /// took on or was sent, and never one it took on with other content. A slice
+    /// cut anew bears the version of what remains in it, so after a removal it
+    /// may look as old as what the agent has: then it is offered as `head`.
+    /// `None` if the agent knows more than the history holds, which happens when
+    /// the history was cut.
     pub(super) fn version_of(&self, target: &Target, head: Version) -> Option<Version> {
-        let floor = self.accepted.max(self.record.facts.sent);
-        if floor.is_none_or(|floor| target.version >= floor) {
+        let Some(floor) = self.accepted.max(self.record.facts.sent) else {
+            return Some(target.version);
+        };
+        let taken_otherwise = self.accepted == Some(target.version)
+            && self.accepted_digest != Some(target.slice.digest());
+        if target.version >= floor && !taken_otherwise {
             Some(target.version)
         } else {
-            Some(head).filter(|head| Some(*head) >= floor)
+            Some(head).filter(|head| *head >= floor)
         }
     }
 

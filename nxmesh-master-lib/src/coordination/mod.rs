@@ -260,7 +260,9 @@ impl Fleet {
 
     fn rollout_of(&self, revision: &Revision) -> RolloutView {
         let workspace = &revision.workspace;
-        let selectors = self.desired().concerned(revision);
+        let mut desired = self.desired();
+        let (head, selectors) = (desired.head(), desired.concerned(revision));
+        drop(desired);
         let targets = self.targets(|agent| {
             agent.record.workspace == *workspace
                 && selectors
@@ -274,7 +276,7 @@ impl Fleet {
             Some((progress, agent))
         });
         let grace = self.0.options.disconnect_grace;
-        rollout::view(revision.version, agents, Instant::now(), grace)
+        rollout::view(revision.version, head, agents, Instant::now(), grace)
     }
 
     fn views(&self, which: impl Fn(&agent::Agent) -> bool) -> Vec<AgentView> {

@@ -71,14 +71,16 @@ fn state(agent: &Agent, target: &Target, head: Version, version: Version) -> Pro
 }
 
 /// Puts a view together. It is done when every agent is where it will stay,
-/// or has been away for longer than `grace`.
+/// or has been away for longer than `grace`; and never before `version` was
+/// taken in from the history, as whom it concerns is not known until then.
 pub(super) fn view<'a>(
     version: Version,
+    head: Version,
     agents: impl Iterator<Item = (AgentProgress, &'a Agent)>,
     now: Instant,
     grace: Duration,
 ) -> RolloutView {
-    let mut done = true;
+    let mut done = head >= version;
     let mut progress: Vec<AgentProgress> = agents
         .map(|(progress, agent)| {
             let given_up = progress.state == ProgressState::Disconnected

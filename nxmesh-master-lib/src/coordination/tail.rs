@@ -100,14 +100,18 @@ async fn next(hints: &mut Option<BoxStream<'static, Event>>) -> Option<Event> {
 
 /// Takes in what is new and wakes whom it concerns.
 async fn follow(fleet: &Fleet) {
-    match catch_up(fleet).await {
-        Ok(renewed) => announce(fleet, renewed),
-        Err(error) => warn!(%error, "the history could not be read; trying again"),
+    let mut renewed = Renewed::new();
+    let caught_up = catch_up(fleet, &mut renewed).await;
+    if let Err(error) = &caught_up {
+        warn!(%error, "the history could not be read; trying again");
+    }
+    // What was taken in before an error is as good as all of it.
+    if caught_up.is_ok() || !renewed.is_empty() {
+        announce(fleet, &renewed);
     }
 }
 
-async fn catch_up(fleet: &Fleet) -> Result<Renewed, StorageError> {
-    let mut renewed = Renewed::new();
+async fn catch_up(fleet: &Fleet, renewed: &mut Renewed) -> Result<(), StorageError> {
     let mut unit = fleet.0.storage.read().await?;
     loop {
         let reached = fleet.head();
@@ -120,11 +124,11 @@ async fn catch_up(fleet: &Fleet) -> Result<Renewed, StorageError> {
         if revisions.is_empty() {
             let head = unit.revisions().head().await?;
             if head == reached {
-                return Ok(renewed);
+                return Ok(());
             }
             if head < reached {
                 error!(%head, %reached, "the history ends before what was read of it; agents keep what they have until it goes on");
-                return Ok(renewed);
+                return Ok(());
             }
         } else if let Some(more) = fleet.desired().advance(&revisions) {
             renewed.extend(more);
@@ -133,11 +137,11 @@ async fn catch_up(fleet: &Fleet) -> Result<Renewed, StorageError> {
         warn!(%reached, "the history has a hole; starting over from a snapshot");
         let snapshot = snapshot(&mut *unit).await?;
         renewed.extend(fleet.desired().reload(snapshot));
-        return Ok(renewed);
+        return Ok(());
     }
 }
 
-fn announce(fleet: &Fleet, renewed: Renewed) {
+fn announce(fleet: &Fleet, renewed: &Renewed) {
     if !renewed.is_empty() {
         let renewed: BTreeSet<(&WorkspaceName, &Labels)> = renewed
             .iter()

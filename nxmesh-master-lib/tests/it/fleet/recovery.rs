@@ -303,3 +303,62 @@ async fn an_offer_that_was_cut_off_is_made_again() {
     session.apply(&again).await;
     master.settled(update.version).await;
 }
+#[tokio::test(start_paused = true)]
+async fn a_removal_reaches_agents_after_a_restart() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let first = Master::on(Arc::clone(&storage)).await;
+    let mut agent = first.agent(&[("env", "prod")]).await;
+    let mut session = agent.connect(&first, Hello::fresh()).await;
+    first.put("blog", "gone soon").await;
+    let update = session.update().await;
+    session.apply(&update).await;
+    first.put("shop", "kept").await;
+    let both = session.update().await;
+    session.apply(&both).await;
+    first.settled(both.version).await;
+    let key = "VirtualHost/blog".parse().unwrap();
+    let removal = first
+        .write(vec![nxmesh_master_lib::engine::DesiredChange::delete(key)])
+        .await
+        .version
+        .unwrap()
+        .revision;
+    drop((first, session));
+    let second = Master::on(storage).await;
+    let hello = Hello {
+        accepted: Some(both.version),
+        ..Hello::applied(&both)
+    };
+    let mut session = agent.connect(&second, hello).await;
+    let next = session.update().await;
+    assert!(next.digest != both.digest);
+    assert_eq!(
+        next.version, removal,
+        "same version {} with other content",
+        both.version
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_is_not_done_before_its_revision_is_taken_in() {
+    use nxmesh_core::{model::Resource, testkit::sample};
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let master = Master::idle(Arc::clone(&storage), FleetOptions::default()).await;
+    let mut agent = master.agent(&[]).await;
+    let _session = agent.connect(&master, Hello::fresh()).await;
+    let put = nxmesh_master_lib::engine::DesiredChange::put;
+    let mut upstream = sample::upstream("shop");
+    let host = Resource::from(sample::virtual_host("shop"));
+    master
+        .write(vec![put(host), put(Resource::from(upstream.clone()))])
+        .await;
+    upstream.spec.keepalive = Some(3);
+    let revision = master
+        .write(vec![put(Resource::from(upstream))])
+        .await
+        .version
+        .unwrap()
+        .revision;
+    let view = master.rollout(revision).await;
+    assert!(!view.done, "{view:?}");
+}
