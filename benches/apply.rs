@@ -238,6 +238,7 @@ impl Bench {
                 fs::write(&staged, original.replace(old, new))?;
                 Ok(Changed {
                     index,
+                    pid: nginx_master(node)?,
                     live,
                     original,
                     staged,
@@ -287,7 +288,7 @@ impl Bench {
     fn floor(&self, files: &[Changed]) -> Result<()> {
         for file in files {
             fs::rename(&file.staged, &file.live)?;
-            hang_up(&self.cluster.nodes[file.index])?;
+            kill(file.pid, Signal::SIGHUP)?;
         }
         Ok(())
     }
@@ -297,7 +298,9 @@ impl Bench {
         for (file, text) in self.originals.drain(..) {
             fs::write(file, text)?;
         }
-        self.cluster.nodes.iter().try_for_each(hang_up)?;
+        for node in &self.cluster.nodes {
+            kill(nginx_master(node)?, Signal::SIGHUP)?;
+        }
         self.quiet()
     }
 
@@ -313,6 +316,8 @@ impl Bench {
 struct Changed {
     /// Which node.
     index: usize,
+    /// The master process of its nginx.
+    pid: Pid,
     live: PathBuf,
     original: String,
     staged: PathBuf,
@@ -340,10 +345,12 @@ fn serving(nodes: &[Node], new: &str, started: Instant) -> Result<Vec<Duration>>
     Ok(times)
 }
 
-fn hang_up(node: &Node) -> Result<()> {
+fn nginx_master(node: &Node) -> Result<Pid> {
     let nginx = node.nginx();
-    let master = nginx.first().context("no nginx runs")?;
-    kill(Pid::from_raw(*master), Signal::SIGHUP).context("could not signal nginx")
+    nginx
+        .first()
+        .map(|pid| Pid::from_raw(*pid))
+        .context("no nginx runs")
 }
 
 /// The folder of the release that the entry file names.
