@@ -129,15 +129,32 @@ fn upstream_address(text: &str) -> Option<String> {
 
 parsed_text! {
     /// The name of an HTTP header field (RFC 9110, section 5.6.2, `token`).
+    ///
+    /// The fields that frame a message or belong to one connection are nginx's
+    /// own (RFC 9112, sections 6 and 9; RFC 9110, section 7.6.1): a second one
+    /// would let two readers see different messages.
     HeaderName,
-    rule: "a header name is 1 to 128 letters, digits and any of !#%&'*+-.^_`|~",
+    rule: "a header name is 1 to 128 letters, digits and any of !#%&'*+-.^_`|~, and none of Connection, Content-Length, Keep-Alive, Proxy-Connection, TE, Trailer, Transfer-Encoding and Upgrade",
     example: "X-Frame-Options",
     // '$' is a token character too, but starts a variable in nginx.
     parse: |text| {
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#%&'*+-.^_`|~".contains(&byte);
-        (matches!(text.len(), 1..=128) && text.bytes().all(token)).then(|| text.to_owned())
+        let plain = matches!(text.len(), 1..=128) && text.bytes().all(token);
+        let framing = FRAMING_HEADERS.iter().any(|name| text.eq_ignore_ascii_case(name));
+        (plain && !framing).then(|| text.to_owned())
     },
 }
+
+const FRAMING_HEADERS: [&str; 8] = [
+    "Connection",
+    "Content-Length",
+    "Keep-Alive",
+    "Proxy-Connection",
+    "TE",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+];
 
 parsed_text! {
     /// Where a redirect leads: an absolute `http`/`https` URL or a path.
@@ -152,4 +169,19 @@ parsed_text! {
         let printable = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
         ((path || url) && printable && fits_a_token(text)).then(|| text.to_owned())
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_that_frame_a_message_are_not_the_tenants() {
+        for name in ["Content-Length", "transfer-encoding", "CONNECTION", "Te"] {
+            assert!(HeaderName::parse(name).is_err(), "{name} was accepted");
+        }
+        for name in ["Content-Type", "X-Upgrade", "Team", "Host"] {
+            assert!(HeaderName::parse(name).is_ok(), "{name} was refused");
+        }
+    }
 }
