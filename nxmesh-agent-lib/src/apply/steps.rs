@@ -319,11 +319,14 @@ fn applied(state: &AppliedState, reloaded: bool, watch: Stopwatch) -> Applied {
     }
 }
 
-/// What a failed start or reload means. What disturbed nginx once is not
-/// tried again unasked.
+/// What a failed start or reload means. A refusal disturbed nothing, and as
+/// the same bytes passed `nginx -t` it lies with the machine: a port that may
+/// become free. What disturbed nginx once is not tried again unasked.
 pub(super) fn reload_failure(error: &ReloadError) -> Failure {
     match error {
-        ReloadError::Rejected { diagnostic } => Failure::new(code::RELOAD, diagnostic.clone()),
+        ReloadError::Rejected { diagnostic } => {
+            Failure::new(code::RELOAD, diagnostic.clone()).retryable()
+        }
         ReloadError::NotConfirmed { .. } | ReloadError::Backend { .. } => {
             Failure::new(code::GENERATION, blame::chain(error))
         }

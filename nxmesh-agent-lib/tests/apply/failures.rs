@@ -81,6 +81,7 @@ async fn a_taken_port_is_found_at_the_reload_and_nothing_changes() {
     let documents = site.host("shop", "two") + &host_on(port, "other", "x");
     let failure = rejected(&mut pipeline, 2, &documents).await;
     assert_eq!(failure.code, code::RELOAD);
+    assert!(failure.retryable, "the port may become free");
     assert!(
         failure.message.contains("still could not bind"),
         "{failure:?}"
