@@ -212,3 +212,28 @@ fn texts(value: &Value, at: &str, found: &mut Vec<String>) {
         _ => {}
     }
 }
+
+#[test]
+fn no_capture_hides_a_variable_of_nginx() {
+    // nginx compares names of variables without regard to case.
+    for name in [
+        "args",
+        "Limit_Rate",
+        "arg_id",
+        "cookie_session",
+        "http_upgrade",
+        "HTTP_Upgrade",
+        "sent_http_location",
+        "upstream_http_x",
+        "nxmesh_dollar",
+        "NXMESH_dollar",
+    ] {
+        for pattern in [format!("^/(?<{name}>a)"), format!("(?P<{name}>a)|b")] {
+            RegexPattern::parse(&pattern).unwrap_err();
+            ServerName::parse(&format!("~{pattern}")).unwrap_err();
+        }
+    }
+    for name in ["shop", "https", "argument"] {
+        RegexPattern::parse(&format!("^/(?<{name}>a)")).unwrap();
+    }
+}

@@ -15,19 +15,38 @@ parsed_text! {
 parsed_text! {
     /// A PCRE pattern, compiled once here with the library nginx uses.
     ///
-    /// Names of captures become nginx variables, so those that start with
-    /// `nxmesh` are refused.
+    /// Names of captures become nginx variables of every server, whatever
+    /// their case, so those are refused that would take the place of a variable
+    /// nginx or NxMesh sets.
     RegexPattern,
-    rule: "a pattern is valid PCRE without control characters and without captures named nxmesh…, 1000 bytes at most",
+    rule: "a pattern is valid PCRE without control characters and without captures named like variables of nginx (args, limit_rate, arg_…, cookie_…, http_…, proxy_…, sent_…, upstream_…) or nxmesh…, 1000 bytes at most",
     example: r"\.(png|jpg)$",
     parse: |text| {
         if text.is_empty() || text.len() > 1000 || !fits_a_token(text) {
             return None;
         }
         let pattern = pcre2::bytes::RegexBuilder::new().build(text).ok()?;
-        let reserved = pattern.capture_names().iter().flatten().any(|name| name.starts_with("nxmesh"));
+        let reserved = pattern.capture_names().iter().flatten().any(|name| is_reserved(name));
         (!reserved).then(|| text.to_owned())
     },
+}
+
+/// Whether nginx would take a capture of this name for a variable that others
+/// read. It refuses its other variables itself (`ngx_http_add_variable`), but
+/// takes names below these prefixes for new ones that hide the old.
+fn is_reserved(capture: &str) -> bool {
+    const PREFIXES: [&str; 7] = [
+        "nxmesh",
+        "arg_",
+        "cookie_",
+        "http_",
+        "proxy_",
+        "sent_",
+        "upstream_",
+    ];
+    let name = capture.to_ascii_lowercase();
+    matches!(&*name, "args" | "limit_rate")
+        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 parsed_text! {
