@@ -14,6 +14,7 @@ use nxmesh_core::{
     digest::Digest,
     model::{Listen, ResourceKey, ResourceKind, ResourceSet, VirtualHost},
 };
+use rustls_pki_types::ServerName;
 use tokio::time::{sleep, timeout};
 
 use super::{ApplyOptions, Failure, code, probe, render};
@@ -164,9 +165,15 @@ fn certificate(
         .spec
         .server_names
         .iter()
-        .find_map(|name| name.sample_host())?;
+        .filter_map(|name| name.sample_host())
+        .find(|name| can_be_asked_for(name))?;
     let expected = resources.certificate(&tls.certificate)?;
     Some((name, expected.spec.certificate.fingerprint()))
+}
+
+/// Whether a TLS client can name the host (RFC 6066, section 3: no addresses).
+fn can_be_asked_for(host: &str) -> bool {
+    matches!(ServerName::try_from(host), Ok(ServerName::DnsName(_)))
 }
 
 /// Asks every question until it is answered well or the deadline has come.
@@ -257,5 +264,18 @@ mod tests {
             .collect();
         let asked = questions(&ResourceSet::default(), &set(&text), 10);
         assert_eq!(asked.len(), 10);
+    }
+
+    #[test]
+    fn only_names_that_tls_knows_are_asked_for() {
+        let known = [
+            "shop.example",
+            "under_score.example",
+            "nxmesh-probe.shop.example",
+        ];
+        let long = ["a".repeat(60).as_str(); 5].join(".");
+        let unknown = ["192.0.2.7", "192.0.2.700", &long];
+        assert!(known.into_iter().all(can_be_asked_for));
+        assert!(!unknown.into_iter().any(can_be_asked_for));
     }
 }
