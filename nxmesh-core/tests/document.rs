@@ -456,6 +456,16 @@ fn text_that_says_two_things_is_refused() {
 }
 
 #[test]
+fn a_key_written_twice_is_told_to_its_author() {
+    let problems = parse("test", "kind: VirtualHost\nkind: Upstream\n").unwrap_err();
+    assert_eq!(
+        problems[0].rule,
+        "the text is not well-formed YAML or JSON: line 2 column 1: \
+         duplicate mapping key `kind` is not allowed here"
+    );
+}
+
+#[test]
 fn what_a_parser_says_is_shown_plainly() {
     let key = "\u{202e}\u{9b}31m".repeat(300);
     for text in [

@@ -11,6 +11,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use serde_saphyr::UserMessageFormatter;
 
 use crate::model::{
     Document, Resource, ResourceKind,
@@ -124,7 +125,8 @@ pub fn parse(source: &str, text: &str) -> Result<Vec<Parsed>, Vec<Problem>> {
         serde_saphyr::from_multiple_with_options(text, limits()).map_err(|error| {
             let reason = format!(
                 "the text is not well-formed YAML or JSON: {}",
-                first_line(&error)
+                // The other formatter advises who programs with the parser.
+                first_line(&error.render_with_formatter(&UserMessageFormatter))
             );
             vec![Problem::new(source, "", &reason)]
         })?;
