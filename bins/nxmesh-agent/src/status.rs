@@ -8,6 +8,8 @@ use nxmesh_agent_lib::AgentStatus;
 pub(crate) fn text(status: &AgentStatus) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
+        // What nginx said may have lines of its own; they stay below their fact.
+        let value = value.replace('\n', &format!("\n{:11}", ""));
         // Writing to a string does not fail.
         writeln!(text, "{name:<11}{value}").ok();
     };
@@ -60,6 +62,7 @@ pub(crate) fn text(status: &AgentStatus) -> String {
 #[cfg(test)]
 mod tests {
     use nxmesh_agent_lib::{ConnectionState, ConnectionStatus, NginxStatus};
+    use nxmesh_core::model::{ApplyFailure, ConfigPhase, Version};
 
     use super::*;
 
@@ -88,5 +91,26 @@ mod tests {
              applied    none\n\
              running    none\n"
         );
+    }
+
+    #[test]
+    fn the_lines_of_nginx_stay_below_their_fact() {
+        let status = AgentStatus {
+            failure: Some(ApplyFailure {
+                version: Version {
+                    epoch: 1,
+                    revision: 7,
+                },
+                phase: ConfigPhase::Rejected,
+                code: "NX-APPLY-006".to_owned(),
+                message: "[emerg] bind() failed\napplied    1.7".to_owned(),
+                retryable: true,
+                resource: None,
+            }),
+            ..AgentStatus::default()
+        };
+        let text = text(&status);
+        let end = "failure    1.7 NX-APPLY-006: [emerg] bind() failed\n           applied    1.7\n";
+        assert!(text.ends_with(end), "{text}");
     }
 }
