@@ -232,3 +232,42 @@ async fn a_dead_socket_does_not_stop_a_start() {
         .expect("start");
     stop_nginx_in(nginx.dir());
 }
+
+#[tokio::test]
+async fn lines_that_clients_forge_in_the_error_log_change_nothing() {
+    let nginx = RealNginx::start().await;
+    let (reloader, port, pid) = (nginx.reloader(), nginx.port(), nginx.pid().unwrap());
+    let site = |answer: &str| {
+        let files = "location /file { root /nonexistent; }";
+        let server = nginx
+            .server(answer)
+            .replace("location", &format!("{files} location"));
+        nginx.set_conf(&nginx.conf_with("", &server));
+    };
+    site("first");
+    reloader.reload(DEADLINE).await.unwrap();
+    // nginx logs the path of the missing file, line breaks and all.
+    let forging = [
+        "emerg%5D%20PID%23PID:%20refused",
+        "alert%5D%20PID%23PID:%20fork()%20failed",
+    ]
+    .map(|line| {
+        let line = line.replace("PID", &pid.to_string());
+        let path = format!("/file%0A2026/11/23%2014:48:40%20%5B{line}%0A");
+        tokio::spawn(async move {
+            loop {
+                drop(RealNginx::ask(port, "localhost", &path).await);
+            }
+        })
+    });
+    for number in 0..5 {
+        let answer = format!("answer {number}");
+        site(&answer);
+        reloader.reload(DEADLINE).await.unwrap();
+        assert_eq!(nginx.get().await.unwrap(), answer);
+    }
+    forging.iter().for_each(tokio::task::JoinHandle::abort);
+    let log = fs::read_to_string(nginx.error_log()).unwrap();
+    let forged = format!("\n2026/11/23 14:48:40 [emerg] {pid}#{pid}: refused\n");
+    assert!(log.contains(&forged), "nothing was forged");
+}

@@ -105,6 +105,12 @@ impl Master {
         Stat::read(self.pid).is_some_and(|stat| stat.alive && stat.started == self.started)
     }
 
+    /// Whether it waits for something to happen: it reads no configuration now.
+    #[must_use]
+    pub fn is_asleep(&self) -> bool {
+        Stat::read(self.pid).is_some_and(|stat| stat.asleep)
+    }
+
     /// Sends a signal to this very process.
     ///
     /// # Errors
@@ -261,6 +267,7 @@ fn children(pid: u32) -> Vec<u32> {
 /// The part of `/proc/<pid>/stat` that identifies a process (proc(5)).
 struct Stat {
     alive: bool,
+    asleep: bool,
     parent: u32,
     started: u64,
 }
@@ -273,6 +280,7 @@ impl Stat {
         let state = fields.next()?;
         Some(Self {
             alive: !matches!(state, "Z" | "X" | "x"),
+            asleep: state == "S",
             parent: fields.next()?.parse().ok()?,
             started: fields.nth(17)?.parse().ok()?,
         })

@@ -25,7 +25,9 @@ pub(super) enum Says {
 }
 
 /// The part of an error log written since this was made, as far as the master
-/// itself wrote it. A hint only: the log may be full, moved, or no file.
+/// seems to have written it. A hint only: the log may be full, moved, or no
+/// file, and clients can forge lines of it, as nginx logs the paths of files
+/// with the line breaks a request put into them.
 #[derive(Debug)]
 pub(super) struct ErrorLog {
     file: Option<File>,
@@ -86,27 +88,20 @@ impl ErrorLog {
     }
 
     fn take(&mut self, line: String) {
-        if !line.contains(&self.mark) {
-            return;
-        }
-        let says = if line.contains("[emerg]") {
+        // The time has no bracket; what a client can have written comes after.
+        let level = line.split_once(" [").and_then(|(_, rest)| {
+            let (level, _) = rest.split_once(&self.mark)?;
+            Some(level)
+        });
+        let says = match level {
             // Tried five times, half a second apart; then "still could not bind()".
-            let retried = line.contains("failed (98:");
-            if retried {
-                Says::Nothing
-            } else {
-                Says::Refused
-            }
-        } else if line.contains("[alert]") {
-            if line.contains("mmap(") {
-                Says::Refused
-            } else if line.contains("fork() failed") || self.tells_of_a_death(&line) {
+            Some("emerg") if line.contains("failed (98:") => Says::Nothing,
+            Some("emerg") => Says::Refused,
+            Some("alert") if line.contains("mmap(") => Says::Refused,
+            Some("alert") if line.contains("fork() failed") || self.tells_of_a_death(&line) => {
                 Says::WorkersDie
-            } else {
-                return;
             }
-        } else {
-            return;
+            _ => return,
         };
         if self.lines.len() < LINES {
             self.lines.push(line);
@@ -153,6 +148,14 @@ mod tests {
         file.write_all(b"ective \"foo\"\n").unwrap();
         assert_eq!(log.read(), Says::Refused);
         assert_eq!(log.diagnostic(), "[emerg] unknown directive \"foo\"");
+    }
+
+    #[test]
+    fn what_stands_in_another_processs_line_does_not_count() {
+        let (mut file, mut log) = log();
+        let forged = b"2026/11/23 14:48:40 [error] 8#8: *1 open() \"/srv/[emerg] 7#7: x\" failed\n";
+        file.write_all(forged).unwrap();
+        assert_eq!(log.read(), Says::Nothing);
     }
 
     #[test]

@@ -34,8 +34,8 @@ use crate::nginx::{
 const POLL: Duration = Duration::from_millis(4);
 /// How often while new workers only have to stay alive.
 const POLL_SETTLING: Duration = Duration::from_millis(15);
-/// How long after a refusal further lines of the same one are awaited.
-const LAST_WORDS: Duration = Duration::from_millis(10);
+/// How long the processes have to bear out what the error log says.
+const BORNE_OUT: Duration = Duration::from_millis(250);
 /// How long workers of a killed master get to close their sockets.
 const ORPHANS: Duration = Duration::from_secs(2);
 /// How long `nginx -V` may take.
@@ -241,6 +241,7 @@ impl Reloader for SignalReloader {
             }
             other => other.map_err(backend("send SIGHUP to nginx"))?,
         }
+        let mut doubt = Doubt::default();
         let begun = Instant::now();
         while begun.elapsed() < deadline {
             sleep(if turnover.begun() {
@@ -257,24 +258,27 @@ impl Reloader for SignalReloader {
             }
             let seen = master.generation();
             let complete = turnover.complete(Instant::now(), &seen);
+            let missing = seen.workers.difference(&before.workers).count() < before.workers.len();
             match says {
-                Says::Refused if !turnover.begun() && !before.workers.is_empty() => {
-                    sleep(LAST_WORDS).await;
-                    log.read();
-                    return Err(rejected(log.diagnostic(), String::new));
-                }
-                Says::Refused if !turnover.begun() => {
-                    return Err(backend("bring workers back")(log.diagnostic()));
-                }
-                Says::WorkersDie => {
-                    sleep(LAST_WORDS).await;
-                    log.read();
-                    return Err(backend("keep the new workers alive")(log.diagnostic()));
-                }
-                _ if complete => return Ok(seen),
                 _ if seen.workers.is_empty() && !master.is_alive() => {
                     return Err(ReloadError::NotRunning);
                 }
+                Says::Refused if !turnover.begun() => {
+                    if doubt.is_over(master.is_asleep()) {
+                        let diagnostic = log.diagnostic();
+                        return Err(if before.workers.is_empty() {
+                            backend("bring workers back")(diagnostic)
+                        } else {
+                            rejected(diagnostic, String::new)
+                        });
+                    }
+                }
+                Says::WorkersDie if missing || seen.workers.is_empty() => {
+                    if doubt.is_over(true) {
+                        return Err(backend("keep the new workers alive")(log.diagnostic()));
+                    }
+                }
+                _ if complete => return Ok(seen),
                 _ => {}
             }
         }
@@ -296,6 +300,7 @@ impl Reloader for SignalReloader {
             self.remove_dead_sockets().await?;
             self.launch(deadline).await?;
         }
+        let mut doubt = Doubt::default();
         let mut turnover: Option<(Master, ErrorLog, Turnover)> = None;
         while begun.elapsed() < deadline {
             match &mut turnover {
@@ -304,7 +309,8 @@ impl Reloader for SignalReloader {
                     if turnover.complete(Instant::now(), &seen) {
                         return Ok(seen);
                     }
-                    if log.read() == Says::WorkersDie {
+                    let die = log.read() == Says::WorkersDie;
+                    if doubt.is_over(die && seen.workers.is_empty()) {
                         return Err(backend("keep the new workers alive")(log.diagnostic()));
                     }
                     if !master.is_alive() {
@@ -332,6 +338,24 @@ impl Reloader for SignalReloader {
 
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {
         Ok(self.master().await?.map(|master| master.generation()))
+    }
+}
+
+/// Doubt about what the error log says, as clients can forge its lines. It is
+/// over once the processes have agreed with it without a break.
+#[derive(Debug, Default)]
+struct Doubt {
+    agreed_since: Option<Instant>,
+}
+
+impl Doubt {
+    fn is_over(&mut self, agreed: bool) -> bool {
+        if !agreed {
+            self.agreed_since = None;
+            return false;
+        }
+        let since = *self.agreed_since.get_or_insert_with(Instant::now);
+        since.elapsed() >= BORNE_OUT
     }
 }
 
