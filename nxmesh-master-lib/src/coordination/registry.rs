@@ -30,7 +30,9 @@ pub(super) struct Registry {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HelloError {
     /// It was removed meanwhile, or never enrolled here.
-    #[error("agent {0} is not enrolled here; enrol it with a new token")]
+    #[error(
+        "agent {0} is not enrolled here; to enrol it anew, remove the file identity from its state folder and start it with a new token"
+    )]
     Unknown(AgentId),
     /// Someone else speaks for it, or a clone of it does.
     #[error(

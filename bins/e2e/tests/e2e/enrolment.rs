@@ -107,3 +107,33 @@ fn a_master_of_another_authority_is_not_talked_to() {
     })
     .unwrap();
 }
+
+#[test]
+fn a_removed_agent_comes_back_in_the_way_its_refusal_tells() {
+    let mut cluster = Cluster::start(1).unwrap();
+    let removed = cluster.agents().unwrap()[0].id.clone();
+    let delete = ["delete", "agent", removed.as_str(), "--yes"];
+    cluster.ctl.run(&delete).unwrap().success().unwrap();
+
+    let node = &mut cluster.nodes[0];
+    wait::until("the agent is told how to come back", || {
+        let said = node.process()?.output()?;
+        Ok(said.contains("remove the file identity").then_some(()))
+    })
+    .unwrap();
+    node.stop().unwrap();
+    let folder = node.folder().to_owned();
+    std::fs::remove_file(folder.join("state/identity")).unwrap();
+    let token = cluster.admission("node=n1").unwrap().token;
+    std::fs::write(folder.join("token"), token).unwrap();
+    cluster.nodes[0].start().unwrap();
+    cluster.until_ready().unwrap();
+    let agents = cluster.agents().unwrap();
+    assert_eq!(agents.len(), 1, "{agents:?}");
+    assert_ne!(agents[0].id, removed);
+
+    let node = &cluster.nodes[0];
+    let documents = node.answering("shop", "shop.test", "back");
+    cluster.apply(&documents).unwrap().success().unwrap();
+    assert_eq!(node.http("shop.test", "/").get().unwrap().text(), "back");
+}

@@ -45,7 +45,8 @@ impl Caller {
         let Some(key) = fleet.session_key(agent, &headers.key_id) else {
             warn!(%agent, method, "call refused: the agent or its key is not known");
             return Err(Status::unauthenticated(format!(
-                "agent {agent} with key {} is not enrolled here; enrol it with a new token",
+                "agent {agent} with key {} is not enrolled here; to enrol it anew, remove the file \
+                 identity from its state folder and start it with a new token",
                 headers.key_id
             )));
         };
