@@ -11,7 +11,7 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Notify, Semaphore},
     task::JoinSet,
     time::timeout,
 };
@@ -25,6 +25,9 @@ use tracing::{debug, warn};
 const HANDSHAKES: usize = 64;
 /// A peer that is slower with its handshake or request head is let go.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// A peer that is connected but asks for nothing so long is let go. hyper's own
+/// limit begins only once it knows which HTTP the peer speaks.
+const FIRST_REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a peer waits for its turn to shake hands, when thousands come back at once.
 const TURN_PATIENCE: Duration = Duration::from_secs(60);
 /// HTTP/2 pings that find half-open connections.
@@ -188,7 +191,10 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     window_bytes: u32,
     stop: CancellationToken,
 ) {
+    let asked = Arc::new(Notify::new());
+    let asking = Arc::clone(&asked);
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        asking.notify_one();
         // A router is always ready.
         router.clone().call(request.map(Body::new))
     });
@@ -213,8 +219,56 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        () = silence(&asked) => return debug!(%peer, "connection closed, nothing was asked"),
     };
     if let Err(error) = ended {
         debug!(error = %error, %peer, "connection ended");
+    }
+}
+
+/// Completes if nothing is asked in time.
+async fn silence(asked: &Notify) {
+    if timeout(FIRST_REQUEST_PATIENCE, asked.notified())
+        .await
+        .is_ok()
+    {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_for_nothing_is_let_go_and_who_asks_is_not() {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let router = || {
+            Router::new().route(
+                "/",
+                axum::routing::get(async || {
+                    tokio::time::sleep(3 * FIRST_REQUEST_PATIENCE).await;
+                    "late"
+                }),
+            )
+        };
+        // Of the second it cannot be said yet which HTTP it speaks.
+        for begun in ["", "PRI * HT"] {
+            let (mut client, server) = tokio::io::duplex(1024);
+            client.write_all(begun.as_bytes()).await.unwrap();
+            let stop = CancellationToken::new();
+            let served = requests(server, peer, router(), 1 << 16, stop);
+            timeout(2 * FIRST_REQUEST_PATIENCE, served).await.unwrap();
+        }
+        let (mut client, server) = tokio::io::duplex(1024);
+        let stop = CancellationToken::new();
+        tokio::spawn(requests(server, peer, router(), 1 << 16, stop));
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("late"), "{answer}");
     }
 }
