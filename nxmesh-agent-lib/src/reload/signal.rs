@@ -33,7 +33,10 @@ use crate::nginx::{
 /// How often nginx is looked at while something is due at any moment.
 const POLL: Duration = Duration::from_millis(4);
 /// How often while new workers only have to stay alive.
-const POLL_SETTLING: Duration = Duration::from_millis(15);
+const POLL_SETTLING: Duration = Duration::from_millis(20);
+/// While new workers are awaited, the pause grows to this part of the wait so
+/// far: on a machine with many nginx, looking must not slow down their parsing.
+const POLL_PART: u32 = 8;
 /// How long the processes have to bear out what the error log says.
 const BORNE_OUT: Duration = Duration::from_millis(250);
 /// How long workers of a killed master get to close their sockets.
