@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nxmesh_core::{
     contract::renderer::NginxVersion,
@@ -10,6 +11,7 @@ use nxmesh_core::{
         value::{Time, WorkspaceName},
     },
 };
+use nxmesh_process::exit::{Exit, OrExit as _};
 
 /// Brings configuration to fleets of nginx, and tells what they serve.
 #[derive(Debug, Parser)]
@@ -158,6 +160,58 @@ impl std::str::FromStr for Thing {
     }
 }
 
+/// `KIND NAME`, or `KIND/NAME` as `get -o name` prints it.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// virtualhost, upstream, certificate, agent or revision, also plural; or KIND/NAME
+    #[arg(value_name = "KIND")]
+    kind: KindOrBoth,
+    /// Its name, id or number
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct KindOrBoth(Thing, Option<String>);
+
+impl std::str::FromStr for KindOrBoth {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((kind, name)) => Ok(Self(kind.parse()?, Some(name.to_owned()))),
+            None => Ok(Self(text.parse()?, None)),
+        }
+    }
+}
+
+impl Target {
+    /// What is meant, and its name if one is given.
+    ///
+    /// # Errors
+    ///
+    /// With two names.
+    pub(crate) fn split(&self) -> anyhow::Result<(Thing, Option<&str>)> {
+        let KindOrBoth(thing, name) = &self.kind;
+        if name.is_some() && self.name.is_some() {
+            return Err(anyhow!("give the name once: KIND NAME or KIND/NAME")).or_exit(Exit::Usage);
+        }
+        Ok((*thing, name.as_deref().or(self.name.as_deref())))
+    }
+
+    /// What is meant, by its name.
+    ///
+    /// # Errors
+    ///
+    /// Without a name, or with two.
+    pub(crate) fn one(&self) -> anyhow::Result<(Thing, &str)> {
+        match self.split()? {
+            (thing, Some(name)) if !name.is_empty() => Ok((thing, name)),
+            _ => Err(anyhow!("give a name: KIND NAME or KIND/NAME")).or_exit(Exit::Usage),
+        }
+    }
+}
+
 /// A way to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -171,12 +225,8 @@ pub(crate) enum Format {
 
 #[derive(Debug, Args)]
 pub(crate) struct GetArguments {
-    /// virtualhosts, upstreams, certificates, agents or revisions
-    #[arg(value_name = "KIND")]
-    pub(crate) thing: Thing,
-    /// Only this one
-    #[arg(value_name = "NAME")]
-    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: Target,
     /// Only those whose labels match, for example env=prod,!canary
     #[arg(long, short = 'l', value_name = "SELECTOR")]
     pub(crate) selector: Option<Selector>,
@@ -190,22 +240,14 @@ pub(crate) struct GetArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct DescribeArguments {
-    /// virtualhost, upstream, certificate, agent or revision
-    #[arg(value_name = "KIND")]
-    pub(crate) thing: Thing,
-    /// Its name, id or number
-    #[arg(value_name = "NAME")]
-    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) target: Target,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DeleteArguments {
-    /// virtualhost, upstream, certificate or agent
-    #[arg(value_name = "KIND")]
-    pub(crate) thing: Thing,
-    /// Its name or id
-    #[arg(value_name = "NAME")]
-    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) target: Target,
     /// Do not ask
     #[arg(long, short = 'y')]
     pub(crate) yes: bool,
@@ -265,4 +307,31 @@ pub(crate) struct HistoryArguments {
     /// How to print
     #[arg(long, short = 'o', value_enum, default_value = "table")]
     pub(crate) output: Format,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(arguments: &[&str]) -> Target {
+        let whole = ["nxmeshctl", "describe"].iter().chain(arguments);
+        match Options::try_parse_from(whole).unwrap().command {
+            Command::Describe(describe) => describe.target,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_name_follows_its_kind_or_a_slash() {
+        for arguments in [&["VirtualHost/shop"][..], &["virtualhosts", "shop"]] {
+            let target = target(arguments);
+            let thing = Thing::Resource(ResourceKind::VirtualHost);
+            assert_eq!(target.one().unwrap(), (thing, "shop"));
+        }
+        for arguments in [&["agent"][..], &["agent/"], &["agent/a", "b"]] {
+            let error = target(arguments).one().unwrap_err();
+            assert_eq!(nxmesh_process::exit::code_of(&error), Exit::Usage);
+        }
+        assert_eq!(target(&["agents"]).split().unwrap(), (Thing::Agent, None));
+    }
 }

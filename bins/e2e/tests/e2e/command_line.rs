@@ -60,7 +60,8 @@ fn a_change_is_compared_applied_undone_and_deleted() {
         "{history}"
     );
 
-    run_with(&["delete", "virtualhost", "shop", "--yes"], "")
+    let name = run_with(&["get", "virtualhosts", "-o", "name"], "");
+    run_with(&["delete", name.stdout.trim(), "--yes"], "")
         .success()
         .unwrap();
     assert!(

@@ -17,16 +17,17 @@ pub(crate) async fn run(
     options: &ServerOptions,
     arguments: DeleteArguments,
 ) -> anyhow::Result<Exit> {
-    if arguments.thing == Thing::Revision {
+    let (thing, name) = arguments.target.one()?;
+    if thing == Thing::Revision {
         return Err(anyhow!(
             "revisions are history and stay; undo one with: nxmeshctl rollout undo REVISION"
         ))
         .or_exit(Exit::Usage);
     }
     let client = Client::new(options)?;
-    let target = format!("{}/{}", path(arguments.thing), segment(&arguments.name));
+    let target = format!("{}/{}", path(thing), segment(name));
     let tagged = client.tagged(&target).await?;
-    if !confirmed(&arguments, client.workspace().as_str())? {
+    if !confirmed(name, arguments.yes, client.workspace().as_str())? {
         output::line("nothing deleted")?;
         return Ok(Exit::Success);
     }
@@ -42,22 +43,18 @@ pub(crate) async fn run(
     }
 }
 
-fn confirmed(arguments: &DeleteArguments, workspace: &str) -> anyhow::Result<bool> {
-    if arguments.yes {
+fn confirmed(name: &str, yes: bool, workspace: &str) -> anyhow::Result<bool> {
+    if yes {
         return Ok(true);
     }
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
         return Err(anyhow!(
-            "there is no terminal to ask on; give --yes to delete {}",
-            arguments.name
+            "there is no terminal to ask on; give --yes to delete {name}"
         ))
         .or_exit(Exit::Usage);
     }
     dialoguer::Confirm::new()
-        .with_prompt(format!(
-            "delete {} in workspace {workspace}?",
-            arguments.name
-        ))
+        .with_prompt(format!("delete {name} in workspace {workspace}?"))
         .default(false)
         .interact()
         .context("could not ask")

@@ -16,10 +16,11 @@ pub(crate) async fn run(
     options: &ServerOptions,
     arguments: DescribeArguments,
 ) -> anyhow::Result<Exit> {
+    let (thing, name) = arguments.target.one()?;
     let client = Client::new(options)?;
-    let path = format!("{}/{}", path(arguments.thing), segment(&arguments.name));
+    let path = format!("{}/{}", path(thing), segment(name));
     let tagged = client.tagged(&path).await?;
-    match arguments.thing {
+    match thing {
         Thing::Agent => output::line(&agent(&serde_json::from_value(tagged.document)?))?,
         Thing::Revision => output::line(&output::yaml(&tagged.document))?,
         Thing::Resource(_) => resource(&client, &tagged.etag, &tagged.document).await?,

@@ -11,10 +11,11 @@ use crate::{
 };
 
 pub(crate) async fn run(options: &ServerOptions, arguments: GetArguments) -> anyhow::Result<Exit> {
+    let (thing, name) = arguments.target.split()?;
     let client = Client::new(options)?;
-    let columns = columns(arguments.thing);
-    let path = path(arguments.thing);
-    if let Some(name) = &arguments.name {
+    let columns = columns(thing);
+    let path = path(thing);
+    if let Some(name) = name {
         let item = client
             .tagged(&format!("{path}/{}", segment(name)))
             .await?
