@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use serde_saphyr::UserMessageFormatter;
 
 use crate::model::{
-    Document, Resource, ResourceKind,
+    Resource, ResourceKind,
     value::{SEPARATOR, WorkspaceName},
 };
 
@@ -185,14 +185,28 @@ pub fn parse_value(origin: &str, value: Value) -> Result<Resource, Problem> {
 ///
 /// The first problem found.
 pub fn parse_canonical(origin: &str, json: &[u8]) -> Result<Resource, Problem> {
-    let json::Strict(value) = serde_json::from_slice(json).map_err(|error| {
-        Problem::new(
-            origin,
-            "",
-            &format!("the document is not JSON: {}", first_line(&error)),
-        )
-    })?;
+    let value = strict(origin, json)?;
     parse_value(origin, value)
+}
+
+/// Reads anything else that travels as JSON, with the same errors: none repeats
+/// a value, which may be a secret.
+///
+/// # Errors
+///
+/// The first problem found.
+pub fn parse_json<T: DeserializeOwned>(origin: &str, json: &[u8]) -> Result<T, Problem> {
+    typed(strict(origin, json)?)
+        .map_err(|(pointer, message)| Problem::new(origin, pointer, &message))
+}
+
+fn strict(origin: &str, json: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_slice(json)
+        .map(|json::Strict(value)| value)
+        .map_err(|error| {
+            let rule = format!("the document is not JSON: {}", first_line(&error));
+            Problem::new(origin, "", &rule)
+        })
 }
 
 /// The workspace a document names, before it is parsed as a whole.
@@ -259,7 +273,7 @@ fn from_value(mut value: Value) -> Result<Resource, Pointed> {
     })
 }
 
-fn typed<S: DeserializeOwned>(value: Value) -> Result<Document<S>, Pointed> {
+fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Pointed> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let mut pointer = pointer(error.path());
         let explained = explain(&error.into_inner().to_string());

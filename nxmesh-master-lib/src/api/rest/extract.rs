@@ -123,15 +123,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         content_type(&request, &["application/json"])?;
         let body = bytes(request, state).await?;
-        serde_json::from_slice(&body).map(Self).map_err(|error| {
-            // serde names the field and the rule, never the value of a text.
-            let rule = if error.is_data() {
-                error.to_string()
-            } else {
-                format!("the body is not JSON: {error}")
-            };
-            Problem::invalid(vec![document::Problem::new("body", "", &rule)])
-        })
+        document::parse_json("body", &body)
+            .map(Self)
+            .map_err(|problem| Problem::invalid(vec![problem]))
     }
 }
 

@@ -72,6 +72,8 @@ async fn bad_bodies_are_problems() {
         "{",
         "[]",
         r#"{"username":1,"password":"x"}"#,
+        r#"{"username":"x","password":271828}"#,
+        r#""271828""#,
         r#"{"user":"x"}"#,
     ] {
         let answer = master
@@ -79,7 +81,9 @@ async fn bad_bodies_are_problems() {
             .send(Method::POST, "/api/v1/auth/login", &[JSON], body)
             .await
             .unwrap();
-        problem(&answer, 422);
+        let found = problem(&answer, 422);
+        let told = format!("{found:?}");
+        assert!(!told.contains("271828"), "a secret is repeated: {told}");
     }
     for body in ["kind: [", "\u{0}", "just text", ""] {
         problem(&client.apply(body).await.unwrap(), 422);
