@@ -250,7 +250,7 @@ impl Reloader for SignalReloader {
             sleep(if turnover.begun() {
                 POLL_SETTLING
             } else {
-                POLL
+                POLL.max(begun.elapsed() / POLL_PART)
             })
             .await;
             // The log first: a refusal seen now cannot belong to workers seen later.
@@ -262,27 +262,28 @@ impl Reloader for SignalReloader {
             let seen = master.generation();
             let complete = turnover.complete(Instant::now(), &seen);
             let missing = seen.workers.difference(&before.workers).count() < before.workers.len();
-            match says {
-                _ if seen.workers.is_empty() && !master.is_alive() => {
-                    return Err(ReloadError::NotRunning);
-                }
-                Says::Refused if !turnover.begun() => {
-                    if doubt.is_over(master.is_asleep()) {
-                        let diagnostic = log.diagnostic();
-                        return Err(if before.workers.is_empty() {
-                            backend("bring workers back")(diagnostic)
-                        } else {
-                            rejected(diagnostic, String::new)
-                        });
-                    }
-                }
-                Says::WorkersDie if missing || seen.workers.is_empty() => {
-                    if doubt.is_over(true) {
-                        return Err(backend("keep the new workers alive")(log.diagnostic()));
-                    }
-                }
-                _ if complete => return Ok(seen),
-                _ => {}
+            if seen.workers.is_empty() && !master.is_alive() {
+                return Err(ReloadError::NotRunning);
+            }
+            let refused = says == Says::Refused && !turnover.begun();
+            let dying = says == Says::WorkersDie && (missing || seen.workers.is_empty());
+            // A master that is awake may still be reading or forking.
+            let borne_out = doubt.is_over((refused || dying) && master.is_asleep());
+            if (refused || dying) && !borne_out {
+                continue;
+            }
+            if borne_out {
+                let diagnostic = log.diagnostic();
+                return Err(if dying {
+                    backend("keep the new workers alive")(diagnostic)
+                } else if before.workers.is_empty() {
+                    backend("bring workers back")(diagnostic)
+                } else {
+                    rejected(diagnostic, String::new)
+                });
+            }
+            if complete {
+                return Ok(seen);
             }
         }
         Err(ReloadError::NotConfirmed {
