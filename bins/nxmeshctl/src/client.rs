@@ -72,6 +72,14 @@ impl Client {
             ))
             .or_exit(Exit::Usage);
         }
+        // A password or a token in plain text belongs on this machine only.
+        let local = ["http://127.", "http://localhost", "http://[::1]"];
+        if server.starts_with("http://") && !local.iter().any(|prefix| server.starts_with(prefix)) {
+            return Err(anyhow!(
+                "{server} would see the password in plain text on its way; use https, for example https://master.example.com:8080"
+            ))
+            .or_exit(Exit::Usage);
+        }
         let mut builder = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(10))
             .timeout(Duration::from_secs(60))
