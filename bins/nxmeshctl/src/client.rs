@@ -1,6 +1,6 @@
 //! The master's REST interface.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use nxmesh_core::{
@@ -73,8 +73,7 @@ impl Client {
             .or_exit(Exit::Usage);
         }
         // A password or a token in plain text belongs on this machine only.
-        let local = ["http://127.", "http://localhost", "http://[::1]"];
-        if server.starts_with("http://") && !local.iter().any(|prefix| server.starts_with(prefix)) {
+        if server.starts_with("http://") && !is_this_machine(&server) {
             return Err(anyhow!(
                 "{server} would see the password in plain text on its way; use https, for example https://master.example.com:8080"
             ))
@@ -271,6 +270,16 @@ impl Client {
     }
 }
 
+fn is_this_machine(url: &str) -> bool {
+    let url = reqwest::Url::parse(url).ok();
+    let host = url
+        .as_ref()
+        .and_then(|url| url.host_str())
+        .unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
 /// The authority the options name.
 pub(crate) fn read_ca(options: &ServerOptions) -> anyhow::Result<Option<String>> {
     let Some(file) = &options.ca_file else {
@@ -320,5 +329,30 @@ async fn refusal(response: Response) -> anyhow::Error {
     match Err::<(), _>(anyhow!(text)).or_exit(exit) {
         Err(error) => error,
         Ok(()) => unreachable!("an error stays an error"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_this_machine;
+
+    #[test]
+    fn only_loopback_is_this_machine() {
+        for url in [
+            "http://127.0.0.1:8080",
+            "http://localhost",
+            "http://[::1]:8080",
+        ] {
+            assert!(is_this_machine(url), "{url}");
+        }
+        for url in [
+            "http://10.0.0.1:8080",
+            "http://127.0.0.1.example.com",
+            "http://localhost.example.com",
+            "http://127.0.0.1@example.com",
+            "http://",
+        ] {
+            assert!(!is_this_machine(url), "{url}");
+        }
     }
 }
