@@ -44,7 +44,12 @@ impl Pipeline {
             }
         }
         let release = self.last_good(found.entry, found.intact).await?;
-        let generation = match self.ensure(release.as_deref()).await {
+        let ensured = match (&release, &undone) {
+            // There is no release it could name, so only a reload leaves the undone one.
+            (None, Some(_)) => self.bring_up(None).await,
+            _ => self.ensure(release.as_deref()).await,
+        };
+        let generation = match ensured {
             Ok(generation) => generation,
             Err(failure) => {
                 return Err(PipelineError::NotServing {
@@ -161,6 +166,7 @@ impl Pipeline {
             return Err(Failure::new(code::STAGE, message));
         }
         let generation = self.ensure(Some(&switch.to.release)).await?;
+        self.confirm(&switch.to.release, &slice).await?;
         Ok((generation, slice))
     }
 

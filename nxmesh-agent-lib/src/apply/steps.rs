@@ -273,7 +273,8 @@ impl Pipeline {
         })
     }
 
-    async fn confirm(&self, release: &str, slice: &Slice) -> Result<(), Failure> {
+    /// The proof: nginx names `release`, and the hosts that `slice` changes answer.
+    pub(super) async fn confirm(&self, release: &str, slice: &Slice) -> Result<(), Failure> {
         confirm::serves(&self.options, release).await?;
         let nothing = ResourceSet::default();
         let before = self

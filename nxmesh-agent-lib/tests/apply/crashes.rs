@@ -20,7 +20,7 @@ use crate::site::{Site, applied, apply, eventually, target, version};
 /// Where the agent dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-enum At {
+pub(crate) enum At {
     Nowhere,
     BeforeCheck,
     BeforeReload,
@@ -73,6 +73,17 @@ impl Reloader for Gate {
 
 /// Version 1 is applied, version 2 dies at `at`.
 async fn dies(site: &Site, at: At) -> Pipeline {
+    dies_between(
+        site,
+        at,
+        &site.host("shop", "one"),
+        &site.host("shop", "two"),
+    )
+    .await
+}
+
+/// The same with documents of one's own.
+pub(crate) async fn dies_between(site: &Site, at: At, first: &str, second: &str) -> Pipeline {
     let gate = Arc::new(Gate {
         inner: site.reloader(),
         at: AtomicU8::new(At::Nowhere as u8),
@@ -80,10 +91,10 @@ async fn dies(site: &Site, at: At) -> Pipeline {
     });
     let mut pipeline = site.open_with(Arc::clone(&gate) as Arc<dyn Reloader>).await;
     pipeline.recover().await.unwrap();
-    applied(&mut pipeline, 1, &site.host("shop", "one")).await;
+    applied(&mut pipeline, 1, first).await;
     gate.at.store(at as u8, Ordering::SeqCst);
     {
-        let second = target(2, &site.host("shop", "two"));
+        let second = target(2, second);
         let mut ignore = |_| ();
         let dying = pipeline.apply(second, &mut ignore);
         tokio::select! {

@@ -10,6 +10,7 @@ use nxmesh_agent_lib::{
 };
 use nxmesh_core::contract::reloader::{Candidate, Generation, ReloadError, Reloader};
 
+use crate::crashes::{At, dies_between};
 use crate::site::{Site, applied, host_on, names_in, rejected, rolled_back, version};
 
 async fn serving_one(site: &Site) -> Pipeline {
@@ -265,23 +266,11 @@ impl Drop for Mount {
     }
 }
 
-#[tokio::test]
-async fn a_host_that_shows_another_certificate_is_not_applied() {
-    // Another server of the same name comes first: nginx ignores ours, and
-    // says so in a warning only.
-    let site = Site::new();
-    let mut pipeline = site.up().await;
-    let ours = crate::serving::tls_host(&site, "shop", 1);
-    let theirs = crate::serving::tls_host(&site, "shop", 2);
-    applied(&mut pipeline, 1, &theirs.documents).await;
-    let Mode::Full(_) = &site.options.mode else {
-        unreachable!()
-    };
-    drop(pipeline);
-    let saboteur = Saboteur {
+/// A reload after which the release of version 2 serves what version 1 says,
+/// under its own name.
+fn swapping(site: &Site) -> Arc<dyn Reloader> {
+    Arc::new(Saboteur {
         inner: site.reloader(),
-        // The release of the new certificate is replaced by that of the old
-        // one under the new one's name.
         sabotage: |folder| {
             let releases = folder.join("releases");
             let names = names_in(&releases);
@@ -303,8 +292,23 @@ async fn a_host_that_shows_another_certificate_is_not_applied() {
         },
         folder: site.layout().state_dir().to_owned(),
         armed: true.into(),
+    })
+}
+
+#[tokio::test]
+async fn a_host_that_shows_another_certificate_is_not_applied() {
+    // Another server of the same name comes first: nginx ignores ours, and
+    // says so in a warning only.
+    let site = Site::new();
+    let mut pipeline = site.up().await;
+    let ours = crate::serving::tls_host(&site, "shop", 1);
+    let theirs = crate::serving::tls_host(&site, "shop", 2);
+    applied(&mut pipeline, 1, &theirs.documents).await;
+    let Mode::Full(_) = &site.options.mode else {
+        unreachable!()
     };
-    let mut pipeline = site.open_with(Arc::new(saboteur)).await;
+    drop(pipeline);
+    let mut pipeline = site.open_with(swapping(&site)).await;
     pipeline.recover().await.unwrap();
     let same_port = ours
         .documents
@@ -313,6 +317,23 @@ async fn a_host_that_shows_another_certificate_is_not_applied() {
     assert_eq!(failure.code, code::VIRTUAL_HOST);
     assert!(failure.message.contains("certificate"), "{failure:?}");
     assert_eq!(failure.resource.unwrap().to_string(), "VirtualHost/shop");
+    assert_eq!(pipeline.applied().unwrap().version, version(1));
+    assert!(pipeline.observe().await.serves_applied);
+}
+
+#[tokio::test]
+async fn a_crash_does_not_spare_the_proof() {
+    let site = Site::new();
+    let theirs = crate::serving::tls_host(&site, "shop", 1);
+    let ours = crate::serving::tls_host(&site, "shop", 2);
+    let same_port = ours
+        .documents
+        .replace(&ours.port.to_string(), &theirs.port.to_string());
+    drop(dies_between(&site, At::BeforeReload, &theirs.documents, &same_port).await);
+    let mut pipeline = site.open_with(swapping(&site)).await;
+    let recovered = pipeline.recover().await.unwrap();
+    let failure = recovered.undone.unwrap();
+    assert_eq!(failure.code, code::VIRTUAL_HOST);
     assert_eq!(pipeline.applied().unwrap().version, version(1));
     assert!(pipeline.observe().await.serves_applied);
 }
