@@ -9,7 +9,10 @@ mod current;
 mod error;
 mod plan;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use nxmesh_core::{
     contract::{
@@ -128,6 +131,17 @@ impl Engine {
         let mut unit = self.storage.read().await?;
         let mut changes = Vec::new();
         let mut touched = Vec::new();
+        let deleted: BTreeSet<ResourceKey> = undone
+            .changes
+            .iter()
+            .filter(|change| change.after.is_none())
+            .map(|change| change.key.clone())
+            .collect();
+        if let Some((key, later)) =
+            changed_since(&mut *unit, &workspace, revision, &deleted).await?
+        {
+            touched.push(format!("{key} by revision {later}"));
+        }
         for change in undone.changes {
             let stored = unit.resources().get(&workspace, &change.key).await?;
             let now = stored.map(|stored| stored.revision);
@@ -279,6 +293,37 @@ impl Engine {
     pub async fn revisions(&self, query: &ListRevisions) -> Result<Vec<Revision>, EngineError> {
         Ok(self.storage.read().await?.revisions().list(query).await?)
     }
+}
+
+/// The first of `keys` that a revision after `revision` changed, and that
+/// revision. What is not there bears no trace of having been made and deleted
+/// again, so the history is asked.
+async fn changed_since(
+    unit: &mut dyn UnitOfWork,
+    workspace: &WorkspaceName,
+    revision: u64,
+    keys: &BTreeSet<ResourceKey>,
+) -> Result<Option<(ResourceKey, u64)>, StorageError> {
+    const BATCH: u32 = 200;
+    let mut after = revision;
+    while !keys.is_empty() {
+        let query = ListRevisions {
+            workspace: Some(workspace.clone()),
+            after,
+            limit: BATCH,
+        };
+        let later = unit.revisions().list(&query).await?;
+        for revision in &later {
+            if let Some(change) = revision.changes.iter().find(|it| keys.contains(&it.key)) {
+                return Ok(Some((change.key.clone(), revision.version.revision)));
+            }
+        }
+        match later.last() {
+            Some(last) => after = last.version.revision,
+            None => break,
+        }
+    }
+    Ok(None)
 }
 
 /// What is stored for each change asked for.

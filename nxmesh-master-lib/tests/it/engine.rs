@@ -387,3 +387,28 @@ async fn a_write_is_announced() {
             .is_ok()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_with_a_later_life_between_is_not_undone() {
+    let master = Master::start().await;
+    let upstream = |servers: usize| {
+        let mut upstream = sample::upstream("shop");
+        upstream.spec.keepalive = Some(u32::try_from(servers).unwrap());
+        vec![DesiredChange::put(Resource::from(upstream))]
+    };
+    let delete = || vec![DesiredChange::delete(key("Upstream/shop"))];
+    write(&master, upstream(1)).await.unwrap();
+    write(&master, delete()).await.unwrap();
+    write(&master, upstream(3)).await.unwrap();
+    write(&master, delete()).await.unwrap();
+    let undo = async |revision| {
+        let author = "admin".to_owned();
+        master
+            .engine
+            .undo(workspace(), revision, author, String::new(), false)
+            .await
+    };
+    let conflict = undo(2).await.unwrap_err();
+    assert!(conflict.to_string().contains("by revision 3"), "{conflict}");
+    assert_eq!(undo(4).await.unwrap().version.unwrap().revision, 5);
+}
