@@ -85,8 +85,9 @@ fn converges(cluster: &Cluster, written: &[u8], change: u64) {
         }
     }
     assert_eq!(agent.failure, None);
-    // What the agent says to itself and what nginx says are the same.
-    let status = node.status().unwrap();
+    // What the agent says of itself and what nginx says are the same. The master may know it all
+    // from the agent before, while the one started since is not there yet.
+    let status = wait::until("the restarted agent answers", || node.status().map(Some)).unwrap();
     assert_eq!(
         status["applied"],
         serde_json::json!(agent.applied),
