@@ -173,7 +173,8 @@ pub struct RolloutView {
     pub version: Version,
     /// Every agent it concerns, by id.
     pub agents: Vec<AgentProgress>,
-    /// Whether every agent is in a final state.
+    /// Whether every agent is in a final state, or has been away for so long (10 s
+    /// by default) that waiting for it makes no sense.
     pub done: bool,
     /// Pass as `seen` together with `wait` (seconds, at most 30) to be answered
     /// once something differs.

@@ -13,10 +13,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use serde_saphyr::UserMessageFormatter;
 
-use crate::model::{
-    Resource, ResourceKind,
-    value::{SEPARATOR, WorkspaceName},
-};
+use crate::model::{Resource, ResourceKind, value::SEPARATOR};
 
 pub(crate) use message::FieldError;
 use message::{explain, shown};
@@ -207,12 +204,6 @@ fn strict(origin: &str, json: &[u8]) -> Result<Value, Problem> {
             let rule = format!("the document is not JSON: {}", first_line(&error));
             Problem::new(origin, "", &rule)
         })
-}
-
-/// The workspace a document names, before it is parsed as a whole.
-#[must_use]
-pub fn workspace_of(resource: &Resource) -> &WorkspaceName {
-    &resource.metadata().workspace
 }
 
 /// Room for ten thousand virtual hosts in one text, and no more work than that.
