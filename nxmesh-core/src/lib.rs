@@ -5,6 +5,7 @@
 //! - [`bundle`]: what travels to agents; [`digest`]: what names it.
 //! - [`seal`]: signatures of calls and frames; [`wire`]: the messages in them.
 //! - [`api`]: the documents of the REST interface.
+//! - [`syntax`]: the language of nginx configuration, read as nginx reads it.
 //! - [`contract`]: the seams that others may fill, each with numbered clauses;
 //!   [`memory`] fills them for tests, `testkit` proves that the clauses hold.
 //!
@@ -52,6 +53,7 @@ pub mod document;
 pub mod memory;
 pub mod model;
 pub mod seal;
+pub mod syntax;
 #[cfg(feature = "testkit")]
 #[expect(
     clippy::expect_used,

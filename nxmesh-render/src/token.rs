@@ -7,8 +7,8 @@
 
 use std::{fmt, io::Write as _};
 
-/// The longest word nginx reads, in bytes, with its quotes
-/// (`src/core/ngx_conf_file.c`, `NGX_CONF_BUFFER`).
+/// The longest word nginx reads wherever it stands, in bytes, with its quotes;
+/// one without quotes is a byte shorter (`src/core/ngx_conf_file.c`, `NGX_CONF_BUFFER`).
 pub const MAX_WORD_BYTES: usize = 4095;
 
 /// How a literal `$` is written where variables are expanded. The variable is
@@ -153,7 +153,7 @@ pub(crate) fn quote_expanding_before(
 /// Whether nginx reads `text` as one word without quotes.
 fn is_plain(text: &str) -> bool {
     !text.is_empty()
-        && text.len() <= MAX_WORD_BYTES
+        && text.len() < MAX_WORD_BYTES
         && text.bytes().all(|byte| PLAIN[usize::from(byte)])
 }
 
@@ -196,44 +196,20 @@ fn quoted(text: &str, dollar: &str, suffix: &str) -> Result<Word<'static>, Quote
 
 #[cfg(test)]
 mod tests {
+    use nxmesh_core::syntax::parse;
     use proptest::prelude::*;
 
     use super::*;
 
-    /// Reads words as `ngx_conf_read_token` does.
+    /// The words that nginx reads.
     fn read(source: &str) -> Vec<String> {
-        let mut words = Vec::new();
-        let mut rest = source.chars().peekable();
-        while rest.peek().is_some() {
-            while rest.next_if(|c| c.is_ascii_whitespace()).is_some() {}
-            let end: fn(char) -> bool = match rest.peek() {
-                None => break,
-                Some('"') => {
-                    rest.next();
-                    |c| c == '"'
-                }
-                Some(c) if "'#;{}".contains(*c) => panic!("{c:?} starts something else"),
-                Some(_) => |c| c.is_ascii_whitespace() || ";{".contains(c),
-            };
-            let mut word = String::new();
-            loop {
-                match rest.next() {
-                    None => break,
-                    Some(c) if end(c) => break,
-                    Some('\\') => match rest.next() {
-                        Some(c) if "\"'\\".contains(c) => word.push(c),
-                        Some('n') => word.push('\n'),
-                        Some('t') => word.push('\t'),
-                        Some('r') => word.push('\r'),
-                        Some(c) => word.extend(['\\', c]),
-                        None => panic!("the source ends in a backslash"),
-                    },
-                    Some(c) => word.push(c),
-                }
-            }
-            words.push(word);
-        }
-        words
+        let text = format!("name {source};");
+        let config = parse(&text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+        let [directive] = config.directives() else {
+            panic!("{text:?} is more than one directive");
+        };
+        let words = directive.arguments().iter();
+        words.map(|word| word.value().to_owned()).collect()
     }
 
     proptest! {
@@ -258,8 +234,14 @@ mod tests {
 
     #[test]
     fn words_are_as_long_as_nginx_reads() {
-        assert!(quote(&"a".repeat(MAX_WORD_BYTES)).is_ok());
-        assert!(quote(&" ".repeat(MAX_WORD_BYTES - 2)).is_ok());
+        for text in [
+            "a".repeat(MAX_WORD_BYTES - 1),
+            " ".repeat(MAX_WORD_BYTES - 2),
+        ] {
+            let word = quote(&text).unwrap().to_string();
+            assert_eq!(read(&format!("{word} next")), [text.as_str(), "next"]);
+        }
+        assert!(quote(&"a".repeat(MAX_WORD_BYTES)).is_err());
         let long = " ".repeat(MAX_WORD_BYTES - 1);
         assert_eq!(quote(&long), Err(QuoteError::TooLong { bytes: 4096 }));
         assert!(quote_expanding(&"$".repeat(256)).is_err());
