@@ -5,7 +5,8 @@
 //! - [`bundle`]: what travels to agents; [`digest`]: what names it.
 //! - [`seal`]: signatures of calls and frames; [`wire`]: the messages in them.
 //! - [`api`]: the documents of the REST interface.
-//! - [`syntax`]: the language of nginx configuration, read as nginx reads it.
+//! - [`syntax`]: the language of nginx configuration, read as nginx reads it;
+//!   [`snippet`]: raw parts of it, and which of them are allowed.
 //! - [`contract`]: the seams that others may fill, each with numbered clauses;
 //!   [`memory`] fills them for tests, `testkit` proves that the clauses hold.
 //!
@@ -53,6 +54,7 @@ pub mod document;
 pub mod memory;
 pub mod model;
 pub mod seal;
+pub mod snippet;
 pub mod syntax;
 #[cfg(feature = "testkit")]
 #[expect(

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use super::lexer::decode;
+use super::{error::Locator, lexer::decode};
 
 /// A place in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,6 +11,14 @@ pub struct Position {
     pub line: u32,
     /// In characters, from 1.
     pub column: u32,
+}
+
+impl Position {
+    /// The position of the byte `at` in `text`.
+    #[must_use]
+    pub fn of(text: &str, at: usize) -> Self {
+        Locator::new(text.as_bytes()).advance(at)
+    }
 }
 
 impl fmt::Display for Position {

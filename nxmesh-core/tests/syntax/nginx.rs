@@ -47,6 +47,8 @@ impl Nginx {
             return None;
         };
         let folder = TempDir::new().expect("make a temporary folder");
+        // Where an nginx that was built without paths writes.
+        fs::create_dir(folder.path().join("logs")).expect("make a folder");
         Some(Self { binary, folder })
     }
 

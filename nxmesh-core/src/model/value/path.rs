@@ -26,15 +26,16 @@ parsed_text! {
             return None;
         }
         let pattern = pcre2::bytes::RegexBuilder::new().build(text).ok()?;
-        let reserved = pattern.capture_names().iter().flatten().any(|name| is_reserved(name));
+        let reserved = pattern.capture_names().iter().flatten().any(|name| is_reserved_variable(name));
         (!reserved).then(|| text.to_owned())
     },
 }
 
-/// Whether nginx would take a capture of this name for a variable that others
-/// read. It refuses its other variables itself (`ngx_http_add_variable`), but
-/// takes names below these prefixes for new ones that hide the old.
-fn is_reserved(capture: &str) -> bool {
+/// Whether nginx would take a capture of this name, or a variable that is set,
+/// for a variable that others read. It refuses its other variables itself
+/// (`ngx_http_add_variable`), but takes names below these prefixes for new ones
+/// that hide the old.
+pub(crate) fn is_reserved_variable(name: &str) -> bool {
     const PREFIXES: [&str; 7] = [
         "nxmesh",
         "arg_",
@@ -44,7 +45,7 @@ fn is_reserved(capture: &str) -> bool {
         "sent_",
         "upstream_",
     ];
-    let name = capture.to_ascii_lowercase();
+    let name = name.to_ascii_lowercase();
     matches!(&*name, "args" | "limit_rate")
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }

@@ -1,0 +1,78 @@
+//! The text of a snippet.
+
+use super::error::{SnippetError, SnippetRule};
+use crate::syntax::{Config, Position, parse};
+
+/// The longest snippet, in bytes.
+pub const MAX_SNIPPET_BYTES: usize = 64 << 10;
+
+/// Whole directives of nginx, as somebody wrote them: every block, quote and
+/// directive that is opened is closed, and nothing else is.
+///
+/// Which directives they are is for a [`SnippetPolicy`](super::SnippetPolicy) to judge.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SnippetText(Box<str>);
+
+impl SnippetText {
+    /// Parses `text`.
+    ///
+    /// # Errors
+    ///
+    /// [`SnippetError`] with line, column, rule and example.
+    pub fn parse(text: &str) -> Result<Self, SnippetError> {
+        let start = Position { line: 1, column: 1 };
+        let error = |position, rule| SnippetError { position, rule };
+        if text.len() > MAX_SNIPPET_BYTES {
+            return Err(error(start, SnippetRule::TooLong));
+        }
+        let plain = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
+        if let Some(at) = text.find(|c: char| !plain(c)) {
+            return Err(error(Position::of(text, at), SnippetRule::Control));
+        }
+        // Something follows it, so that its last comment has to end as well.
+        if parse(&format!("{text}\n"))?.directives().is_empty() {
+            return Err(error(start, SnippetRule::Empty));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Its directives.
+    #[must_use]
+    pub fn config(&self) -> Config<'_> {
+        // It was parsed before, so it parses.
+        parse(&self.0).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for SnippetText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::str::FromStr for SnippetText {
+    type Err = SnippetError;
+
+    fn from_str(text: &str) -> Result<Self, SnippetError> {
+        Self::parse(text)
+    }
+}
+
+impl serde::Serialize for SnippetText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for SnippetText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
