@@ -3,7 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::BuildHasher as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use nxmesh_core::api::{AgentView, BootstrapTokenResponse, Page};
@@ -103,6 +103,11 @@ impl Cluster {
     /// When a file cannot be written.
     pub fn prepare_node(&self, name: &str, mode: Mode, admission: &Admission) -> Result<Node> {
         Node::prepare(name, mode, &self.programs, &self.sandbox, admission)
+    }
+
+    /// Gives another nginx to the agents that are added from now on.
+    pub fn use_nginx(&mut self, nginx: PathBuf) {
+        self.programs.nginx = nginx;
     }
 
     /// Enrols and starts an agent with the label `node=NAME`; does not wait for it.

@@ -7,6 +7,7 @@ mod codegen;
 mod demo;
 mod fix;
 mod layers;
+mod nginx_next;
 mod services;
 mod test;
 mod verify;

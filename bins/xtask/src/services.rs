@@ -41,7 +41,12 @@ pub(crate) fn ensure(names: &[&str]) -> Result<()> {
         let means = Means::of_this_machine(service);
         match means.decide(service)? {
             Step::Nothing => {}
-            Step::Install => install(service)?,
+            Step::Install => {
+                install(&[service.debian_package])?;
+                workspace::find_program(service.name).with_context(|| {
+                    format!("{} brought no {}", service.debian_package, service.name)
+                })?;
+            }
         }
     }
     Ok(())
@@ -70,8 +75,7 @@ pub(crate) fn ensure_c_compiler() -> Result<()> {
 /// What there is to work with.
 struct Means {
     present: bool,
-    root: bool,
-    apt_get: bool,
+    may_install: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -86,8 +90,7 @@ impl Means {
         Self {
             present: named.is_some_and(|path| path.exists())
                 || workspace::find_program(service.name).is_some(),
-            root: nix::unistd::geteuid().is_root(),
-            apt_get: workspace::find_program("apt-get").is_some(),
+            may_install: may_install(),
         }
     }
 
@@ -100,7 +103,7 @@ impl Means {
         if self.present {
             return Ok(Step::Nothing);
         }
-        if self.root && self.apt_get {
+        if self.may_install {
             return Ok(Step::Install);
         }
         bail!(
@@ -111,11 +114,19 @@ impl Means {
     }
 }
 
-fn install(service: &Service) -> Result<()> {
-    println!(
-        "{} is not installed, installing {}",
-        service.name, service.debian_package
-    );
+/// Whether packages can be installed here: as root, with apt-get.
+pub(crate) fn may_install() -> bool {
+    nix::unistd::geteuid().is_root() && workspace::find_program("apt-get").is_some()
+}
+
+/// Installs Debian packages and starts nothing that is in them.
+///
+/// # Errors
+///
+/// When apt-get fails.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    let names = packages.join(" ");
+    println!("something is missing, installing {names}");
     // A list that cannot be brought up to date may still name the package.
     if let Err(error) = workspace::run(apt_get().args(["update", "-q"])) {
         eprintln!("warning: {error:#}");
@@ -124,13 +135,10 @@ fn install(service: &Service) -> Result<()> {
     let installed = workspace::run(
         apt_get()
             .args(["install", "-q", "-y", "--no-install-recommends"])
-            .arg(service.debian_package),
+            .args(packages),
     );
     drop(quiet);
-    installed.with_context(|| format!("could not install {}", service.debian_package))?;
-    workspace::find_program(service.name)
-        .with_context(|| format!("{} brought no {}", service.debian_package, service.name))?;
-    Ok(())
+    installed.with_context(|| format!("could not install {names}"))
 }
 
 fn apt_get() -> Command {
@@ -192,27 +200,24 @@ mod tests {
 
     use super::*;
 
-    fn decide(present: bool, root: bool, apt_get: bool) -> Result<Step> {
+    fn decide(present: bool, may_install: bool) -> Result<Step> {
         Means {
             present,
-            root,
-            apt_get,
+            may_install,
         }
         .decide(&SERVICES[0])
     }
 
     #[test]
-    fn installs_only_what_is_missing_and_only_as_root_with_apt() {
-        assert_eq!(decide(true, true, true).unwrap(), Step::Nothing);
-        assert_eq!(decide(true, false, false).unwrap(), Step::Nothing);
-        assert_eq!(decide(false, true, true).unwrap(), Step::Install);
-        for (root, apt_get) in [(false, true), (true, false), (false, false)] {
-            let error = decide(false, root, apt_get).unwrap_err().to_string();
-            assert!(
-                error.contains("`apt-get install -y --no-install-recommends nginx-light` as root"),
-                "{error}"
-            );
-        }
+    fn installs_only_what_is_missing_and_only_where_it_may() {
+        assert_eq!(decide(true, true).unwrap(), Step::Nothing);
+        assert_eq!(decide(true, false).unwrap(), Step::Nothing);
+        assert_eq!(decide(false, true).unwrap(), Step::Install);
+        let error = decide(false, false).unwrap_err().to_string();
+        assert!(
+            error.contains("`apt-get install -y --no-install-recommends nginx-light` as root"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Builds everything and runs all tests.
 
 use std::env;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
 use crate::closing_lines::{self, Ended};
-use crate::{services, workspace};
+use crate::{nginx_next, services, workspace};
 
 /// Names the services whose absence fails a test instead of skipping it.
 const REQUIRE: &str = "NXMESH_TEST_REQUIRE";
@@ -26,13 +27,14 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     services::ensure_c_compiler()?;
     services::ensure(&["nginx"])?;
+    let next = nginx_next::ensure()?;
     // Some tests start the programs. Building them together with the tests gives both the same
     // features, so that nothing is compiled twice.
     workspace::run(workspace::cargo()?.args(["build", "--workspace", "--bins", "--tests"]))?;
 
     let mut ended = Vec::new();
     for command in runners(workspace::has_cargo_command("nextest")?, &options.arguments) {
-        ended.push(start(&command)?);
+        ended.push(start(&command, &next)?);
     }
     let success = ended.iter().all(|ended| ended.success);
     println!(
@@ -78,12 +80,12 @@ fn runners(nextest: bool, arguments: &[String]) -> Vec<Vec<String>> {
     }
 }
 
-fn start(arguments: &[String]) -> Result<Ended> {
+fn start(arguments: &[String], next: &Path) -> Result<Ended> {
     println!("$ cargo {}", arguments.join(" "));
     let mut command: Command = workspace::cargo()?;
-    command.args(arguments);
+    command.args(arguments).env(nginx_next::VARIABLE, next);
     if env::var_os(REQUIRE).is_none() {
-        command.env(REQUIRE, "nginx");
+        command.env(REQUIRE, "nginx,nginx-next");
     }
     closing_lines::run(command)
 }

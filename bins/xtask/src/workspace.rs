@@ -18,6 +18,13 @@ pub(crate) fn root() -> Result<PathBuf> {
         .with_context(|| format!("could not find the workspace at {}", root.display()))
 }
 
+/// The folder cargo builds in, where this program lies.
+pub(crate) fn target() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("could not tell where this program is")?;
+    let target = own.ancestors().nth(2);
+    Ok(target.context("this program lies in no folder")?.to_owned())
+}
+
 /// The cargo that runs this program, or the one on the path.
 pub(crate) fn cargo() -> Result<Command> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
@@ -90,7 +97,7 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
 }
 
 /// The command as a person would type it, the program by its bare name.
-fn command_line(command: &Command) -> String {
+pub(crate) fn command_line(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let program = program.file_name().unwrap_or(program.as_os_str());
     std::iter::once(program)

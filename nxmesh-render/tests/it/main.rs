@@ -1,7 +1,9 @@
 //! Tests of what the crate offers, with a real nginx where nginx decides.
 //!
-//! nginx is `NXMESH_TEST_NGINX`, else the one of this machine. Without one those
-//! tests say so and pass, unless `NXMESH_TEST_REQUIRE` names `nginx`.
+//! nginx is `NXMESH_TEST_NGINX`, else the one of this machine; golden trees are
+//! shown to a newer one too, `NXMESH_TEST_NGINX_NEXT`, which `cargo xtask test`
+//! builds. Without one those tests say so and pass, unless `NXMESH_TEST_REQUIRE`
+//! names `nginx` or `nginx-next`.
 
 #![expect(clippy::expect_used, reason = "what a test cannot do without fails it")]
 

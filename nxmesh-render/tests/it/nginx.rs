@@ -11,7 +11,7 @@ use std::{
 };
 
 use nxmesh_core::{
-    contract::renderer::{NginxVersion, RenderSettings, RenderedTree, Renderer as _},
+    contract::renderer::{NginxVersion, RenderError, RenderSettings, RenderedTree, Renderer as _},
     model::ResourceSet,
 };
 use nxmesh_render::{
@@ -30,13 +30,25 @@ pub(crate) fn binary() -> Option<PathBuf> {
             .map(|folder| folder.join("nginx"))
             .find(|file| file.is_file())
     });
+    present("nginx", found)
+}
+
+/// Each nginx to test with: that one, and the newer one `NXMESH_TEST_NGINX_NEXT`.
+pub(crate) fn binaries() -> Vec<PathBuf> {
+    let next = env::var_os("NXMESH_TEST_NGINX_NEXT").map(PathBuf::from);
+    let both = [binary(), present("nginx-next", next)];
+    both.into_iter().flatten().collect()
+}
+
+/// Says what is not tested, unless it must be.
+fn present(name: &str, found: Option<PathBuf>) -> Option<PathBuf> {
     if found.is_none() {
         let required = env::var("NXMESH_TEST_REQUIRE").unwrap_or_default();
         assert!(
-            !required.split(',').any(|name| name == "nginx"),
-            "nginx is required, but not there"
+            !required.split(',').any(|required| required == name),
+            "{name} is required, but not there"
         );
-        eprintln!("skipped: there is no nginx");
+        eprintln!("skipped: there is no {name}");
     }
     found
 }
@@ -62,23 +74,32 @@ impl Staged {
     /// The same with a name for the folder of the release.
     pub(crate) fn in_folder(nginx: PathBuf, resources: &ResourceSet, release: &str) -> Self {
         Self::placed(nginx, resources, release, None)
+            .unwrap_or_else(|error| panic!("render: {error}"))
     }
 
-    /// The same, included in the `http` block of `host`, where it says `INCLUDE`.
-    pub(crate) fn included(nginx: PathBuf, resources: &ResourceSet, host: &str) -> Self {
-        Self::placed(nginx, resources, "release", Some(host))
+    /// The same, unless it cannot be said to this nginx. With `host`, included in
+    /// the `http` block there, where it says `INCLUDE`.
+    pub(crate) fn try_new(
+        nginx: PathBuf,
+        resources: &ResourceSet,
+        host: Option<&str>,
+    ) -> Result<Self, RenderError> {
+        Self::placed(nginx, resources, "release", host)
     }
 
-    fn placed(nginx: PathBuf, resources: &ResourceSet, release: &str, host: Option<&str>) -> Self {
+    fn placed(
+        nginx: PathBuf,
+        resources: &ResourceSet,
+        release: &str,
+        host: Option<&str>,
+    ) -> Result<Self, RenderError> {
         let folder = TempDir::new().expect("make a temporary folder");
         let settings = RenderSettings {
             nginx: version(&nginx),
             tls_dir: folder.path().join("tls"),
             ipv6: TcpListener::bind("[::1]:0").is_ok(),
         };
-        let tree = HandlebarsRenderer::new()
-            .render(resources, &settings)
-            .unwrap_or_else(|error| panic!("render: {error}"));
+        let tree = HandlebarsRenderer::new().render(resources, &settings)?;
         let staged = Self { nginx, folder };
         let options = FullOptions {
             worker_processes: Some(1),
@@ -103,7 +124,7 @@ impl Staged {
         let entry = entry(&placement);
         let conf = host.map_or(entry.clone(), |host| host.replace("INCLUDE", &entry));
         fs::write(staged.path("nginx.conf"), conf).expect("write the configuration");
-        staged
+        Ok(staged)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -191,7 +212,8 @@ fn write_tree(tree: &RenderedTree, placement: &Placement<'_>, tls_dir: &Path) {
     }
 }
 
-fn version(nginx: &Path) -> NginxVersion {
+/// What it says it is.
+pub(crate) fn version(nginx: &Path) -> NginxVersion {
     let output = Command::new(nginx)
         .arg("-v")
         .output()

@@ -10,6 +10,7 @@ mod harness;
 mod include_mode;
 mod island;
 mod load;
+mod newer_nginx;
 mod refusal;
 mod secrets;
 mod serving;
