@@ -55,6 +55,7 @@ pub mod diff;
 mod handlebars;
 mod names;
 pub mod placement;
+mod structure;
 pub mod token;
 
 pub use handlebars::HandlebarsRenderer;

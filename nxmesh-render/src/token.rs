@@ -150,11 +150,13 @@ pub(crate) fn quote_expanding_before(
     quoted(text, DOLLAR, suffix)
 }
 
-/// Whether nginx reads `text` as one word without quotes.
-fn is_plain(text: &str) -> bool {
+/// Whether nginx reads `text` as one word without quotes, or as itself wherever
+/// it stands in one.
+pub(crate) fn is_plain(text: impl AsRef<[u8]>) -> bool {
+    let text = text.as_ref();
     !text.is_empty()
         && text.len() < MAX_WORD_BYTES
-        && text.bytes().all(|byte| PLAIN[usize::from(byte)])
+        && text.iter().all(|&byte| PLAIN[usize::from(byte)])
 }
 
 /// The bytes that mean themselves anywhere in a word.

@@ -60,7 +60,8 @@ fn failure(error: RenderError) -> Failure {
     failure.resource = match error {
         RenderError::MissingReference { resource, .. }
         | RenderError::Unsupported { resource, .. }
-        | RenderError::Unrenderable { resource, .. } => Some(resource),
+        | RenderError::Unrenderable { resource, .. }
+        | RenderError::Structure { resource, .. } => Some(resource),
         _ => None,
     };
     failure

@@ -276,6 +276,21 @@ pub enum RenderError {
         /// What is wrong.
         reason: String,
     },
+    /// A rendered file was read again and is not what its templates say: a value
+    /// would be more than an argument, or the file is not nginx configuration.
+    #[error(
+        "{resource}: line {line}, column {column} of its file is not what the templates say: {reason}"
+    )]
+    Structure {
+        /// The resource whose file it is.
+        resource: ResourceKey,
+        /// From 1.
+        line: u32,
+        /// In characters, from 1.
+        column: u32,
+        /// What differs.
+        reason: String,
+    },
     /// A template is wrong or asks for what is not there.
     #[error("template {template}, line {line}, column {column}: {reason}")]
     Template {

@@ -20,7 +20,7 @@ pub use tree::{Block, BlockKind, Comment, Config, Directive, Entry, Position, Qu
 /// The longest text that is read, in bytes.
 pub const MAX_BYTES: usize = 16 << 20;
 
-/// The most words that are read, names and arguments together.
+/// The most words of a tree, names and arguments together.
 pub const MAX_WORDS: usize = 2_000_000;
 
 /// How deep blocks may lie in each other. nginx has no bound but its stack.

@@ -1,8 +1,8 @@
 //! From text to tree.
 
 use super::{
-    BlockKind, Event, Reader, SyntaxError,
-    error::Locator,
+    BlockKind, Event, MAX_WORDS, Reader, SyntaxError,
+    error::{Fault, Locator, SyntaxRule},
     tree::{Block, Comment, Config, Directive, Entry, Word},
 };
 
@@ -38,6 +38,7 @@ pub fn parse(text: &str) -> Result<Config<'_>, SyntaxError> {
     let mut locator = Locator::new(text.as_bytes());
     let mut building = Building::default();
     let mut comments = Vec::new();
+    let mut words = 0;
     loop {
         match reader.next()? {
             Event::Word {
@@ -46,6 +47,11 @@ pub fn parse(text: &str) -> Result<Config<'_>, SyntaxError> {
                 end,
                 ..
             } => {
+                words += 1;
+                if words > MAX_WORDS {
+                    let fault = Fault::new(start, SyntaxRule::TooManyWords);
+                    return Err(fault.locate(text.as_bytes()));
+                }
                 let position = locator.advance(start);
                 building
                     .words

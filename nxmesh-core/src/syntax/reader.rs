@@ -1,7 +1,7 @@
 //! Directives and blocks, read one by one without building anything.
 
 use super::{
-    BlockKind, MAX_BYTES, MAX_DEPTH, MAX_WORDS,
+    BlockKind, MAX_BYTES, MAX_DEPTH,
     error::{Fault, SyntaxError, SyntaxRule},
     lexer::{Kind, Lexer, Token, decode},
     tree::Quoting,
@@ -87,8 +87,6 @@ pub struct Reader<'a> {
     name: Option<Token>,
     /// How many words of it were read.
     index: usize,
-    /// How many words were read in all.
-    words: usize,
     /// A `}` that was read together with the Lua before it.
     close: Option<usize>,
 }
@@ -103,7 +101,6 @@ impl<'a> Reader<'a> {
             open: Vec::new(),
             name: None,
             index: 0,
-            words: 0,
             close: None,
         }
     }
@@ -127,7 +124,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// [`SyntaxError`] where nginx would refuse the text, and for texts beyond
-    /// [`MAX_BYTES`], [`MAX_WORDS`] and [`MAX_DEPTH`]. Nothing more can be read then.
+    /// [`MAX_BYTES`] and [`MAX_DEPTH`]. Nothing more can be read then.
     #[expect(
         clippy::should_implement_trait,
         reason = "an iterator would have to end twice: with an error and with the text"
@@ -157,7 +154,7 @@ impl<'a> Reader<'a> {
         let token = self.lexer.next()?;
         let Token { kind, start, end } = token;
         match kind {
-            Kind::Word(quoting) => self.word(quoting, token),
+            Kind::Word(quoting) => Ok(self.word(quoting, token)),
             Kind::Comment => Ok(Event::Comment { start, end }),
             Kind::Semicolon => {
                 self.name
@@ -180,22 +177,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn word(&mut self, quoting: Quoting, token: Token) -> Result<Event, Fault> {
-        self.words += 1;
-        if self.words > MAX_WORDS {
-            return Err(Fault::new(token.start, SyntaxRule::TooManyWords));
-        }
+    const fn word(&mut self, quoting: Quoting, token: Token) -> Event {
         let index = self.index;
         if index == 0 {
             self.name = Some(token);
         }
         self.index += 1;
-        Ok(Event::Word {
+        Event::Word {
             quoting,
             index,
             start: token.start,
             end: token.end,
-        })
+        }
     }
 
     fn open(&mut self, at: usize) -> Result<Event, Fault> {

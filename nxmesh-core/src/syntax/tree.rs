@@ -16,8 +16,8 @@ pub struct Position {
 impl Position {
     /// The position of the byte `at` in `text`.
     #[must_use]
-    pub fn of(text: &str, at: usize) -> Self {
-        Locator::new(text.as_bytes()).advance(at)
+    pub fn of(text: impl AsRef<[u8]>, at: usize) -> Self {
+        Locator::new(text.as_ref()).advance(at)
     }
 }
 

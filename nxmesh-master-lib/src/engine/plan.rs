@@ -180,7 +180,8 @@ impl Plan {
             .map(drop)
             .map_err(|error| match &error {
                 RenderError::MissingReference { resource, .. }
-                | RenderError::Unsupported { resource, .. } => {
+                | RenderError::Unsupported { resource, .. }
+                | RenderError::Structure { resource, .. } => {
                     Problem::new(resource, "", &error.to_string())
                 }
                 _ => Problem::new("template", "", &error.to_string()),

@@ -164,7 +164,7 @@ impl Compiler<'_> {
         }
         let (place, kind) = self.scope.field(name, at)?;
         match kind {
-            Kind::Word => Ok(Step::Word(place)),
+            Kind::Word | Kind::Snippet => Ok(Step::Word(place)),
             Kind::OptionalWord if self.scope.is_present(place) => Ok(Step::Word(place)),
             Kind::OptionalWord => Err(at.error(format!(
                 "{name:?} may be absent; write it inside {{{{#if {name}}}}}"

@@ -60,7 +60,9 @@ impl HandlebarsRenderer {
     /// and `location`, `proxy`, `headers` and `tls` that the first includes.
     ///
     /// Everything a template can name is known beforehand, and all of it is
-    /// quoted, so a template that compiles cannot fail later.
+    /// quoted. What a template may still do wrong is to make a value a part of a
+    /// larger word, as in `shop-{{value}}`: where the value needs quotes,
+    /// rendering fails with [`RenderError::Structure`].
     ///
     /// ```
     /// use nxmesh_render::HandlebarsRenderer;

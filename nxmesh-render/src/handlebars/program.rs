@@ -1,6 +1,10 @@
 //! A compiled template and how it runs.
 
 use super::record::{Field, Record};
+use crate::{
+    structure::{Value, ValueKind},
+    token::Word,
+};
 
 /// Where a field is: how many records outwards, and its slot there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +48,63 @@ pub(crate) enum Step {
 #[derive(Debug, Default)]
 pub(crate) struct Program(pub(crate) Vec<Step>);
 
+/// A file while it is written.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    pub(crate) text: Vec<u8>,
+    /// Which of its bytes are not from templates, in order.
+    pub(crate) values: Vec<Value>,
+    /// What stands in place of one of the values, as if quoting were broken.
+    #[cfg(test)]
+    pub(crate) sabotage: Option<(usize, &'static str)>,
+}
+
+impl Output {
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.values.clear();
+    }
+
+    fn value(&mut self, field: &Field<'_>) {
+        let start = self.text.len();
+        let kind = match field {
+            Field::Word(word) => {
+                self.word(word);
+                ValueKind::Word
+            }
+            Field::Snippet(snippet) => {
+                self.text.extend_from_slice(snippet.as_str().as_bytes());
+                // It may end in a comment.
+                self.text.push(b'\n');
+                ValueKind::Snippet
+            }
+            // The compiler saw to it that there is one of the two.
+            _ => return,
+        };
+        let end = self.text.len();
+        self.values.push(Value { start, end, kind });
+    }
+}
+
+#[cfg(not(test))]
+impl Output {
+    fn word(&mut self, word: &Word<'_>) {
+        word.write_to(&mut self.text);
+    }
+}
+
+#[cfg(test)]
+impl Output {
+    fn word(&mut self, word: &Word<'_>) {
+        match self.sabotage {
+            Some((at, broken)) if at == self.values.len() => {
+                self.text.extend_from_slice(broken.as_bytes());
+            }
+            _ => word.write_to(&mut self.text),
+        }
+    }
+}
+
 /// The output grew beyond its bound.
 #[derive(Debug)]
 pub(crate) struct TooLarge;
@@ -86,7 +147,7 @@ impl Program {
     pub(crate) fn run(
         &self,
         record: &dyn Record,
-        output: &mut Vec<u8>,
+        output: &mut Output,
         limit: usize,
     ) -> Result<(), TooLarge> {
         let frame = Frame {
@@ -98,21 +159,11 @@ impl Program {
         self.run_in(&frame, output, limit)
     }
 
-    fn run_in(
-        &self,
-        frame: &Frame<'_>,
-        output: &mut Vec<u8>,
-        limit: usize,
-    ) -> Result<(), TooLarge> {
+    fn run_in(&self, frame: &Frame<'_>, output: &mut Output, limit: usize) -> Result<(), TooLarge> {
         for step in &self.0 {
             match step {
-                Step::Literal(text) => output.extend_from_slice(text.as_bytes()),
-                Step::Word(place) => {
-                    // The compiler saw to it that a word is there.
-                    if let Field::Word(word) = frame.field(*place) {
-                        word.write_to(output);
-                    }
-                }
+                Step::Literal(text) => output.text.extend_from_slice(text.as_bytes()),
+                Step::Word(place) => output.value(&frame.field(*place)),
                 Step::If {
                     test,
                     then,
@@ -147,7 +198,7 @@ impl Program {
                                 ..frame.within(list.get(index))
                             };
                             body.run_in(&item, output, limit)?;
-                            if output.len() > limit {
+                            if output.text.len() > limit {
                                 return Err(TooLarge);
                             }
                         }

@@ -2,7 +2,10 @@
 //!
 //! A record's fields are known when a template is compiled, so an unknown
 //! field is an error there, and running needs no look-up by name. There is no
-//! field of plain text: what a template writes was quoted before.
+//! field of plain text: what a template writes was quoted before, or approved
+//! as a snippet.
+
+use nxmesh_core::snippet::ApprovedSnippet;
 
 use crate::token::Word;
 
@@ -13,6 +16,8 @@ pub(crate) enum Kind {
     /// May be written inside an `{{#if}}` about it only.
     OptionalWord,
     Flag,
+    /// Whole directives; stands where directives stand.
+    Snippet,
     /// Entered by `{{#with}}`; may be absent.
     Record(&'static Shape),
     /// Entered by `{{#each}}`.
@@ -33,6 +38,7 @@ pub(crate) enum Field<'v> {
     Absent,
     Word(&'v Word<'v>),
     Flag(bool),
+    Snippet(ApprovedSnippet<'v>),
     Record(&'v dyn Record),
     List(&'v dyn List),
 }
@@ -42,7 +48,7 @@ impl Field<'_> {
     pub(crate) fn is_true(&self) -> bool {
         match self {
             Self::Absent => false,
-            Self::Word(_) | Self::Record(_) => true,
+            Self::Word(_) | Self::Snippet(_) | Self::Record(_) => true,
             Self::Flag(flag) => *flag,
             Self::List(list) => list.len() > 0,
         }
@@ -90,6 +96,13 @@ impl Typed for bool {
     const KIND: Kind = Kind::Flag;
     fn field(&self) -> Field<'_> {
         Field::Flag(*self)
+    }
+}
+
+impl Typed for ApprovedSnippet<'_> {
+    const KIND: Kind = Kind::Snippet;
+    fn field(&self) -> Field<'_> {
+        Field::Snippet(*self)
     }
 }
 

@@ -13,10 +13,15 @@ use nxmesh_core::{
     },
 };
 
-use super::{HandlebarsRenderer, program::Program, record::Record};
+use super::{
+    HandlebarsRenderer,
+    program::{Output, Program},
+    record::Record,
+};
 use crate::{
     context::{Scene, UpstreamRecord, VirtualHostRecord, headers},
     names::{self, Identity},
+    structure,
 };
 
 /// The largest file of one resource, in bytes.
@@ -68,11 +73,11 @@ pub(super) struct Work<'a> {
     /// The file names of certificates: their digests are computed once.
     pem_stems: BTreeMap<&'a ResourceName, String>,
     /// One buffer for all files.
-    output: Vec<u8>,
+    output: Output,
 }
 
 impl<'a> Work<'a> {
-    pub(super) const fn new(
+    pub(super) fn new(
         renderer: &'a HandlebarsRenderer,
         resources: &'a ResourceSet,
         settings: &'a RenderSettings,
@@ -84,7 +89,7 @@ impl<'a> Work<'a> {
             settings,
             tree,
             pem_stems: BTreeMap::new(),
-            output: Vec::new(),
+            output: Output::default(),
         }
     }
 
@@ -202,7 +207,19 @@ impl<'a> Work<'a> {
                 resource: key.clone(),
                 reason: format!("its file would be larger than {MAX_FILE_BYTES} bytes"),
             })?;
-        self.tree.insert(path, &self.output[..], Some(key.clone()));
+        let text = &self.output.text[..];
+        structure::verify(text, &self.output.values, self.settings.nginx).map_err(|mismatch| {
+            RenderError::Structure {
+                resource: key.clone(),
+                line: mismatch.position.line,
+                column: mismatch.position.column,
+                reason: mismatch.reason,
+            }
+        })?;
+        self.tree.insert(path, text, Some(key.clone()));
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod saboteurs;

@@ -7,6 +7,7 @@ use nxmesh_core::{
 };
 use nxmesh_render::HandlebarsRenderer;
 use proptest::prelude::*;
+use serde_json::json;
 
 fn render(templates: &[(&str, &str)]) -> String {
     let renderer = HandlebarsRenderer::with_templates(templates.iter().copied())
@@ -52,19 +53,19 @@ fn own_templates_are_included_and_indented() {
 fn lists_flags_and_records_are_walked() {
     let text = render(&[(
         "virtual-host",
-        "{{! nothing }}{{#each server_names}}{{#if @first}}names:{{else}},{{/if}}{{this}}{{#if @last}}.{{/if}}{{/each}}
+        "{{! nothing }}names{{#each server_names}} {{#if @first}}first={{else}}other={{/if}}{{this}}{{#if @last}} last{{/if}}{{/each}};
 {{#each locations}}
-{{#unless modifier}}plain{{else}}{{modifier}}{{/unless}} {{#with proxy}}to {{scheme}} for {{../path}}{{else}}no proxy, {{#each ../servers}}{{#each listens}}{{address}} of {{#each ../../../server_names}}{{#unless @first}}{{this}};{{/unless}}{{/each}}{{/each}}{{/each}}{{/with}}
+{{#unless modifier}}plain{{else}}with {{modifier}}{{/unless}} {{#with proxy}}to {{scheme}} for {{../path}}{{else}}no proxy {{#each ../servers}}{{#each listens}} {{address}} of {{#each ../../../server_names}}{{#unless @first}} {{this}}{{/unless}}{{/each}}{{/each}}{{/each}}{{/with}};
 {{else}}
-never
+never;
 {{/each}}
 ",
     )]);
     assert_eq!(
         text,
-        "names:shop.example.com,www.shop.example.com.
-plain to http for /
-^~ no proxy, 80 of www.shop.example.com;[::]:80 of www.shop.example.com;
+        "names first=shop.example.com other=www.shop.example.com last;
+plain to http for /;
+with ^~ no proxy  80 of  www.shop.example.com [::]:80 of  www.shop.example.com;
 "
     );
 }
@@ -216,7 +217,67 @@ proptest! {
                 Resource::from(sample::virtual_host("shop")),
                 sample::upstream("shop").into(),
             ]);
-            prop_assert!(renderer.render(&set, &RenderSettings::default()).is_ok());
+            match renderer.render(&set, &RenderSettings::default()) {
+                Ok(_) | Err(RenderError::Structure { .. }) => {}
+                Err(other) => prop_assert!(false, "{}", other),
+            }
         }
+    }
+}
+
+/// What a value may do to the file, through templates that do not leave it whole.
+#[test]
+fn a_template_that_splits_a_value_cannot_let_it_out() {
+    let render = |location: &str, value: &str| {
+        let renderer = HandlebarsRenderer::with_templates([("location", location)]).unwrap();
+        let mut host = sample::virtual_host("shop");
+        host.spec.locations.truncate(1);
+        host.spec.locations[0].response_headers =
+            serde_json::from_value(json!([{ "name": "X-A", "value": value }])).unwrap();
+        let set = ResourceSet::from_iter([Resource::from(host), sample::upstream("shop").into()]);
+        renderer.render(&set, &RenderSettings::default()).map(drop)
+    };
+    let whole = "location {{path}} { {{#each headers}}add_header {{name}} {{value}};{{/each}} }\n";
+    for value in ["x", "\"; } evil on; {", "; evil on;", "x\\"] {
+        render(whole, value).unwrap_or_else(|error| panic!("{value}: {error}"));
+    }
+    for (template, sound, hostile) in [
+        ("add_header {{name}} a-{{value}};", "x", "; evil on; x"),
+        ("add_header {{name}} \"a {{value}}\";", "x", " ; evil on; "),
+        ("add_header {{name}} '{{value}}';", "x", "'; evil on; '"),
+        ("add_header {{name}} ~{{value}};", "x", "{ }"),
+        (
+            "return 200 a{{value}}; } location /b {",
+            "x",
+            "; evil on; #",
+        ),
+    ] {
+        let location =
+            format!("location {{{{path}}}} {{ {{{{#each headers}}}} {template} {{{{/each}}}} }}\n");
+        render(&location, sound).unwrap_or_else(|error| panic!("{template}: {error}"));
+        match render(&location, hostile) {
+            Err(RenderError::Structure { resource, .. }) => {
+                assert_eq!(resource.to_string(), "VirtualHost/shop");
+            }
+            other => panic!("{template} with {hostile:?}: {other:?}"),
+        }
+    }
+    for template in [
+        "{{value}} on;",
+        "x_{{value}} on;",
+        "# {{value}}\n",
+        "add_header A ${{value}};",
+        "content_by_lua_block { {{value}} }",
+        "add_header A {{value}}",
+        "}",
+        "location /b {",
+        "return 200 \";",
+    ] {
+        let location =
+            format!("location {{{{path}}}} {{ {{{{#each headers}}}} {template} {{{{/each}}}} }}\n");
+        assert!(
+            matches!(render(&location, "x"), Err(RenderError::Structure { .. })),
+            "{template}"
+        );
     }
 }
