@@ -134,7 +134,7 @@ fn median<T>(rounds: usize, mut work: impl FnMut() -> Result<T>) -> Result<Durat
 
 fn changed_host(number: usize) -> Resource {
     let mut host = sample::virtual_host(&format!("site-{number:05}"));
-    host.spec.max_body_size = format!("{}k", number + 1).parse().ok();
+    host.spec.traffic.to_mut().max_body_size = format!("{}k", number + 1).parse().ok();
     host.into()
 }
 
@@ -309,6 +309,7 @@ fn host_value(host: &VirtualHost, upstream: &str) -> Value {
         .collect();
     let headers: Vec<_> = host
         .spec
+        .traffic
         .response_headers
         .iter()
         .map(
@@ -324,7 +325,7 @@ fn host_value(host: &VirtualHost, upstream: &str) -> Value {
     json!({
         "servers": [{ "listens": listens }],
         "server_names": host.spec.server_names,
-        "max_body_size": host.spec.max_body_size,
+        "max_body_size": host.spec.traffic.max_body_size,
         "headers": headers,
         "locations": locations,
         "matches_all": true,
@@ -514,11 +515,11 @@ fn by_hand_host(host: &VirtualHost, upstream: &str) -> Option<String> {
         &mut text,
         &[
             ";\n    client_max_body_size ",
-            &host.spec.max_body_size?.to_string(),
+            &host.spec.traffic.max_body_size?.to_string(),
             ";\n",
         ],
     );
-    for header in &host.spec.response_headers {
+    for header in &host.spec.traffic.response_headers {
         let always = if header.always { " always" } else { "" };
         push(
             &mut text,

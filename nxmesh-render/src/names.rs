@@ -18,7 +18,7 @@ pub(crate) const fn folder(kind: ResourceKind) -> Option<&'static str> {
     match kind {
         ResourceKind::VirtualHost => Some(VIRTUAL_HOSTS),
         ResourceKind::Upstream => Some(UPSTREAMS),
-        ResourceKind::Certificate => None,
+        ResourceKind::Certificate | ResourceKind::AccessList | ResourceKind::Policy => None,
     }
 }
 

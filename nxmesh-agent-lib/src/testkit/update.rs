@@ -44,6 +44,11 @@ fn update_of<'a>(
                 let text = String::from_utf8_lossy(&document).into_owned();
                 update.ssl_certificates.insert(name, text);
             }
+            other => update.documents.push(wire::Document {
+                kind: other.kind().to_string(),
+                name,
+                document: document.into(),
+            }),
         }
     }
     update
@@ -75,6 +80,7 @@ pub fn offer(mut update: ConfigUpdate) -> (ConfigUpdate, Bytes) {
         virtual_hosts: std::mem::take(&mut update.virtual_hosts),
         upstreams: std::mem::take(&mut update.upstreams),
         ssl_certificates: std::mem::take(&mut update.ssl_certificates),
+        documents: std::mem::take(&mut update.documents),
         removed: std::mem::take(&mut update.removed),
         ..ConfigUpdate::default()
     };

@@ -135,6 +135,19 @@ fn assemble(update: &ConfigUpdate, base: Option<&Slice>) -> Result<Slice, Update
     for (kind, name, document) in hosts.chain(upstreams).chain(certificates) {
         resources.insert(parse(kind, name, document)?);
     }
+    for other in &update.documents {
+        // As it is written, not as people may type it.
+        let kind = ResourceKind::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == other.kind);
+        let kind = kind.ok_or_else(|| {
+            UpdateError::Malformed(format!(
+                "this agent does not know the kind {:?}",
+                other.kind
+            ))
+        })?;
+        resources.insert(parse(kind, &other.name, &other.document)?);
+    }
     Ok(Slice::new(resources))
 }
 

@@ -1,11 +1,11 @@
 //! What travels to agents: the part of a workspace one agent needs.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     check::references_of,
     digest::Digest,
-    model::{Labels, Resource, ResourceKey, ResourceKind, ResourceSet},
+    model::{Labels, Resource, ResourceKey, ResourceSet},
 };
 
 /// The resources one agent needs: its virtual hosts and all they refer to.
@@ -31,23 +31,15 @@ impl Slice {
     /// Cuts the slice of agents with `labels` out of a workspace.
     #[must_use]
     pub fn cut(workspace: &ResourceSet, labels: &Labels) -> Self {
-        let mut resources = ResourceSet::default();
-        for (key, resource) in workspace.iter() {
-            let Resource::VirtualHost(host) = &**resource else {
-                continue;
-            };
-            if !host.spec.selector.matches(labels) {
-                continue;
-            }
-            for (_, target) in references_of(&host.spec) {
-                if let Some(found) = workspace.get(&target) {
-                    resources.insert(Arc::clone(found));
-                }
-            }
-            debug_assert_eq!(key.kind, ResourceKind::VirtualHost);
-            resources.insert(Arc::clone(resource));
-        }
-        Self::new(resources)
+        let chosen = workspace.iter().filter(|(_, resource)| {
+            let selector = resource.selector();
+            selector.is_some_and(|selector| selector.matches(labels))
+        });
+        let all = with_references(chosen.map(|(key, _)| key.clone()), |key| {
+            workspace.get(key).map(|found| &**found)
+        });
+        let resources = all.iter().filter_map(|key| workspace.get(key).cloned());
+        Self::new(resources.collect())
     }
 
     /// The resources.
@@ -79,4 +71,25 @@ pub fn digest_of<'a>(resources: impl Iterator<Item = (&'a ResourceKey, &'a Diges
             .iter()
             .flat_map(|(name, digest)| [name.as_bytes(), &digest.as_bytes()[..]]),
     )
+}
+
+/// `roots` and all they refer to, directly or not, as far as `get` finds it.
+pub fn with_references<'a>(
+    roots: impl Iterator<Item = ResourceKey>,
+    get: impl Fn(&ResourceKey) -> Option<&'a Resource>,
+) -> BTreeSet<ResourceKey> {
+    let mut all = BTreeSet::new();
+    let mut open: Vec<ResourceKey> = roots.collect();
+    while let Some(key) = open.pop() {
+        let Some(resource) = get(&key) else { continue };
+        if all.insert(key) {
+            let references = references_of(resource).into_iter();
+            open.extend(
+                references
+                    .map(|(_, target)| target)
+                    .filter(|it| !all.contains(it)),
+            );
+        }
+    }
+    all
 }

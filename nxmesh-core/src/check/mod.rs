@@ -1,7 +1,9 @@
 //! What single values cannot say: rules within a document and between documents.
 
+mod access_list;
 mod claims;
 mod references;
+mod traffic;
 mod upstream;
 mod virtual_host;
 
@@ -11,7 +13,7 @@ use crate::{
 };
 
 pub use claims::may_share_agents;
-pub use references::references_of;
+pub use references::{references_of, referrers};
 
 /// Resources that were checked together and may be stored and rendered.
 /// Cannot be made any other way than by [`check`].
@@ -76,6 +78,8 @@ pub fn document(resource: &Resource) -> Vec<Problem> {
     match resource {
         Resource::VirtualHost(host) => virtual_host::check(&host.spec, &mut found),
         Resource::Upstream(upstream) => upstream::check(&upstream.spec, &mut found),
+        Resource::AccessList(list) => access_list::check(&list.spec, &mut found),
+        Resource::Policy(policy) => traffic::policy(&policy.spec, &mut found),
         Resource::Certificate(_) => {}
     }
     let key = resource.key();

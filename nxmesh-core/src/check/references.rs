@@ -1,22 +1,23 @@
 //! What resources refer to has to be there.
 
+use std::collections::BTreeSet;
+
 use crate::{
     document::Problem,
-    model::{Action, ResourceKey, ResourceKind, ResourceSet, VirtualHostSpec},
+    model::{
+        Action, Resource, ResourceKey, ResourceKind, ResourceSet, TrafficSettings, VirtualHostSpec,
+        value::ResourceName,
+    },
 };
 
 pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for host in resources.virtual_hosts() {
-        for (pointer, target) in references_of(&host.spec) {
+    for (owner, resource) in resources.iter() {
+        for (pointer, target) in references_of(resource) {
             if resources.get(&target).is_none() {
-                let owner = ResourceKey {
-                    kind: ResourceKind::VirtualHost,
-                    name: host.metadata.name.clone(),
-                };
                 let rule = format!(
                     "{target} is not in workspace {}; apply it together with this",
-                    host.metadata.workspace
+                    resource.metadata().workspace
                 );
                 problems.push(Problem::new(owner, pointer, &rule));
             }
@@ -25,25 +26,76 @@ pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
     problems
 }
 
-/// What a virtual host refers to, each with the JSON pointer of the reference.
+/// What a resource refers to, each with the JSON pointer of the reference.
 #[must_use]
-pub fn references_of(spec: &VirtualHostSpec) -> Vec<(String, ResourceKey)> {
-    let mut references = Vec::new();
-    if let Some(tls) = &spec.tls {
-        let target = ResourceKey {
-            kind: ResourceKind::Certificate,
-            name: tls.certificate.clone(),
-        };
-        references.push(("/spec/tls/certificate".to_owned(), target));
+pub fn references_of(resource: &Resource) -> Vec<(String, ResourceKey)> {
+    let mut references = References::default();
+    match resource {
+        Resource::VirtualHost(host) => references.virtual_host(&host.spec),
+        Resource::Policy(policy) => references.traffic("/spec", &policy.spec),
+        Resource::Upstream(_) | Resource::Certificate(_) | Resource::AccessList(_) => {}
     }
-    for (index, location) in spec.locations.iter().enumerate() {
-        if let Action::Proxy(proxy) = &location.action {
-            let target = ResourceKey {
-                kind: ResourceKind::Upstream,
-                name: proxy.upstream.clone(),
-            };
-            references.push((format!("/spec/locations/{index}/proxy/upstream"), target));
+    references.0
+}
+
+#[derive(Default)]
+struct References(Vec<(String, ResourceKey)>);
+
+impl References {
+    fn to(&mut self, pointer: String, kind: ResourceKind, name: &ResourceName) {
+        let name = name.clone();
+        self.0.push((pointer, ResourceKey { kind, name }));
+    }
+
+    fn virtual_host(&mut self, spec: &VirtualHostSpec) {
+        if let Some(tls) = &spec.tls {
+            let pointer = "/spec/tls/certificate".to_owned();
+            self.to(pointer, ResourceKind::Certificate, &tls.certificate);
+        }
+        self.traffic("/spec", &spec.traffic);
+        for (index, location) in spec.locations.iter().enumerate() {
+            let at = format!("/spec/locations/{index}");
+            if let Action::Proxy(proxy) = &location.action {
+                let pointer = format!("{at}/proxy/upstream");
+                self.to(pointer, ResourceKind::Upstream, &proxy.upstream);
+            }
+            self.traffic(&at, &location.traffic);
         }
     }
-    references
+
+    fn traffic(&mut self, at: &str, traffic: &TrafficSettings) {
+        for (index, name) in traffic.policies.iter().enumerate() {
+            self.to(format!("{at}/policies/{index}"), ResourceKind::Policy, name);
+        }
+    }
+}
+
+/// Everything that refers to one of `targets`, directly or through others.
+#[must_use]
+pub fn referrers(
+    resources: &ResourceSet,
+    targets: &BTreeSet<ResourceKey>,
+) -> BTreeSet<ResourceKey> {
+    let mut found = BTreeSet::new();
+    let mut wanted = targets.clone();
+    // What refers and is referred to is few, so this ends after a round or two.
+    while !wanted.is_empty() {
+        let refers = |resource: &Resource| {
+            let mut references = references_of(resource).into_iter();
+            references.any(|(_, target)| wanted.contains(&target))
+        };
+        let next: BTreeSet<ResourceKey> = resources
+            .iter()
+            .filter(|(key, resource)| !found.contains(*key) && refers(resource))
+            .map(|(key, _)| key.clone())
+            .collect();
+        found.extend(next.iter().cloned());
+        // Nothing refers to a resource that chooses agents itself.
+        let passes_on = |key: &ResourceKey| {
+            let resource = resources.get(key);
+            resource.is_some_and(|resource| resource.selector().is_none())
+        };
+        wanted = next.into_iter().filter(passes_on).collect();
+    }
+    found
 }

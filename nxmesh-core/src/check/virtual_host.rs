@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Found, claims::Socket};
+use super::{Found, claims::Socket, traffic};
 use crate::model::{Listen, Location, PathMatch, Tls, VirtualHostSpec, value::ServerName};
 
 pub(super) fn check(spec: &VirtualHostSpec, found: &mut Found) {
@@ -11,6 +11,7 @@ pub(super) fn check(spec: &VirtualHostSpec, found: &mut Found) {
     if let Some(tls) = &spec.tls {
         self::tls(tls, &spec.listen, found);
     }
+    traffic::check("/spec", &spec.traffic, found);
     locations(&spec.locations, found);
 }
 
@@ -84,6 +85,11 @@ fn tls(tls: &Tls, listens: &[Listen], found: &mut Found) {
 fn locations(locations: &[Location], found: &mut Found) {
     let mut paths = BTreeSet::new();
     for (index, location) in locations.iter().enumerate() {
+        traffic::check(
+            &format!("/spec/locations/{index}"),
+            &location.traffic,
+            found,
+        );
         // nginx refuses a prefix and a priority prefix of the same path as duplicates.
         let kind = match location.path {
             PathMatch::Exact(_) => 0,

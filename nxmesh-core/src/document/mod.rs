@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use serde_saphyr::UserMessageFormatter;
 
-use crate::model::{Resource, ResourceKind, value::SEPARATOR};
+use crate::model::{Resource, ResourceKind, for_each_kind, value::SEPARATOR};
 
 pub(crate) use message::FieldError;
 use message::{explain, shown};
@@ -250,18 +250,15 @@ fn from_value(mut value: Value) -> Result<Resource, Pointed> {
     let kind = ResourceKind::ALL
         .into_iter()
         .find(|known| kind.as_str() == Some(known.as_str()))
-        .ok_or_else(|| {
-            (
-                "/kind".to_owned(),
-                "the kind is one of VirtualHost, Upstream and Certificate, for example VirtualHost"
-                    .to_owned(),
-            )
-        })?;
-    Ok(match kind {
-        ResourceKind::VirtualHost => Resource::VirtualHost(typed(value)?),
-        ResourceKind::Upstream => Resource::Upstream(typed(value)?),
-        ResourceKind::Certificate => Resource::Certificate(typed(value)?),
-    })
+        .ok_or_else(|| ("/kind".to_owned(), ResourceKind::ERROR.to_string()))?;
+    macro_rules! read {
+        ($($kind:ident $plural:literal $aliases:tt,)*) => {
+            match kind {
+                $(ResourceKind::$kind => Resource::$kind(typed(value)?),)*
+            }
+        };
+    }
+    Ok(for_each_kind!(read))
 }
 
 fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Pointed> {

@@ -2,29 +2,30 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::document::FieldError;
 
-use super::value::{
-    ContentType, FilePath, HeaderName, HeaderValue, IndexName, LocationPath, RedirectCode,
-    RedirectTarget, RegexPattern, ResourceName, ResponseBody, SizeBytes, StatusCode, Time,
-    ValueError,
+use super::{
+    Traffic, TrafficSettings,
+    traffic::Splitting,
+    value::{
+        ContentType, FilePath, HeaderName, HeaderValue, IndexName, LocationPath, RedirectCode,
+        RedirectTarget, RegexPattern, ResourceName, ResponseBody, StatusCode, Time, ValueError,
+    },
 };
 
 /// A path and what is done with requests for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "RawLocation", into = "RawLocation")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "RawLocation")]
 pub struct Location {
     /// Which request paths it is for.
     pub path: PathMatch,
     /// What is done with them.
     pub action: Action,
-    /// Headers added to responses; when there are any, those of the virtual
-    /// host are written again beside them, so that both are sent.
-    pub response_headers: Vec<ResponseHeader>,
-    /// Overrides the one of the virtual host.
-    pub max_body_size: Option<SizeBytes>,
+    /// How its requests are treated; what it says nothing about is as the
+    /// virtual host says.
+    pub traffic: Traffic,
 }
 
 /// How a request path is compared (nginx manual, `location`).
@@ -266,10 +267,20 @@ struct RawLocation {
     redirect: Option<Redirect>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     respond: Option<Respond>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    response_headers: Vec<ResponseHeader>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    max_body_size: Option<SizeBytes>,
+    #[serde(flatten, skip_deserializing)]
+    traffic: Traffic,
+}
+
+impl<'de> Deserialize<'de> for Location {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut settings = TrafficSettings::default();
+        let mut raw = RawLocation::deserialize(Splitting {
+            inner: deserializer,
+            settings: &mut settings,
+        })?;
+        raw.traffic = settings.into();
+        raw.try_into().map_err(de::Error::custom)
+    }
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -340,8 +351,7 @@ impl TryFrom<RawLocation> for Location {
         Ok(Self {
             path,
             action,
-            response_headers: raw.response_headers,
-            max_body_size: raw.max_body_size,
+            traffic: raw.traffic,
         })
     }
 }
@@ -362,8 +372,7 @@ impl From<Location> for RawLocation {
             files: None,
             redirect: None,
             respond: None,
-            response_headers: location.response_headers,
-            max_body_size: location.max_body_size,
+            traffic: location.traffic,
         };
         match location.action {
             Action::Proxy(proxy) => raw.proxy = Some(proxy),

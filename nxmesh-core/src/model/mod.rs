@@ -3,17 +3,21 @@
 //! Every value is a type of its own that cannot be made from a bad string; a
 //! value of these types is fit to be rendered.
 
+mod access_list;
 mod agent;
 mod certificate;
 mod location;
 mod metadata;
+mod policy;
 mod resource;
 mod selector;
+pub mod traffic;
 mod upstream;
 pub mod value;
 mod version;
 mod virtual_host;
 
+pub use access_list::{AccessList, AccessListSpec, AccessRule};
 pub use agent::{AgentFacts, AgentId, ApplyFailure, ConfigPhase};
 pub use certificate::{Certificate, CertificateChainPem, CertificateSpec, PrivateKeyPem};
 pub use location::{
@@ -21,8 +25,11 @@ pub use location::{
     Respond, ResponseHeader, StaticFiles, UpstreamScheme, Variable,
 };
 pub use metadata::{Labels, Metadata};
+pub use policy::{Policy, PolicySpec};
+pub(crate) use resource::for_each_kind;
 pub use resource::{Resource, ResourceKey, ResourceKind, ResourceSet};
 pub use selector::{Requirement, Selector};
+pub use traffic::{Traffic, TrafficSettings};
 pub use upstream::{Balance, HashKey, Upstream, UpstreamServer, UpstreamSpec};
 pub use version::Version;
 pub use virtual_host::{Hsts, Listen, Tls, TlsPolicy, VirtualHost, VirtualHostSpec};

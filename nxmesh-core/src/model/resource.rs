@@ -6,46 +6,115 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
 use super::{
-    Certificate, Metadata, Upstream, VirtualHost,
+    AccessList, Certificate, Metadata, Policy, Selector, Upstream, VirtualHost,
     value::{ResourceName, ValueError},
 };
 use crate::digest::Digest;
 
-/// The kinds of resources.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum ResourceKind {
-    /// [`VirtualHost`]
-    VirtualHost,
-    /// [`Upstream`]
-    Upstream,
-    /// [`Certificate`]
-    Certificate,
-}
-
-impl ResourceKind {
-    /// Every kind.
-    pub const ALL: [Self; 3] = [Self::VirtualHost, Self::Upstream, Self::Certificate];
-
-    /// The name in documents: `VirtualHost`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::VirtualHost => "VirtualHost",
-            Self::Upstream => "Upstream",
-            Self::Certificate => "Certificate",
+/// Calls a macro with every kind: its type, its name in URLs, and other names
+/// people may type.
+macro_rules! for_each_kind {
+    ($callback:ident) => {
+        $callback! {
+            VirtualHost "virtual-hosts" ["vhost", "vhosts"],
+            Upstream "upstreams" [],
+            Certificate "certificates" ["cert", "certs"],
+            AccessList "access-lists" ["acl", "acls"],
+            Policy "policies" [],
         }
-    }
-
-    /// The name in URLs: `virtual-hosts`.
-    #[must_use]
-    pub const fn plural(self) -> &'static str {
-        match self {
-            Self::VirtualHost => "virtual-hosts",
-            Self::Upstream => "upstreams",
-            Self::Certificate => "certificates",
-        }
-    }
+    };
 }
+pub(crate) use for_each_kind;
+
+macro_rules! define_kinds {
+    ($first:ident $first_plural:literal [$($first_alias:literal),*], $($kind:ident $plural:literal [$($alias:literal),*],)*) => {
+        /// The kinds of resources.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum ResourceKind {
+            #[doc = concat!("[`", stringify!($first), "`]")]
+            $first,
+            $(#[doc = concat!("[`", stringify!($kind), "`]")] $kind,)*
+        }
+
+        impl ResourceKind {
+            /// Every kind.
+            pub const ALL: [Self; [stringify!($first), $(stringify!($kind)),*].len()] =
+                [Self::$first, $(Self::$kind),*];
+
+            pub(crate) const ERROR: ValueError = ValueError {
+                rule: concat!("a kind is one of ", stringify!($first) $(, ", ", stringify!($kind))*),
+                example: stringify!($first),
+            };
+
+            /// The name in documents: `VirtualHost`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    Self::$first => stringify!($first),
+                    $(Self::$kind => stringify!($kind),)*
+                }
+            }
+
+            /// The name in URLs: `virtual-hosts`.
+            #[must_use]
+            pub const fn plural(self) -> &'static str {
+                match self {
+                    Self::$first => $first_plural,
+                    $(Self::$kind => $plural,)*
+                }
+            }
+
+            /// Other names people may type.
+            const fn aliases(self) -> &'static [&'static str] {
+                match self {
+                    Self::$first => &[$($first_alias),*],
+                    $(Self::$kind => &[$($alias),*],)*
+                }
+            }
+        }
+
+        /// A resource of any kind; the document people write, tagged by `kind`.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        pub enum Resource {
+            #[doc = concat!("See [`", stringify!($first), "`].")]
+            $first($first),
+            $(#[doc = concat!("See [`", stringify!($kind), "`].")] $kind($kind),)*
+        }
+
+        impl Resource {
+            /// Its kind.
+            #[must_use]
+            pub const fn kind(&self) -> ResourceKind {
+                match self {
+                    Self::$first(_) => ResourceKind::$first,
+                    $(Self::$kind(_) => ResourceKind::$kind,)*
+                }
+            }
+
+            /// Its metadata.
+            #[must_use]
+            pub const fn metadata(&self) -> &Metadata {
+                match self {
+                    Self::$first(document) => &document.metadata,
+                    $(Self::$kind(document) => &document.metadata,)*
+                }
+            }
+        }
+
+        impl From<$first> for Resource {
+            fn from(document: $first) -> Self {
+                Self::$first(document)
+            }
+        }
+        $(impl From<$kind> for Resource {
+            fn from(document: $kind) -> Self {
+                Self::$kind(document)
+            }
+        })*
+    };
+}
+for_each_kind!(define_kinds);
 
 impl fmt::Display for ResourceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,16 +128,16 @@ impl FromStr for ResourceKind {
     /// Reads a kind as people type it: `VirtualHost`, `virtualhost`,
     /// `virtual-hosts` and `vhost` are the same.
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let plain = text.to_ascii_lowercase().replace(['-', '_'], "");
-        match plain.as_str() {
-            "virtualhost" | "virtualhosts" | "vhost" | "vhosts" => Ok(Self::VirtualHost),
-            "upstream" | "upstreams" => Ok(Self::Upstream),
-            "certificate" | "certificates" | "cert" | "certs" => Ok(Self::Certificate),
-            _ => Err(ValueError {
-                rule: "a kind is one of VirtualHost, Upstream and Certificate",
-                example: "VirtualHost",
-            }),
-        }
+        let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '_'], "");
+        let wanted = plain(text);
+        Self::ALL
+            .into_iter()
+            .find(|kind| {
+                wanted == plain(kind.as_str())
+                    || wanted == plain(kind.plural())
+                    || kind.aliases().contains(&wanted.as_str())
+            })
+            .ok_or(Self::ERROR)
     }
 }
 
@@ -116,36 +185,14 @@ impl<'de> Deserialize<'de> for ResourceKey {
     }
 }
 
-/// A resource of any kind; the document people write, tagged by `kind`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind")]
-pub enum Resource {
-    /// A virtual host.
-    VirtualHost(VirtualHost),
-    /// An upstream.
-    Upstream(Upstream),
-    /// A certificate.
-    Certificate(Certificate),
-}
-
 impl Resource {
-    /// Its kind.
+    /// Which agents it is for, of itself; `None` for what only goes where
+    /// something refers to it.
     #[must_use]
-    pub const fn kind(&self) -> ResourceKind {
+    pub const fn selector(&self) -> Option<&Selector> {
         match self {
-            Self::VirtualHost(_) => ResourceKind::VirtualHost,
-            Self::Upstream(_) => ResourceKind::Upstream,
-            Self::Certificate(_) => ResourceKind::Certificate,
-        }
-    }
-
-    /// Its metadata.
-    #[must_use]
-    pub const fn metadata(&self) -> &Metadata {
-        match self {
-            Self::VirtualHost(document) => &document.metadata,
-            Self::Upstream(document) => &document.metadata,
-            Self::Certificate(document) => &document.metadata,
+            Self::VirtualHost(document) => Some(&document.spec.selector),
+            _ => None,
         }
     }
 
@@ -180,24 +227,6 @@ impl Resource {
             *key = Value::from("***");
         }
         value
-    }
-}
-
-impl From<VirtualHost> for Resource {
-    fn from(document: VirtualHost) -> Self {
-        Self::VirtualHost(document)
-    }
-}
-
-impl From<Upstream> for Resource {
-    fn from(document: Upstream) -> Self {
-        Self::Upstream(document)
-    }
-}
-
-impl From<Certificate> for Resource {
-    fn from(document: Certificate) -> Self {
-        Self::Certificate(document)
     }
 }
 
@@ -244,10 +273,7 @@ impl ResourceSet {
     /// The upstream called `name`.
     #[must_use]
     pub fn upstream(&self, name: &ResourceName) -> Option<&Upstream> {
-        match &**self.get(&ResourceKey {
-            kind: ResourceKind::Upstream,
-            name: name.clone(),
-        })? {
+        match self.named(ResourceKind::Upstream, name)? {
             Resource::Upstream(document) => Some(document),
             _ => None,
         }
@@ -256,13 +282,33 @@ impl ResourceSet {
     /// The certificate called `name`.
     #[must_use]
     pub fn certificate(&self, name: &ResourceName) -> Option<&Certificate> {
-        match &**self.get(&ResourceKey {
-            kind: ResourceKind::Certificate,
-            name: name.clone(),
-        })? {
+        match self.named(ResourceKind::Certificate, name)? {
             Resource::Certificate(document) => Some(document),
             _ => None,
         }
+    }
+
+    /// The access list called `name`.
+    #[must_use]
+    pub fn access_list(&self, name: &ResourceName) -> Option<&AccessList> {
+        match self.named(ResourceKind::AccessList, name)? {
+            Resource::AccessList(document) => Some(document),
+            _ => None,
+        }
+    }
+
+    /// The policy called `name`.
+    #[must_use]
+    pub fn policy(&self, name: &ResourceName) -> Option<&Policy> {
+        match self.named(ResourceKind::Policy, name)? {
+            Resource::Policy(document) => Some(document),
+            _ => None,
+        }
+    }
+
+    fn named(&self, kind: ResourceKind, name: &ResourceName) -> Option<&Resource> {
+        let name = name.clone();
+        self.get(&ResourceKey { kind, name }).map(|found| &**found)
     }
 
     /// How many there are.

@@ -1,10 +1,11 @@
 //! A virtual host: names, addresses, TLS and locations.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Document, Location, ResponseHeader, Selector,
-    value::{ListenAddress, Port, ResourceName, ServerName, SizeBytes, Time},
+    Document, Location, Selector, Traffic, TrafficSettings,
+    traffic::Splitting,
+    value::{ListenAddress, Port, ResourceName, ServerName, Time},
 };
 
 /// A virtual host document.
@@ -12,7 +13,7 @@ pub type VirtualHost = Document<VirtualHostSpec>;
 
 /// What a virtual host says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct VirtualHostSpec {
     /// Which agents serve it. Default: every agent of the workspace.
     #[serde(default)]
@@ -28,12 +29,28 @@ pub struct VirtualHostSpec {
     /// Which paths are answered how. Paths that match none get 404.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locations: Vec<Location>,
-    /// Headers added to every response that its location does not override (nginx: `add_header`).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub response_headers: Vec<ResponseHeader>,
-    /// The largest request body; 0 for no limit. Default: nginx's, 1m (nginx: `client_max_body_size`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_body_size: Option<SizeBytes>,
+    /// How requests are treated, where a location does not say otherwise.
+    /// In documents these fields stand among the others.
+    #[serde(flatten, skip_deserializing)]
+    pub traffic: Traffic,
+}
+
+impl Serialize for VirtualHostSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for VirtualHostSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut settings = TrafficSettings::default();
+        let mut spec = Self::deserialize(Splitting {
+            inner: deserializer,
+            settings: &mut settings,
+        })?;
+        spec.traffic = settings.into();
+        Ok(spec)
+    }
 }
 
 fn port_80() -> Vec<Listen> {

@@ -24,7 +24,11 @@ impl fmt::Debug for ConfigUpdate {
             phase,
             offer,
             trace_parent,
+            documents,
         } = self;
+        let documents = documents
+            .iter()
+            .map(|it| format!("{}/{}", it.kind, it.name));
         formatter
             .debug_struct("ConfigUpdate")
             .field("config_id", config_id)
@@ -40,6 +44,7 @@ impl fmt::Debug for ConfigUpdate {
             .field("phase", phase)
             .field("offer", offer)
             .field("trace_parent", trace_parent)
+            .field("documents", &documents.collect::<Vec<_>>())
             .finish()
     }
 }

@@ -67,7 +67,7 @@ impl Toy {
         let key = resource.key();
         let mut text = match resource {
             Resource::VirtualHost(host) => {
-                for (_, missing) in references_of(&host.spec) {
+                for (_, missing) in references_of(resource) {
                     if resources.get(&missing).is_none() && self.0 != Fault::OmitsMissing {
                         let resource = key;
                         return Err(RenderError::MissingReference { resource, missing });
@@ -76,7 +76,7 @@ impl Toy {
                 self.host(tree, &host.spec, resources, settings)
             }
             Resource::Upstream(upstream) => self.upstream(&key, &upstream.spec),
-            Resource::Certificate(_) => return Ok(()),
+            _ => return Ok(()),
         };
         if self.0 == Fault::Impure {
             let call = CALLS.fetch_add(1, Ordering::SeqCst);
@@ -133,7 +133,7 @@ impl Toy {
                 tree.insert_pem(file, PemFile { contents, secret });
             }
         }
-        for header in &spec.response_headers {
+        for header in &spec.traffic.response_headers {
             let (name, value) = (
                 self.word(header.name.as_str()),
                 self.word(header.value.as_str()),

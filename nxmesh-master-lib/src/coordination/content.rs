@@ -73,6 +73,11 @@ impl Content {
                     let document = String::from_utf8_lossy(&document).into_owned();
                     update.ssl_certificates.insert(name, document);
                 }
+                kind => update.documents.push(wire::Document {
+                    kind: kind.to_string(),
+                    name,
+                    document,
+                }),
             }
         }
         let bytes = Bytes::from(update.encode_to_vec());

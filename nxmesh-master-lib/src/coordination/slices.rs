@@ -2,20 +2,17 @@
 //! it travels in.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
 use nxmesh_core::{
-    bundle::digest_of,
+    bundle::{digest_of, with_references},
     check::references_of,
     contract::storage::{ResourceChange, StoredResource},
     digest::Digest,
-    model::{
-        Labels, Resource, ResourceKey, ResourceKind, Selector, Version, VirtualHost,
-        value::ResourceName,
-    },
+    model::{Labels, Resource, ResourceKey, Selector, Version},
 };
 
 use super::content::Content;
@@ -40,13 +37,6 @@ impl Encoded {
             json,
             digest,
         })
-    }
-
-    fn virtual_host(&self) -> Option<&VirtualHost> {
-        match &*self.resource {
-            Resource::VirtualHost(host) => Some(host),
-            _ => None,
-        }
     }
 }
 
@@ -151,8 +141,8 @@ pub(super) struct Workspace {
     documents: BTreeMap<ResourceKey, Arc<Encoded>>,
     /// The revision that last changed a resource.
     changed: HashMap<ResourceKey, u64>,
-    /// The virtual hosts that refer to a resource.
-    referrers: HashMap<ResourceKey, BTreeSet<ResourceName>>,
+    /// What refers to a resource.
+    referrers: HashMap<ResourceKey, BTreeSet<ResourceKey>>,
     shares: BTreeMap<Labels, Share>,
 }
 
@@ -221,13 +211,9 @@ impl Workspace {
     }
 
     fn put(&mut self, key: ResourceKey, document: Arc<Encoded>) {
-        if let Some(host) = document.virtual_host() {
-            for (_, target) in references_of(&host.spec) {
-                self.referrers
-                    .entry(target)
-                    .or_default()
-                    .insert(key.name.clone());
-            }
+        for (_, target) in references_of(&document.resource) {
+            let referrers = self.referrers.entry(target).or_default();
+            referrers.insert(key.clone());
         }
         self.documents.insert(key, document);
     }
@@ -236,12 +222,9 @@ impl Workspace {
         let Some(document) = self.documents.remove(key) else {
             return;
         };
-        let Some(host) = document.virtual_host() else {
-            return;
-        };
-        for (_, target) in references_of(&host.spec) {
+        for (_, target) in references_of(&document.resource) {
             if let Some(referrers) = self.referrers.get_mut(&target) {
-                referrers.remove(&key.name);
+                referrers.remove(key);
                 if referrers.is_empty() {
                     self.referrers.remove(&target);
                 }
@@ -249,36 +232,28 @@ impl Workspace {
         }
     }
 
-    /// Which agents a change concerns, as things stand: the selectors of the
-    /// virtual host it changes, or of those that refer to what it changes.
+    /// Which agents a change concerns, as things stand: the selectors of what
+    /// it changes, and of all that refers to it, directly or not.
     pub(super) fn selectors(&self, change: &ResourceChange) -> Vec<Selector> {
-        if change.key.kind == ResourceKind::VirtualHost {
-            return [&change.before, &change.after]
-                .into_iter()
-                .flatten()
-                .filter_map(|resource| match &**resource {
-                    Resource::VirtualHost(host) => Some(host.spec.selector.clone()),
-                    _ => None,
-                })
-                .collect();
+        let own = [&change.before, &change.after].into_iter().flatten();
+        let mut selectors: Vec<Selector> = own
+            .filter_map(|resource| resource.selector().cloned())
+            .collect();
+        let mut seen = BTreeSet::new();
+        let mut open = vec![&change.key];
+        while let Some(key) = open.pop() {
+            for referrer in self.referrers.get(key).into_iter().flatten() {
+                if !seen.insert(referrer) {
+                    continue;
+                }
+                let document = self.documents.get(referrer);
+                match document.and_then(|document| document.resource.selector()) {
+                    Some(selector) => selectors.push(selector.clone()),
+                    None => open.push(referrer),
+                }
+            }
         }
-        let referrers = self.referrers.get(&change.key).into_iter().flatten();
-        referrers
-            .filter_map(|name| {
-                let key = ResourceKey {
-                    kind: ResourceKind::VirtualHost,
-                    name: name.clone(),
-                };
-                Some(
-                    self.documents
-                        .get(&key)?
-                        .virtual_host()?
-                        .spec
-                        .selector
-                        .clone(),
-                )
-            })
-            .collect()
+        selectors
     }
 
     /// What agents with `labels` are to serve; cut when first asked for. Then
@@ -344,24 +319,18 @@ impl Workspace {
     }
 
     fn cut(&self, labels: &Labels) -> Slice {
-        let mut cut = BTreeMap::new();
-        for (key, document) in &self.documents {
-            let Some(host) = document.virtual_host() else {
-                continue;
-            };
-            if !host.spec.selector.matches(labels) {
-                continue;
-            }
-            for (_, target) in references_of(&host.spec) {
-                if let Entry::Vacant(place) = cut.entry(target)
-                    && let Some(found) = self.documents.get(place.key())
-                {
-                    place.insert(Arc::clone(found));
-                }
-            }
-            cut.insert(key.clone(), Arc::clone(document));
-        }
-        Slice::new(cut)
+        let chosen = self.documents.iter().filter(|(_, document)| {
+            let selector = document.resource.selector();
+            selector.is_some_and(|selector| selector.matches(labels))
+        });
+        let all = with_references(chosen.map(|(key, _)| key.clone()), |key| {
+            self.documents.get(key).map(|found| &*found.resource)
+        });
+        let documents = all.into_iter().filter_map(|key| {
+            let document = Arc::clone(self.documents.get(&key)?);
+            Some((key, document))
+        });
+        Slice::new(documents.collect())
     }
 }
 

@@ -196,8 +196,10 @@ impl Engine {
             warnings: plan.warnings,
             changes: plan.summaries,
         };
-        for host in &plan.hosts {
-            written.warnings.extend(self.unselected(workspace, host));
+        for resource in &plan.choosing {
+            written
+                .warnings
+                .extend(self.unselected(workspace, resource));
         }
         if plan.changes.is_empty() || request.dry_run {
             return Ok(written);
@@ -220,19 +222,16 @@ impl Engine {
         Ok(written)
     }
 
-    /// The warning that a virtual host chooses no agent, if it does not.
-    fn unselected(&self, workspace: &WorkspaceName, host: &Resource) -> Option<String> {
-        let Resource::VirtualHost(host) = host else {
-            return None;
-        };
-        let selector = &host.spec.selector;
+    /// The warning that a resource chooses no agent, if it does not.
+    fn unselected(&self, workspace: &WorkspaceName, resource: &Resource) -> Option<String> {
+        let selector = resource.selector()?;
         let chosen = self.fleet.chosen(workspace, std::slice::from_ref(selector));
         chosen.is_empty().then(|| {
-            let name = &host.metadata.name;
+            let key = resource.key();
             if selector.requirements().is_empty() {
-                format!("VirtualHost/{name} is served by no agent: workspace {workspace} has none")
+                format!("{key} is served by no agent: workspace {workspace} has none")
             } else {
-                format!("VirtualHost/{name} is served by no agent: none matches {selector}")
+                format!("{key} is served by no agent: none matches {selector}")
             }
         })
     }

@@ -8,7 +8,8 @@ use std::{
 
 use nxmesh_core::{
     api::{Change, ChangeKind},
-    check::{check, references_of},
+    bundle::with_references,
+    check::{check, references_of, referrers},
     contract::{
         renderer::{NginxVersion, RenderError, RenderSettings, Renderer},
         storage::{Expected, NewChange, StoredResource},
@@ -28,10 +29,10 @@ pub(super) struct Plan {
     pub(super) summaries: Vec<Change>,
     /// The workspace afterwards.
     pub(super) after: ResourceSet,
-    /// The selectors of the virtual hosts whose configuration changes.
+    /// The selectors of the resources whose configuration changes.
     pub(super) selectors: Vec<Selector>,
-    /// The virtual hosts that are new or changed.
-    pub(super) hosts: Vec<Arc<Resource>>,
+    /// New and changed resources that choose agents.
+    pub(super) choosing: Vec<Arc<Resource>>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -88,10 +89,10 @@ pub(super) fn plan(
     }
     let mut plan = Plan {
         selectors: selectors(&changes, before, &after),
-        hosts: changes
+        choosing: changes
             .iter()
             .filter_map(|change| change.after.clone())
-            .filter(|resource| resource.kind() == ResourceKind::VirtualHost)
+            .filter(|resource| resource.selector().is_some())
             .collect(),
         warnings: Vec::new(),
         changes,
@@ -123,25 +124,22 @@ impl Plan {
         Ok(())
     }
 
-    /// Deleted resources that a virtual host still refers to.
+    /// Deleted resources that others still refer to.
     fn orphaned(&self) -> Vec<Problem> {
         let deleted: BTreeSet<&ResourceKey> = self
             .changes
             .iter()
-            .filter(|change| change.after.is_none() && change.key.kind != ResourceKind::VirtualHost)
+            .filter(|change| change.after.is_none())
             .map(|change| &change.key)
             .collect();
         if deleted.is_empty() {
             return Vec::new();
         }
         let mut problems = Vec::new();
-        for host in self.after.virtual_hosts() {
-            for (pointer, target) in references_of(&host.spec) {
+        for (key, resource) in self.after.iter() {
+            for (pointer, target) in references_of(resource) {
                 if deleted.contains(&target) {
-                    let rule = format!(
-                        "cannot be deleted while VirtualHost/{} refers to it at {pointer}",
-                        host.metadata.name
-                    );
+                    let rule = format!("cannot be deleted while {key} refers to it at {pointer}");
                     problems.push(Problem::new(&target, "", &rule));
                 }
             }
@@ -158,19 +156,21 @@ impl Plan {
             minor: 29,
             patch: 0,
         };
-        let mut trial = ResourceSet::default();
-        for change in &self.changes {
-            let Some(resource) = &change.after else {
-                continue;
-            };
-            if let Resource::VirtualHost(host) = &**resource {
-                let references = references_of(&host.spec).into_iter();
-                for found in references.filter_map(|(_, target)| self.after.get(&target)) {
-                    trial.insert(Arc::clone(found));
-                }
-            }
-            trial.insert(Arc::clone(resource));
-        }
+        let changed = self.changes.iter().map(|change| change.key.clone());
+        // Others name upstreams and certificates, whatever these say; all else
+        // becomes part of what refers to it.
+        let by_name = |key: &ResourceKey| {
+            matches!(key.kind, ResourceKind::Upstream | ResourceKind::Certificate)
+        };
+        let woven: BTreeSet<_> = changed.clone().filter(|key| !by_name(key)).collect();
+        let referrers = referrers(&self.after, &woven);
+        let all = with_references(changed.chain(referrers), |key| {
+            self.after.get(key).map(|found| &**found)
+        });
+        let trial: ResourceSet = all
+            .iter()
+            .filter_map(|key| self.after.get(key).cloned())
+            .collect();
         let settings = RenderSettings {
             nginx: NEWEST,
             ..RenderSettings::default()
@@ -288,26 +288,17 @@ fn expect(wanted: &DesiredChange, stored: Option<&StoredResource>) -> Result<(),
     })
 }
 
-/// The selectors of the virtual hosts that changed or refer to what changed.
+/// The selectors of what changed, and of what refers to it.
 fn selectors(changes: &[NewChange], before: &ResourceSet, after: &ResourceSet) -> Vec<Selector> {
-    let changed: BTreeSet<&ResourceKey> = changes.iter().map(|change| &change.key).collect();
-    let indirect = changed
-        .iter()
-        .any(|key| key.kind != ResourceKind::VirtualHost);
+    let changed: BTreeSet<ResourceKey> = changes.iter().map(|change| change.key.clone()).collect();
     let mut selectors = BTreeMap::new();
-    for host in before.virtual_hosts().chain(after.virtual_hosts()) {
-        let key = ResourceKey {
-            kind: ResourceKind::VirtualHost,
-            name: host.metadata.name.clone(),
-        };
-        let concerned = changed.contains(&key)
-            || indirect
-                && references_of(&host.spec)
-                    .iter()
-                    .any(|(_, target)| changed.contains(target));
-        if concerned {
-            let selector = &host.spec.selector;
-            selectors.insert(selector.to_string(), selector.clone());
+    for resources in [before, after] {
+        let concerned = referrers(resources, &changed);
+        for key in concerned.union(&changed) {
+            let resource = resources.get(key);
+            if let Some(selector) = resource.and_then(|resource| resource.selector()) {
+                selectors.insert(selector.to_string(), selector.clone());
+            }
         }
     }
     selectors.into_values().collect()

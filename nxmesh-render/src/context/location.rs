@@ -114,10 +114,10 @@ pub(super) fn record<'a>(
     let mut record = LocationRecord {
         modifier: modifier.map(Word::fixed),
         path: quote(location.path.as_str()).map_err(quoting)?,
-        max_body_size: location.max_body_size.map(Word::own),
-        headers: headers::records(scene, &location.response_headers)?,
+        max_body_size: location.traffic.max_body_size.map(Word::own),
+        headers: headers::records(scene, &location.traffic.response_headers)?,
         inherited_headers: inherited,
-        inherits_hsts: !headers::sets_hsts(&location.response_headers),
+        inherits_hsts: !headers::sets_hsts(&location.traffic.response_headers),
         proxy: None,
         files: None,
         redirect: None,

@@ -80,8 +80,8 @@ impl<'a> VirtualHostRecord<'a> {
             .locations
             .iter()
             .map(|location| {
-                let own = &location.response_headers;
-                let host = (&spec.response_headers[..], headers);
+                let own = &location.traffic.response_headers;
+                let host = (&spec.traffic.response_headers[..], headers);
                 let inherited = headers::inherited(scene, host, own, &mut lines)?;
                 location::record(scene, &document.metadata.workspace, location, inherited)
             })
@@ -94,7 +94,7 @@ impl<'a> VirtualHostRecord<'a> {
                 .map(|name| quote(name.as_str()).map(Item))
                 .collect::<Result<_, _>>()
                 .map_err(|error| scene.unrenderable(error))?,
-            max_body_size: spec.max_body_size.map(Word::own),
+            max_body_size: spec.traffic.max_body_size.map(Word::own),
             headers,
             locations,
             matches_all: spec.locations.iter().any(|location| {
@@ -142,7 +142,7 @@ fn servers(
                 None
             },
             hsts: tls
-                .filter(|_| secure && !headers::sets_hsts(&spec.response_headers))
+                .filter(|_| secure && !headers::sets_hsts(&spec.traffic.response_headers))
                 .and_then(hsts),
             leads_to_https: plain_alone && tls.is_some_and(|tls| tls.redirect_http),
             https_port: https_port(spec),

@@ -142,9 +142,8 @@ impl Renderer for HandlebarsRenderer {
         settings: &RenderSettings,
     ) -> Result<RenderedTree, RenderError> {
         let mut work = Work::new(self, resources, settings, previous);
-        let mut stale: BTreeSet<&ResourceKey> = changed.iter().collect();
-        stale.extend(dependents(resources, changed));
-        for key in stale {
+        let dependents = dependents(resources, changed);
+        for key in changed.union(&dependents) {
             work.forget(key);
             if let Some(resource) = resources.get(key) {
                 work.add(key, resource)?;

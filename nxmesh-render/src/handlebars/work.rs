@@ -6,10 +6,11 @@ use std::{
 };
 
 use nxmesh_core::{
+    check::referrers,
     contract::renderer::{PemFile, RenderError, RenderSettings, RenderedTree},
     model::{
-        Action, Certificate, Resource, ResourceKey, ResourceKind, ResourceSet, Upstream,
-        VirtualHost, value::ResourceName,
+        Certificate, Resource, ResourceKey, ResourceKind, ResourceSet, Upstream, VirtualHost,
+        value::ResourceName,
     },
 };
 
@@ -27,41 +28,20 @@ use crate::{
 /// The largest file of one resource, in bytes.
 const MAX_FILE_BYTES: usize = 16 << 20;
 
-/// The virtual hosts whose files change with other resources: those of a
-/// changed certificate, whose file names follow its contents, and those that
-/// refer to what was removed. Upstreams are referred to by name only, so the
-/// usual change does not look at the virtual hosts at all.
-pub(super) fn dependents<'r>(
-    resources: &'r ResourceSet,
+/// What else changes with the `changed` resources: all that refers to them. Of
+/// an upstream that is still there only its name is written elsewhere, so the
+/// usual change does not look at the other resources at all.
+pub(super) fn dependents(
+    resources: &ResourceSet,
     changed: &BTreeSet<ResourceKey>,
-) -> Vec<&'r ResourceKey> {
-    let (mut upstreams, mut certificates) = (BTreeSet::new(), BTreeSet::new());
-    for key in changed {
-        match key.kind {
-            ResourceKind::Certificate => {
-                certificates.insert(&key.name);
-            }
-            ResourceKind::Upstream if resources.get(key).is_none() => {
-                upstreams.insert(&key.name);
-            }
-            ResourceKind::Upstream | ResourceKind::VirtualHost => {}
-        }
-    }
-    if upstreams.is_empty() && certificates.is_empty() {
-        return Vec::new();
-    }
-    let refers = |host: &VirtualHost| {
-        let tls = host.spec.tls.as_ref();
-        tls.is_some_and(|tls| certificates.contains(&tls.certificate))
-            || host.spec.locations.iter().any(|location| {
-                matches!(&location.action, Action::Proxy(proxy) if upstreams.contains(&proxy.upstream))
-            })
-    };
-    resources
-        .iter()
-        .filter(|(_, resource)| matches!(&***resource, Resource::VirtualHost(host) if refers(host)))
-        .map(|(key, _)| key)
-        .collect()
+) -> BTreeSet<ResourceKey> {
+    let woven = changed.iter().filter(|key| match key.kind {
+        ResourceKind::VirtualHost => false,
+        ResourceKind::Upstream => resources.get(key).is_none(),
+        _ => true,
+    });
+    let woven: BTreeSet<ResourceKey> = woven.cloned().collect();
+    referrers(resources, &woven)
 }
 
 /// A tree while it is rendered.
@@ -110,6 +90,8 @@ impl<'a> Work<'a> {
                 self.certificate(certificate);
                 Ok(())
             }
+            // Become part of what refers to them.
+            Resource::AccessList(_) | Resource::Policy(_) => Ok(()),
         }
     }
 
@@ -125,7 +107,7 @@ impl<'a> Work<'a> {
             for path in paths {
                 self.tree.remove(&path);
             }
-        } else {
+        } else if key.kind == ResourceKind::Certificate {
             let files: Vec<String> = self
                 .tree
                 .pem_files()
@@ -151,7 +133,7 @@ impl<'a> Work<'a> {
             None => None,
         };
         let scene = self.scene(key);
-        let headers = headers::records(&scene, &host.spec.response_headers)?;
+        let headers = headers::records(&scene, &host.spec.traffic.response_headers)?;
         let record = VirtualHostRecord::of(&scene, host, &headers, stem.as_deref())?;
         let identity = Identity::of(&host.metadata.workspace, key.kind, &key.name);
         let path = identity.path(names::VIRTUAL_HOSTS, &key.name);

@@ -232,7 +232,7 @@ fn a_template_that_splits_a_value_cannot_let_it_out() {
         let renderer = HandlebarsRenderer::with_templates([("location", location)]).unwrap();
         let mut host = sample::virtual_host("shop");
         host.spec.locations.truncate(1);
-        host.spec.locations[0].response_headers =
+        host.spec.locations[0].traffic.to_mut().response_headers =
             serde_json::from_value(json!([{ "name": "X-A", "value": value }])).unwrap();
         let set = ResourceSet::from_iter([Resource::from(host), sample::upstream("shop").into()]);
         renderer.render(&set, &RenderSettings::default()).map(drop)

@@ -140,7 +140,7 @@ pub(crate) const fn columns(thing: Thing) -> Columns {
             },
             name: resource_name,
         },
-        Thing::Resource(ResourceKind::Certificate) => Columns {
+        Thing::Resource(_) => Columns {
             heading: &["name", "labels"],
             narrow: 1,
             row: |item| {

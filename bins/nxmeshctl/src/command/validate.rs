@@ -4,7 +4,7 @@ use nxmesh_core::{
     check,
     contract::renderer::{RenderSettings, Renderer as _},
     document::{Parsed, Problem},
-    model::{Resource, ResourceSet},
+    model::ResourceSet,
 };
 use nxmesh_process::exit::Exit;
 use nxmesh_render::HandlebarsRenderer;
@@ -60,10 +60,7 @@ fn problems(documents: &[Parsed]) -> (Vec<Problem>, Vec<String>) {
 fn dangling(resources: &ResourceSet) -> Vec<String> {
     let mut dangling = Vec::new();
     for (key, resource) in resources.iter() {
-        let Resource::VirtualHost(host) = &**resource else {
-            continue;
-        };
-        for (pointer, target) in check::references_of(&host.spec) {
+        for (pointer, target) in check::references_of(resource) {
             if resources.get(&target).is_none() {
                 dangling.push(format!(
                     "{key}: {pointer}: {target} is not among the files; it has to be on the server"

@@ -7,7 +7,9 @@ mod quantity;
 mod text;
 
 pub use name::{LabelKey, LabelValue, ResourceName, ServerName, UserName, WorkspaceName};
-pub use net::{HeaderName, ListenAddress, Port, RedirectTarget, UpstreamAddress};
+pub use net::{
+    AccessSource, HeaderName, ListenAddress, Network, Port, RedirectTarget, UpstreamAddress,
+};
 pub(crate) use path::is_reserved_variable;
 pub use path::{FilePath, IndexName, LocationPath, RegexPattern};
 pub use quantity::{RedirectCode, SizeBytes, StatusCode, Time};

@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr, num::NonZeroU16, str::FromStr};
 
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::{ValueError, fits_a_token, parsed_text};
@@ -185,3 +186,94 @@ mod tests {
         }
     }
 }
+
+/// A network, or all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AccessSource {
+    /// Every client.
+    All,
+    /// Clients with an address in this network.
+    Network(Network),
+}
+
+impl fmt::Display for AccessSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Network(network) => network.fmt(f),
+        }
+    }
+}
+
+impl FromStr for AccessSource {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        if text == "all" {
+            return Ok(Self::All);
+        }
+        text.parse().map(Self::Network).map_err(|_| ValueError {
+            rule: "clients are all, an address or a network in CIDR form without host bits",
+            example: "10.0.0.0/8",
+        })
+    }
+}
+
+/// A network in CIDR form without host bits, or a single address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Network(IpNet);
+
+impl Network {
+    /// The network.
+    #[must_use]
+    pub const fn net(self) -> IpNet {
+        self.0
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.prefix_len() == self.0.max_prefix_len() {
+            self.0.addr().fmt(f)
+        } else {
+            self.0.fmt(f)
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        text.parse::<IpNet>()
+            .ok()
+            .or_else(|| text.parse().ok().map(|address: IpAddr| address.into()))
+            // nginx takes host bits for a mistake too, but only warns.
+            .filter(|net| net.addr() == net.network())
+            .map(Self)
+            .ok_or(ValueError {
+                rule: "a network is an address, or an address and prefix length without host bits",
+                example: "10.0.0.0/8",
+            })
+    }
+}
+
+/// serde for values that are written as text.
+macro_rules! as_text {
+    ($($name:ident),*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?
+                    .parse()
+                    .map_err(de::Error::custom)
+            }
+        }
+    )*};
+}
+as_text!(AccessSource, Network);

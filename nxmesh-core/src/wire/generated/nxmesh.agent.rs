@@ -50,6 +50,9 @@ pub struct ConfigUpdate {
     /// W3C traceparent of the call that caused the update.
     #[prost(string, tag = "13")]
     pub trace_parent: ::prost::alloc::string::String,
+    /// Resources of all other kinds.
+    #[prost(message, repeated, tag = "14")]
+    pub documents: ::prost::alloc::vec::Vec<Document>,
 }
 /// A resource travels in its canonical JSON form, the one schema of the REST
 /// interface and the files; the agent parses it as strictly as the master did.
@@ -67,8 +70,18 @@ pub struct Upstream {
     #[prost(bytes = "bytes", tag = "2")]
     pub document: ::prost::bytes::Bytes,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Document {
+    /// For example `Policy`.
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub document: ::prost::bytes::Bytes,
+}
 /// The content is an encoded ConfigUpdate of which only virtual_hosts, upstreams,
-/// ssl_certificates and removed count; version, epoch, digest and base_digest are
+/// ssl_certificates, documents and removed count; version, epoch, digest and base_digest are
 /// those of the message that carries the offer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BundleOffer {

@@ -1,6 +1,12 @@
 use std::collections::BTreeSet;
 
-use nxmesh_core::{bundle, check::check, model::ResourceSet, testkit::sample, wire::ConfigUpdate};
+use nxmesh_core::{
+    bundle,
+    check::check,
+    model::{ResourceKind, ResourceSet},
+    testkit::sample,
+    wire::ConfigUpdate,
+};
 use proptest::prelude::*;
 use prost::Message as _;
 use serde_json::json;

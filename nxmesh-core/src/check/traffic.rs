@@ -1,0 +1,25 @@
+//! What traffic settings have to be in themselves.
+
+use super::Found;
+use crate::model::TrafficSettings;
+
+/// Checks the settings that stand at `at`.
+pub(super) fn check(at: &str, settings: &TrafficSettings, found: &mut Found) {
+    if settings.policies.len() > 20 {
+        found.say(
+            format!("{at}/policies"),
+            "there are at most 20 policies in one place",
+        );
+    }
+}
+
+/// Checks a policy.
+pub(super) fn policy(settings: &TrafficSettings, found: &mut Found) {
+    if !settings.policies.is_empty() {
+        found.say(
+            "/spec/policies",
+            "a policy names no other policies; attach both to the virtual host",
+        );
+    }
+    check("/spec", settings, found);
+}

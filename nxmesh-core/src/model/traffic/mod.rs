@@ -1,0 +1,170 @@
+//! How requests are treated: what a virtual host, a location and a policy can
+//! all say.
+//!
+//! [`TrafficSettings`] has one field per subject, each with a file of its own
+//! here. A [`VirtualHostSpec`](super::VirtualHostSpec) and a
+//! [`Location`](super::Location) hold them as [`Traffic`]; in documents the
+//! fields stand among their own. Most of them say nothing, so `Traffic` is one
+//! pointer then.
+
+mod split;
+
+use std::ops::Deref;
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::{
+    ResponseHeader,
+    value::{ResourceName, SizeBytes},
+};
+pub(super) use split::Splitting;
+
+/// A field that may say nothing.
+trait Unset: Sized {
+    const UNSET: Self;
+    fn is_unset(&self) -> bool;
+}
+
+impl<T> Unset for Option<T> {
+    const UNSET: Self = None;
+    fn is_unset(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl<T> Unset for Vec<T> {
+    const UNSET: Self = Self::new();
+    fn is_unset(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+macro_rules! settings {
+    ($($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
+        /// How requests are treated. Every field may say nothing.
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct TrafficSettings {
+            $(
+                $(#[$doc])*
+                #[serde(default, skip_serializing_if = "Unset::is_unset")]
+                pub $field: $type,
+            )*
+        }
+
+        impl TrafficSettings {
+            /// Says nothing.
+            const UNSET: Self = Self { $($field: Unset::UNSET,)* };
+            /// The names of the fields in documents.
+            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
+
+            /// Whether it says nothing.
+            #[must_use]
+            pub fn is_unset(&self) -> bool {
+                $(Unset::is_unset(&self.$field))&&*
+            }
+
+            /// Takes what `lower` says about the fields this says nothing about.
+            fn fill_from(&mut self, lower: &Self) {
+                $(
+                    if self.$field.is_unset() {
+                        self.$field.clone_from(&lower.$field);
+                    }
+                )*
+            }
+
+            /// Reads the value of `field` out of a mapping; `false` if there is
+            /// no such field, and then nothing was read.
+            fn read<'de, A: de::MapAccess<'de>>(
+                &mut self,
+                field: &str,
+                map: &mut A,
+            ) -> Result<bool, A::Error> {
+                match field {
+                    $(stringify!($field) => self.$field = map.next_value()?,)*
+                    _ => return Ok(false),
+                }
+                Ok(true)
+            }
+        }
+    };
+}
+
+settings! {
+    /// Policies whose settings count where nothing nearer says otherwise; at
+    /// most 20. Not in a policy itself.
+    policies: Vec<ResourceName>,
+    /// Headers added to responses. Those of a location and of the virtual
+    /// host are both sent; of two with one name the nearer counts (nginx: `add_header`).
+    response_headers: Vec<ResponseHeader>,
+    /// The largest request body; 0 for no limit. Default: nginx's, 1m (nginx: `client_max_body_size`).
+    max_body_size: Option<SizeBytes>,
+}
+
+impl TrafficSettings {
+    /// What counts where this and `lower` both apply: this, and `lower` for
+    /// every field this says nothing about. Response headers are joined by name.
+    #[must_use]
+    pub fn over(&self, lower: &Self) -> Self {
+        let mut joined = self.clone();
+        let named = |header: &ResponseHeader| {
+            let name = header.name.as_str();
+            self.response_headers
+                .iter()
+                .any(|own| own.name.as_str().eq_ignore_ascii_case(name))
+        };
+        let others = lower.response_headers.iter();
+        joined
+            .response_headers
+            .extend(others.filter(|header| !named(header)).cloned());
+        joined.fill_from(lower);
+        joined
+    }
+}
+
+/// [`TrafficSettings`] that mostly say nothing: one pointer then.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Traffic(Option<Box<TrafficSettings>>);
+
+impl Traffic {
+    /// Whether it says nothing.
+    #[must_use]
+    pub fn is_unset(&self) -> bool {
+        self.0.as_ref().is_none_or(|settings| settings.is_unset())
+    }
+
+    /// The settings, to be changed.
+    pub fn to_mut(&mut self) -> &mut TrafficSettings {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl From<TrafficSettings> for Traffic {
+    fn from(settings: TrafficSettings) -> Self {
+        Self((!settings.is_unset()).then(|| Box::new(settings)))
+    }
+}
+
+impl Deref for Traffic {
+    type Target = TrafficSettings;
+
+    fn deref(&self) -> &TrafficSettings {
+        static UNSET: TrafficSettings = TrafficSettings::UNSET;
+        self.0.as_deref().unwrap_or(&UNSET)
+    }
+}
+
+impl Serialize for Traffic {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (**self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Traffic {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        TrafficSettings::deserialize(deserializer).map(Self::from)
+    }
+}
+
+#[cfg(test)]
+mod tests;
