@@ -6,6 +6,7 @@ mod closing_lines;
 mod codegen;
 mod demo;
 mod fix;
+mod fuzz;
 mod layers;
 mod nginx_next;
 mod services;
@@ -31,6 +32,8 @@ enum Task {
     Demo(demo::Options),
     /// Builds everything and runs all tests, installing nginx first where it is missing
     Test(test::Options),
+    /// Runs what must hold for any text on ever new ones, led by the code they reach
+    Fuzz(fuzz::Options),
     /// Looks at format, lints, documentation, layers, generated code and dependencies; writes nothing
     Verify,
     /// Formats the code and applies what clippy suggests
@@ -52,6 +55,7 @@ fn run() -> anyhow::Result<ExitCode> {
     match Options::parse().task {
         Task::Test(options) => return test::run(&options),
         Task::Demo(options) => demo::run(&options)?,
+        Task::Fuzz(options) => fuzz::run(&options)?,
         Task::Verify => verify::run()?,
         Task::Fix => fix::run()?,
         Task::Codegen(options) => codegen::run(&options)?,

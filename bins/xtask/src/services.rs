@@ -58,17 +58,40 @@ pub(crate) fn ensure(names: &[&str]) -> Result<()> {
 ///
 /// When there is no C compiler; the text says what to install and how.
 pub(crate) fn ensure_c_compiler() -> Result<()> {
-    let named = std::env::var_os("CC").is_some();
+    ensure_compiler(
+        "C compiler (cc)",
+        "CC",
+        &["cc", "gcc", "clang"],
+        "gcc libc6-dev",
+    )
+}
+
+/// Makes sure that libFuzzer can be compiled.
+///
+/// # Errors
+///
+/// When there is no C++ compiler; the text says what to install and how.
+pub(crate) fn ensure_cxx_compiler() -> Result<()> {
+    ensure_compiler(
+        "C++ compiler (c++)",
+        "CXX",
+        &["c++", "g++", "clang++"],
+        "g++",
+    )
+}
+
+fn ensure_compiler(what: &str, variable: &str, names: &[&str], packages: &str) -> Result<()> {
+    let named = std::env::var_os(variable).is_some();
     if named
-        || ["cc", "gcc", "clang"]
+        || names
             .iter()
             .any(|name| workspace::find_program(name).is_some())
     {
         return Ok(());
     }
     bail!(
-        "no C compiler (cc) found; install one: `apt-get install -y --no-install-recommends gcc \
-         libc6-dev` as root, or your system's package, or name one in CC"
+        "no {what} found; install one: `apt-get install -y --no-install-recommends {packages}` as \
+         root, or your system's package, or name one in {variable}"
     )
 }
 

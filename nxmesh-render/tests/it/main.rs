@@ -10,6 +10,7 @@
 mod conformance;
 mod control_characters;
 mod echo;
+mod fuzz;
 mod golden;
 mod nginx;
 mod nginx_answers;
