@@ -102,7 +102,7 @@ fn build(package: &Path, work: &Path, targets: &[(&str, &str)]) -> Result<PathBu
     let host = host()?;
     let mut command = workspace::cargo()?;
     command
-        .args(["build", "--release", "--locked", "--manifest-path"])
+        .args(["build", "--release", "--manifest-path"])
         .arg(package.join("fuzz/Cargo.toml"))
         .args(["--target", &host])
         .arg("--target-dir")
