@@ -109,7 +109,7 @@ fn content(raw: &str, quoting: Quoting) -> &str {
 }
 
 /// What stands in a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BlockKind {
     /// Directives.
     Directives,

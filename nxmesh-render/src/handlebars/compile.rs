@@ -25,6 +25,7 @@ use super::{
     program::{Program, Step},
     record::{Kind, Shape},
     scope::{At, Level, Scope},
+    skeleton::{self, Cursor, Piece},
     syntax,
 };
 
@@ -48,13 +49,16 @@ pub(crate) fn compile(
         open: Vec::new(),
         scope: Scope::new(shape),
         steps: 0,
+        pieces: Vec::new(),
     };
     let start = At {
         template: root.to_owned(),
         line: 1,
         column: 1,
     };
-    compiler.template(root, "", &start)
+    let program = compiler.template(root, "", &start)?;
+    skeleton::check(&compiler.pieces)?;
+    Ok(program)
 }
 
 struct Compiler<'s> {
@@ -64,6 +68,8 @@ struct Compiler<'s> {
     open: Vec<String>,
     scope: Scope,
     steps: usize,
+    /// What was compiled last, for its structure to be checked.
+    pieces: Vec<Piece>,
 }
 
 /// One template's text while it is compiled.
@@ -72,6 +78,26 @@ struct Text<'t> {
     source: &'t str,
     /// How far its lines were moved to the right.
     indent: usize,
+}
+
+impl Text<'_> {
+    /// Where `literal` begins, of which the parser only says where it begins
+    /// behind white space.
+    fn start_of(&self, literal: &str, at: &At) -> Cursor {
+        let line = self.source.lines().nth(at.line - 1).unwrap_or_default();
+        let first = literal.lines().next().unwrap_or_default();
+        let behind = at.column + self.indent;
+        let starts = line
+            .match_indices(first)
+            .map(|(start, _)| line[..start].chars().count() + 1);
+        let start = starts.take_while(|start| *start <= behind).last();
+        Cursor {
+            template: self.name.to_owned(),
+            line: at.line,
+            column: start.filter(|_| !first.is_empty()).unwrap_or(behind),
+            indent: self.indent,
+        }
+    }
 }
 
 impl Compiler<'_> {
@@ -129,14 +155,21 @@ impl Compiler<'_> {
                 )));
             }
             match element {
-                TemplateElement::RawString(literal) => push_literal(&mut steps, literal),
+                TemplateElement::RawString(literal) => {
+                    let start = text.start_of(literal, &at);
+                    self.pieces.push(Piece::Text(literal.clone(), start));
+                    push_literal(&mut steps, literal);
+                }
                 TemplateElement::Comment(_) => {}
                 TemplateElement::Expression(expression) => {
                     steps.push(self.word(expression, &at)?);
                 }
                 TemplateElement::HelperBlock(block) => steps.push(self.block(text, block, &at)?),
                 TemplateElement::PartialExpression(partial) => {
-                    for step in self.partial(text, partial, &at)?.0 {
+                    let (included, pieces) =
+                        self.apart(|compiler| compiler.partial(text, partial, &at))?;
+                    self.pieces.push(Piece::Included(pieces));
+                    for step in included.0 {
                         match step {
                             Step::Literal(literal) => push_literal(&mut steps, &literal),
                             other => steps.push(other),
@@ -157,12 +190,16 @@ impl Compiler<'_> {
         Ok(Program(steps))
     }
 
-    fn word(&self, expression: &HelperTemplate, at: &At) -> Result<Step, RenderError> {
+    fn word(&mut self, expression: &HelperTemplate, at: &At) -> Result<Step, RenderError> {
         let name = expression.name.as_name().unwrap_or_default();
         if !expression.params.is_empty() || !expression.hash.is_empty() {
             return Err(at.error(format!("there is no helper {name:?}")));
         }
         let (place, kind) = self.scope.field(name, at)?;
+        self.pieces.push(match kind {
+            Kind::Snippet => Piece::Snippet(at.clone()),
+            _ => Piece::Word(at.clone()),
+        });
         match kind {
             Kind::Word | Kind::Snippet => Ok(Step::Word(place)),
             Kind::OptionalWord if self.scope.is_present(place) => Ok(Step::Word(place)),
@@ -208,9 +245,11 @@ impl Compiler<'_> {
                     (inverse, body)
                 };
                 self.scope.assume(test);
-                let then = self.optional(text, holds, at)?;
+                let (then, one) = self.apart(|compiler| compiler.optional(text, holds, at))?;
                 self.scope.forget_assumption();
-                let otherwise = self.optional(text, fails, at)?;
+                let (otherwise, other) =
+                    self.apart(|compiler| compiler.optional(text, fails, at))?;
+                self.pieces.push(Piece::Choice(one, other, at.clone()));
                 Ok(Step::If {
                     test,
                     then,
@@ -221,8 +260,11 @@ impl Compiler<'_> {
                 let (list, Kind::List(shape)) = self.scope.field(argument, at)? else {
                     return Err(at.error(format!("{argument:?} is not a list")));
                 };
-                let body = self.inside(text, body, Level::item(shape), at)?;
-                let otherwise = self.optional(text, inverse, at)?;
+                let level = Level::item(shape);
+                let (body, one) = self.apart(|compiler| compiler.inside(text, body, level, at))?;
+                let (otherwise, other) =
+                    self.apart(|compiler| compiler.optional(text, inverse, at))?;
+                self.pieces.push(Piece::Repeat(one, other, at.clone()));
                 Ok(Step::Each {
                     list,
                     body,
@@ -233,8 +275,11 @@ impl Compiler<'_> {
                 let (record, Kind::Record(shape)) = self.scope.field(argument, at)? else {
                     return Err(at.error(format!("{argument:?} is not a record")));
                 };
-                let body = self.inside(text, body, Level::record(shape), at)?;
-                let otherwise = self.optional(text, inverse, at)?;
+                let level = Level::record(shape);
+                let (body, one) = self.apart(|compiler| compiler.inside(text, body, level, at))?;
+                let (otherwise, other) =
+                    self.apart(|compiler| compiler.optional(text, inverse, at))?;
+                self.pieces.push(Piece::Choice(one, other, at.clone()));
                 Ok(Step::With {
                     record,
                     body,
@@ -242,6 +287,16 @@ impl Compiler<'_> {
                 })
             }
         }
+    }
+
+    /// What `compile` gives, and its pieces.
+    fn apart(
+        &mut self,
+        compile: impl FnOnce(&mut Self) -> Result<Program, RenderError>,
+    ) -> Result<(Program, Vec<Piece>), RenderError> {
+        let around = std::mem::take(&mut self.pieces);
+        let program = compile(self)?;
+        Ok((program, std::mem::replace(&mut self.pieces, around)))
     }
 
     fn optional(

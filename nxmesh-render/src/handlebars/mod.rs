@@ -4,6 +4,7 @@ mod compile;
 mod program;
 pub(crate) mod record;
 mod scope;
+mod skeleton;
 mod syntax;
 mod work;
 
@@ -60,9 +61,10 @@ impl HandlebarsRenderer {
     /// and `location`, `proxy`, `headers` and `tls` that the first includes.
     ///
     /// Everything a template can name is known beforehand, and all of it is
-    /// quoted. What a template may still do wrong is to make a value a part of a
-    /// larger word, as in `shop-{{value}}`: where the value needs quotes,
-    /// rendering fails with [`RenderError::Structure`].
+    /// quoted; and it has to write whole directives and blocks, whichever way its
+    /// conditions go. What a template that compiles may still do wrong is to make
+    /// a value a part of a larger word, as in `shop-{{value}}`: where the value
+    /// needs quotes, rendering fails with [`RenderError::Structure`].
     ///
     /// ```
     /// use nxmesh_render::HandlebarsRenderer;

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// A place in a template.
-#[derive(Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct At {
     pub(super) template: String,
     pub(super) line: usize,

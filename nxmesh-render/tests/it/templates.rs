@@ -79,7 +79,11 @@ fn refused(name: &str, source: &str, at: (usize, usize), words: &str) {
             column,
             reason,
         }) => {
-            assert_eq!((template.as_str(), (line, column)), (name, at), "{reason}");
+            assert_eq!(
+                (template.as_str(), (line, column)),
+                (name, at),
+                "{reason} in {source:?}"
+            );
             assert!(reason.contains(words), "{reason}");
         }
         Err(other) => panic!("{source:?}: {other}"),
@@ -199,6 +203,15 @@ fn templates_that_grow_without_bound_are_refused() {
         .collect();
     let error = HandlebarsRenderer::with_templates(doubling).unwrap_err();
     assert!(error.to_string().contains("steps together"), "{error}");
+
+    // Each list is gone through twice, as it changes what a character means.
+    let lists = 30;
+    let open: String = (0..lists)
+        .map(|depth| format!("x{{{{#each {}servers}}}}", "../".repeat(depth)))
+        .collect();
+    let nested = format!("{open}x{}", "{{/each}}".repeat(lists));
+    let error = HandlebarsRenderer::with_templates([("virtual-host", nested)]).unwrap_err();
+    assert!(error.to_string().contains("depends on too much"), "{error}");
 }
 
 proptest! {
@@ -246,11 +259,6 @@ fn a_template_that_splits_a_value_cannot_let_it_out() {
         ("add_header {{name}} \"a {{value}}\";", "x", " ; evil on; "),
         ("add_header {{name}} '{{value}}';", "x", "'; evil on; '"),
         ("add_header {{name}} ~{{value}};", "x", "{ }"),
-        (
-            "return 200 a{{value}}; } location /b {",
-            "x",
-            "; evil on; #",
-        ),
     ] {
         let location =
             format!("location {{{{path}}}} {{ {{{{#each headers}}}} {template} {{{{/each}}}} }}\n");
@@ -262,22 +270,75 @@ fn a_template_that_splits_a_value_cannot_let_it_out() {
             other => panic!("{template} with {hostile:?}: {other:?}"),
         }
     }
-    for template in [
-        "{{value}} on;",
-        "x_{{value}} on;",
-        "# {{value}}\n",
-        "add_header A ${{value}};",
-        "content_by_lua_block { {{value}} }",
-        "add_header A {{value}}",
-        "}",
-        "location /b {",
-        "return 200 \";",
+}
+
+#[test]
+fn what_is_not_configuration_is_told_with_its_place() {
+    let within = |line: &str| {
+        format!("location {{{{path}}}} {{\n{{{{#each headers}}}}\n  {line}\n{{{{/each}}}}\n}}\n")
+    };
+    for (line, at, words) in [
+        ("{{value}} on;", (3, 3), "not the name of a directive"),
+        ("x_{{value}} on;", (3, 5), "not the name of a directive"),
+        ("# {{value}}", (3, 5), "in a comment"),
+        ("a ${{value}};", (3, 6), "name of a variable"),
+        ("a \"$ {{value}}\" \"${ {{value}}\";", (3, 0), ""),
+        ("a_by_lua_block { {{value}} }", (3, 20), "in code"),
+        ("a 'b'{{value}};", (3, 8), "after a closing quote"),
+        ("a 'b'c;", (3, 8), "after a closing quote"),
+        ("add_header A {{value}}", (5, 1), "before '}' ends"),
+        ("a {{value}} }", (3, 15), "before '}' ends with ';'"),
+        ("return 200 \";", (3, 3), "a quote that is opened"),
+        ("};", (3, 3), "in the same"),
+        ("a; } location /b {", (3, 6), "in the same"),
+        ("location /b {", (3, 15), "in the same"),
+        (
+            "{{#if always}}location /b { {{/if}} a; {{#if always}} } {{/if}}",
+            (3, 29),
+            "in the same",
+        ),
+        (";", (3, 3), "begins with its name"),
+        ("map $a $b { {{value}} { } }", (3, 25), "no blocks in it"),
     ] {
-        let location =
-            format!("location {{{{path}}}} {{ {{{{#each headers}}}} {template} {{{{/each}}}} }}\n");
-        assert!(
-            matches!(render(&location, "x"), Err(RenderError::Structure { .. })),
-            "{template}"
-        );
+        if words.is_empty() {
+            // A dollar and a value with something between them.
+            HandlebarsRenderer::with_templates([("location", within(line))]).unwrap();
+        } else {
+            refused("location", &within(line), at, words);
+        }
     }
+    refused(
+        "location",
+        "location {{path}} {\n  return 200;\n",
+        (1, 19),
+        "in the same",
+    );
+    refused(
+        "location",
+        "location {{path}} {\n  return 200;\n} }\n",
+        (3, 3),
+        "in the same",
+    );
+    refused(
+        "virtual-host",
+        "server {\n  {{#each locations}}\n  {{/each}}\n",
+        (1, 8),
+        "is opened is closed",
+    );
+    refused("virtual-host", "server {\n}\n}\n", (3, 1), "closes a block");
+    refused(
+        "virtual-host",
+        "server {\n}\nlisten 80",
+        (3, 1),
+        "ends with ';'",
+    );
+    // Code of Lua is Lua's.
+    let lua =
+        "location {{path}} { content_by_lua_block { a = '}' if b then { c() } end -- }\n } }\n";
+    render(&[("location", lua)]);
+    // Names and ends of words that depend on conditions.
+    render(&[(
+        "location",
+        "location {{#if modifier}}{{modifier}} {{/if}}{{path}} { {{#if proxy}}gzip{{else}}expires{{/if}} on{{#if proxy}}; # {{else}} ; {{/if}}\n{{! }}}\n",
+    )]);
 }
