@@ -10,6 +10,9 @@ use nxmesh_core::{
 
 /// The folder of virtual hosts in a tree.
 pub(crate) const VIRTUAL_HOSTS: &str = "virtual-hosts/";
+/// The folder of snippets of the `http` block in a tree; first, so that what
+/// they define is there for all others.
+pub(crate) const SNIPPETS: &str = "snippets/";
 /// The folder of upstreams in a tree.
 pub(crate) const UPSTREAMS: &str = "upstreams/";
 
@@ -18,6 +21,7 @@ pub(crate) const fn folder(kind: ResourceKind) -> Option<&'static str> {
     match kind {
         ResourceKind::VirtualHost => Some(VIRTUAL_HOSTS),
         ResourceKind::Upstream => Some(UPSTREAMS),
+        ResourceKind::Snippet => Some(SNIPPETS),
         ResourceKind::Certificate | ResourceKind::AccessList | ResourceKind::Policy => None,
     }
 }

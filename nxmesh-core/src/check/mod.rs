@@ -3,9 +3,12 @@
 mod access_list;
 mod claims;
 mod references;
+mod snippet;
 mod traffic;
 mod upstream;
 mod virtual_host;
+
+use std::borrow::Cow;
 
 use crate::{
     document::Problem,
@@ -63,6 +66,7 @@ pub fn check(resources: ResourceSet) -> Result<Checked, Vec<Problem>> {
         .flat_map(|(_, resource)| document(resource))
         .collect();
     problems.extend(references::check(&resources));
+    problems.extend(snippet::placed(&resources));
     problems.extend(claims::check(&resources));
     if problems.is_empty() {
         Ok(Checked(resources))
@@ -80,22 +84,28 @@ pub fn document(resource: &Resource) -> Vec<Problem> {
         Resource::Upstream(upstream) => upstream::check(&upstream.spec, &mut found),
         Resource::AccessList(list) => access_list::check(&list.spec, &mut found),
         Resource::Policy(policy) => traffic::policy(&policy.spec, &mut found),
+        Resource::Snippet(snippet) => snippet::check(&snippet.spec, &mut found),
         Resource::Certificate(_) => {}
     }
     let key = resource.key();
     found
         .0
         .into_iter()
-        .map(|(pointer, message)| Problem::new(&key, pointer, message))
+        .map(|(pointer, message)| Problem::new(&key, pointer, &message))
         .collect()
 }
 
 /// The problems of one document: JSON pointer, and rule with example.
 #[derive(Default)]
-struct Found(Vec<(String, &'static str)>);
+struct Found(Vec<(String, Cow<'static, str>)>);
 
 impl Found {
     fn say(&mut self, pointer: impl Into<String>, message: &'static str) {
-        self.0.push((pointer.into(), message));
+        self.0.push((pointer.into(), message.into()));
+    }
+
+    /// For rules that are told by another part.
+    fn tell(&mut self, pointer: impl Into<String>, message: String) {
+        self.0.push((pointer.into(), message.into()));
     }
 }

@@ -33,7 +33,8 @@ pub fn references_of(resource: &Resource) -> Vec<(String, ResourceKey)> {
     match resource {
         Resource::VirtualHost(host) => references.virtual_host(&host.spec),
         Resource::Policy(policy) => references.traffic("/spec", &policy.spec),
-        Resource::Upstream(_) | Resource::Certificate(_) | Resource::AccessList(_) => {}
+        Resource::Upstream(upstream) => references.snippets("/spec", &upstream.spec.snippets),
+        Resource::Certificate(_) | Resource::AccessList(_) | Resource::Snippet(_) => {}
     }
     references.0
 }
@@ -63,10 +64,18 @@ impl References {
         }
     }
 
+    fn snippets(&mut self, at: &str, snippets: &[ResourceName]) {
+        for (index, name) in snippets.iter().enumerate() {
+            let pointer = format!("{at}/snippets/{index}");
+            self.to(pointer, ResourceKind::Snippet, name);
+        }
+    }
+
     fn traffic(&mut self, at: &str, traffic: &TrafficSettings) {
         for (index, name) in traffic.policies.iter().enumerate() {
             self.to(format!("{at}/policies/{index}"), ResourceKind::Policy, name);
         }
+        self.snippets(at, &traffic.snippets);
     }
 }
 

@@ -11,6 +11,12 @@ pub(super) fn check(at: &str, settings: &TrafficSettings, found: &mut Found) {
             "there are at most 20 policies in one place",
         );
     }
+    if settings.snippets.len() > 20 {
+        found.say(
+            format!("{at}/snippets"),
+            "there are at most 20 snippets in one place",
+        );
+    }
 }
 
 /// Checks a policy.
@@ -19,6 +25,12 @@ pub(super) fn policy(settings: &TrafficSettings, found: &mut Found) {
         found.say(
             "/spec/policies",
             "a policy names no other policies; attach both to the virtual host",
+        );
+    }
+    if !settings.snippets.is_empty() {
+        found.say(
+            "/spec/snippets",
+            "a policy names no snippets; attach them to the virtual host or location",
         );
     }
     check("/spec", settings, found);

@@ -21,6 +21,12 @@ pub(super) fn check(spec: &UpstreamSpec, found: &mut Found) {
             "keepalive is 1 to 10000 connections, for example 64",
         );
     }
+    if spec.snippets.len() > 20 {
+        found.say(
+            "/spec/snippets",
+            "there are at most 20 snippets in one place",
+        );
+    }
     let by_turn = matches!(spec.balance, Balance::RoundRobin | Balance::LeastConn);
     let mut addresses = BTreeSet::new();
     for (index, server) in spec.servers.iter().enumerate() {

@@ -6,10 +6,10 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
 use super::{
-    AccessList, Certificate, Metadata, Policy, Selector, Upstream, VirtualHost,
+    AccessList, Certificate, Metadata, Policy, Selector, Snippet, Upstream, VirtualHost,
     value::{ResourceName, ValueError},
 };
-use crate::digest::Digest;
+use crate::{digest::Digest, snippet::SnippetContext};
 
 /// Calls a macro with every kind: its type, its name in URLs, and other names
 /// people may type.
@@ -21,6 +21,7 @@ macro_rules! for_each_kind {
             Certificate "certificates" ["cert", "certs"],
             AccessList "access-lists" ["acl", "acls"],
             Policy "policies" [],
+            Snippet "snippets" [],
         }
     };
 }
@@ -192,6 +193,10 @@ impl Resource {
     pub const fn selector(&self) -> Option<&Selector> {
         match self {
             Self::VirtualHost(document) => Some(&document.spec.selector),
+            Self::Snippet(document) => match document.spec.context {
+                SnippetContext::Http => Some(&document.spec.selector),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -302,6 +307,15 @@ impl ResourceSet {
     pub fn policy(&self, name: &ResourceName) -> Option<&Policy> {
         match self.named(ResourceKind::Policy, name)? {
             Resource::Policy(document) => Some(document),
+            _ => None,
+        }
+    }
+
+    /// The snippet called `name`.
+    #[must_use]
+    pub fn snippet(&self, name: &ResourceName) -> Option<&Snippet> {
+        match self.named(ResourceKind::Snippet, name)? {
+            Resource::Snippet(document) => Some(document),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Document,
-    value::{Time, UpstreamAddress},
+    value::{ResourceName, Time, UpstreamAddress},
 };
 
 /// An upstream document.
@@ -22,6 +22,9 @@ pub struct UpstreamSpec {
     pub keepalive: Option<u32>,
     /// At least one that is not a backup.
     pub servers: Vec<UpstreamServer>,
+    /// Snippets of the context `upstream` that stand in it, at most 20. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snippets: Vec<ResourceName>,
 }
 
 /// How the server of a request is chosen (nginx manual, `ngx_http_upstream_module`).

@@ -7,11 +7,13 @@ use nxmesh_core::{
         ResourceKey, ResourceKind, Respond, StaticFiles, UpstreamScheme, Variable,
         value::WorkspaceName,
     },
+    snippet::SnippetContext,
 };
 
 use super::{
     Scene,
     headers::{self, HeaderRecord},
+    snippet::{self, SnippetRecord},
 };
 use crate::{
     handlebars::record::{Item, record},
@@ -35,6 +37,7 @@ record! {
         files: Option<FilesRecord<'a>>,
         redirect: Option<RedirectRecord<'a>>,
         respond: Option<RespondRecord<'a>>,
+        snippets: Vec<SnippetRecord<'a>>,
     }
 }
 
@@ -98,7 +101,7 @@ record! {
 
 /// Makes the record of a location that sends `inherited` headers beside its own.
 pub(super) fn record<'a>(
-    scene: &Scene<'_>,
+    scene: &Scene<'a>,
     workspace: &WorkspaceName,
     location: &'a Location,
     inherited: Vec<&'a HeaderRecord<'a>>,
@@ -122,6 +125,7 @@ pub(super) fn record<'a>(
         files: None,
         redirect: None,
         respond: None,
+        snippets: snippet::named(scene, &location.traffic.snippets, SnippetContext::Location)?,
     };
     match &location.action {
         Action::Proxy(proxy) => record.proxy = Some(self::proxy(scene, workspace, proxy)?),

@@ -5,6 +5,7 @@
 
 pub(crate) mod headers;
 mod location;
+pub(crate) mod snippet;
 mod upstream;
 mod virtual_host;
 
@@ -15,6 +16,7 @@ use nxmesh_core::{
     model::{ResourceKey, ResourceSet},
 };
 
+pub(crate) use snippet::SnippetRecord;
 pub(crate) use upstream::UpstreamRecord;
 pub(crate) use virtual_host::VirtualHostRecord;
 

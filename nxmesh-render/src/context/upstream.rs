@@ -3,9 +3,13 @@
 use nxmesh_core::{
     contract::renderer::RenderError,
     model::{Balance, Upstream, UpstreamServer},
+    snippet::SnippetContext,
 };
 
-use super::Scene;
+use super::{
+    Scene,
+    snippet::{self, SnippetRecord},
+};
 use crate::{
     handlebars::record::record,
     names::Identity,
@@ -27,6 +31,7 @@ record! {
         consistent: bool,
         servers: Vec<ServerRecord<'a>>,
         keepalive: Option<Word<'a>>,
+        snippets: Vec<SnippetRecord<'a>>,
     }
 }
 
@@ -45,7 +50,7 @@ record! {
 
 impl<'a> UpstreamRecord<'a> {
     pub(crate) fn of(
-        scene: &Scene<'_>,
+        scene: &Scene<'a>,
         identity: Identity,
         upstream: &'a Upstream,
     ) -> Result<Self, RenderError> {
@@ -76,6 +81,7 @@ impl<'a> UpstreamRecord<'a> {
                 .map(|server| self::server(scene, server))
                 .collect::<Result<_, _>>()?,
             keepalive: spec.keepalive.map(|count| Word::number(count.into())),
+            snippets: snippet::named(scene, &spec.snippets, SnippetContext::Upstream)?,
         })
     }
 }

@@ -5,12 +5,14 @@ use nxmesh_core::{
     model::{
         Listen, PathMatch, ResourceKey, ResourceKind, Tls, TlsPolicy, VirtualHost, VirtualHostSpec,
     },
+    snippet::SnippetContext,
 };
 
 use super::{
     Scene,
     headers::{self, HeaderRecord},
     location::{self, LocationRecord},
+    snippet::{self, SnippetRecord},
 };
 use crate::{
     handlebars::record::{Item, record},
@@ -24,6 +26,7 @@ record! {
         server_names: Vec<Item<'a>>,
         max_body_size: Option<Word<'a>>,
         headers: &'a [HeaderRecord<'a>],
+        snippets: Vec<SnippetRecord<'a>>,
         locations: Vec<LocationRecord<'a>>,
         /// Whether a location of its own is for every path.
         matches_all: bool,
@@ -69,7 +72,7 @@ record! {
 impl<'a> VirtualHostRecord<'a> {
     /// `headers` are those of the host; `pem_stem` names the files of its certificate.
     pub(crate) fn of(
-        scene: &Scene<'_>,
+        scene: &Scene<'a>,
         document: &'a VirtualHost,
         headers: &'a [HeaderRecord<'a>],
         pem_stem: Option<&str>,
@@ -96,6 +99,7 @@ impl<'a> VirtualHostRecord<'a> {
                 .map_err(|error| scene.unrenderable(error))?,
             max_body_size: spec.traffic.max_body_size.map(Word::own),
             headers,
+            snippets: snippet::named(scene, &spec.traffic.snippets, SnippetContext::Server)?,
             locations,
             matches_all: spec.locations.iter().any(|location| {
                 matches!(&location.path, PathMatch::Prefix(path) | PathMatch::PrefixPriority(path) if path.as_str() == "/")

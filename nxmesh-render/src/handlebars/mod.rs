@@ -21,15 +21,16 @@ use self::{
     record::Shaped,
     work::{Work, dependents},
 };
-use crate::context::{UpstreamRecord, VirtualHostRecord};
+use crate::context::{SnippetRecord, UpstreamRecord, VirtualHostRecord};
 
 /// The built-in templates.
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 7] = [
     (
         VIRTUAL_HOST,
         include_str!("../../templates/virtual-host.hbs"),
     ),
     (UPSTREAM, include_str!("../../templates/upstream.hbs")),
+    (SNIPPET, include_str!("../../templates/snippet.hbs")),
     ("location", include_str!("../../templates/location.hbs")),
     ("proxy", include_str!("../../templates/proxy.hbs")),
     ("headers", include_str!("../../templates/headers.hbs")),
@@ -37,6 +38,7 @@ const TEMPLATES: [(&str, &str); 6] = [
 ];
 const VIRTUAL_HOST: &str = "virtual-host";
 const UPSTREAM: &str = "upstream";
+const SNIPPET: &str = "snippet";
 
 /// Renders with Handlebars templates.
 ///
@@ -46,6 +48,7 @@ const UPSTREAM: &str = "upstream";
 pub struct HandlebarsRenderer {
     virtual_host: Program,
     upstream: Program,
+    snippet: Program,
 }
 
 impl HandlebarsRenderer {
@@ -58,7 +61,7 @@ impl HandlebarsRenderer {
 
     /// With templates in place of built-in ones of the same name, and more
     /// that these include. The built-in ones are `virtual-host`, `upstream`,
-    /// and `location`, `proxy`, `headers` and `tls` that the first includes.
+    /// `snippet`, and `location`, `proxy`, `headers` and `tls` that the first includes.
     ///
     /// Everything a template can name is known beforehand, and all of it is
     /// quoted; and it has to write whole directives and blocks, whichever way its
@@ -98,6 +101,7 @@ impl HandlebarsRenderer {
                 &mut used,
             )?,
             upstream: compile::compile(&sources, UPSTREAM, UpstreamRecord::SHAPE, &mut used)?,
+            snippet: compile::compile(&sources, SNIPPET, SnippetRecord::SHAPE, &mut used)?,
         };
         match unused.difference(&used).next() {
             Some(name) if !TEMPLATES.iter().any(|(known, _)| known == name) => {

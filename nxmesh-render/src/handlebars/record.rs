@@ -187,6 +187,8 @@ macro_rules! record {
                     }
                     place += 1;
                 )*
+                // The last one counts for nobody.
+                let _ = place;
                 $crate::handlebars::record::Field::Absent
             }
         }

@@ -9,9 +9,10 @@ use nxmesh_core::{
     check::referrers,
     contract::renderer::{PemFile, RenderError, RenderSettings, RenderedTree},
     model::{
-        Certificate, Resource, ResourceKey, ResourceKind, ResourceSet, Upstream, VirtualHost,
-        value::ResourceName,
+        Certificate, Resource, ResourceKey, ResourceKind, ResourceSet, Snippet, Upstream,
+        VirtualHost, value::ResourceName,
     },
+    snippet::SnippetContext,
 };
 
 use super::{
@@ -20,7 +21,7 @@ use super::{
     record::Record,
 };
 use crate::{
-    context::{Scene, UpstreamRecord, VirtualHostRecord, headers},
+    context::{Scene, UpstreamRecord, VirtualHostRecord, headers, snippet},
     names::{self, Identity},
     structure,
 };
@@ -90,6 +91,7 @@ impl<'a> Work<'a> {
                 self.certificate(certificate);
                 Ok(())
             }
+            Resource::Snippet(snippet) => self.snippet(key, snippet),
             // Become part of what refers to them.
             Resource::AccessList(_) | Resource::Policy(_) => Ok(()),
         }
@@ -147,6 +149,17 @@ impl<'a> Work<'a> {
         self.write(key, path, &self.renderer.upstream, &record)
     }
 
+    /// A snippet of the `http` block; the others stand where they are named.
+    fn snippet(&mut self, key: &ResourceKey, document: &'a Snippet) -> Result<(), RenderError> {
+        if document.spec.context != SnippetContext::Http {
+            return Ok(());
+        }
+        let record = snippet::record(&self.scene(key), document, SnippetContext::Http)?;
+        let identity = Identity::of(&document.metadata.workspace, key.kind, &key.name);
+        let path = identity.path(names::SNIPPETS, &key.name);
+        self.write(key, path, &self.renderer.snippet, &record)
+    }
+
     fn certificate(&mut self, certificate: &'a Certificate) {
         let stem = self.pem_stem(certificate).to_owned();
         let spec = &certificate.spec;
@@ -167,7 +180,10 @@ impl<'a> Work<'a> {
             .or_insert_with(|| names::pem_stem(name, &certificate.spec))
     }
 
-    const fn scene<'s>(&'s self, key: &'s ResourceKey) -> Scene<'s> {
+    const fn scene<'s>(&self, key: &'s ResourceKey) -> Scene<'s>
+    where
+        'a: 's,
+    {
         Scene {
             key,
             resources: self.resources,

@@ -94,6 +94,9 @@ settings! {
     /// Policies whose settings count where nothing nearer says otherwise; at
     /// most 20. Not in a policy itself.
     policies: Vec<ResourceName>,
+    /// Snippets that stand here: of the context `server` for a virtual host, of
+    /// `location` for a location; at most 20. Not in a policy.
+    snippets: Vec<ResourceName>,
     /// Headers added to responses. Those of a location and of the virtual
     /// host are both sent; of two with one name the nearer counts (nginx: `add_header`).
     response_headers: Vec<ResponseHeader>,

@@ -1,0 +1,72 @@
+//! What a snippet has to be in itself, and where it may be named.
+
+use super::Found;
+use crate::{
+    document::Problem,
+    model::{Resource, ResourceSet, SnippetSpec},
+    snippet::{SnippetContext, SnippetPolicy},
+};
+
+pub(super) fn check(spec: &SnippetSpec, found: &mut Found) {
+    use SnippetContext::{Http, Location, Server, Upstream};
+    if !matches!(spec.context, Http | Server | Location | Upstream) {
+        found.say(
+            "/spec/context",
+            "the context is one of http, server, location and upstream, for example server",
+        );
+    } else if let Err(error) = SnippetPolicy::default().approve(spec.context, &spec.directives) {
+        found.tell("/spec/directives", error.to_string());
+    }
+    if spec.context != Http && !spec.selector.requirements().is_empty() {
+        found.say(
+            "/spec/selector",
+            "a selector is for snippets of the context http; others go where they are named",
+        );
+    }
+}
+
+/// A snippet stands only in the block it is for.
+pub(super) fn placed(resources: &ResourceSet) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (key, resource) in resources.iter() {
+        let mut named = |pointer: String, name, context: SnippetContext| {
+            if let Some(snippet) = resources.snippet(name)
+                && snippet.spec.context != context
+            {
+                let rule = format!(
+                    "Snippet/{name} is for the context {}, here stands one for {context}",
+                    snippet.spec.context
+                );
+                problems.push(Problem::new(key, pointer, &rule));
+            }
+        };
+        match &**resource {
+            Resource::VirtualHost(host) => {
+                for (index, name) in host.spec.traffic.snippets.iter().enumerate() {
+                    named(
+                        format!("/spec/snippets/{index}"),
+                        name,
+                        SnippetContext::Server,
+                    );
+                }
+                for (place, location) in host.spec.locations.iter().enumerate() {
+                    for (index, name) in location.traffic.snippets.iter().enumerate() {
+                        let pointer = format!("/spec/locations/{place}/snippets/{index}");
+                        named(pointer, name, SnippetContext::Location);
+                    }
+                }
+            }
+            Resource::Upstream(upstream) => {
+                for (index, name) in upstream.spec.snippets.iter().enumerate() {
+                    named(
+                        format!("/spec/snippets/{index}"),
+                        name,
+                        SnippetContext::Upstream,
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+    problems
+}

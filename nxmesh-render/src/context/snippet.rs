@@ -1,0 +1,51 @@
+//! Raw directives in their place.
+
+use nxmesh_core::{
+    contract::renderer::RenderError,
+    model::{ResourceKey, ResourceKind, Snippet, value::ResourceName},
+    snippet::{ApprovedSnippet, SnippetContext, SnippetPolicy},
+};
+
+use super::Scene;
+use crate::handlebars::record::record;
+
+record! {
+    /// A snippet.
+    SnippetRecord<'a> {
+        directives: ApprovedSnippet<'a>,
+    }
+}
+
+/// The snippets called `names`, each for `context`.
+pub(crate) fn named<'a>(
+    scene: &Scene<'a>,
+    names: &[ResourceName],
+    context: SnippetContext,
+) -> Result<Vec<SnippetRecord<'a>>, RenderError> {
+    let named = names.iter().map(|name| {
+        let found = scene.resources.snippet(name).ok_or_else(|| {
+            scene.missing(ResourceKey {
+                kind: ResourceKind::Snippet,
+                name: name.clone(),
+            })
+        })?;
+        record(scene, found, context)
+    });
+    named.collect()
+}
+
+/// A snippet, if it is approved for `context`. What the master checked is
+/// checked again: an agent may be stricter than its master.
+pub(crate) fn record<'a>(
+    scene: &Scene<'_>,
+    snippet: &'a Snippet,
+    context: SnippetContext,
+) -> Result<SnippetRecord<'a>, RenderError> {
+    let approved = SnippetPolicy::default().approve(context, &snippet.spec.directives);
+    approved
+        .map(|directives| SnippetRecord { directives })
+        .map_err(|error| {
+            let name = &snippet.metadata.name;
+            scene.unrenderable(format_args!("Snippet/{name}: {error}"))
+        })
+}
