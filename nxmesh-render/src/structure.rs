@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use nxmesh_core::{
     contract::renderer::NginxVersion,
-    snippet::overflowing_capture,
+    snippet::overflows,
     syntax::{BlockKind, Event, Position, Reader, SyntaxError, parse},
 };
 
@@ -63,30 +63,22 @@ pub(crate) fn verify(text: &[u8], values: &[Value], nginx: NginxVersion) -> Resu
             break;
         }
     }
-    if verifier.has_rewrite && nginx <= OVERFLOWS {
-        rewrites(text)?;
+    if verifier.has_rewrite {
+        rewrites(text, nginx)?;
     }
     Ok(())
 }
 
-/// The last nginx with CVE-2026-42945.
-const OVERFLOWS: NginxVersion = NginxVersion {
-    major: 1,
-    minor: 30,
-    patch: 0,
-};
-
 /// Two snippets may be harmless each and not together.
-fn rewrites(text: &[u8]) -> Result<(), Mismatch> {
+fn rewrites(text: &[u8], nginx: NginxVersion) -> Result<(), Mismatch> {
     let text = std::str::from_utf8(text)
         .map_err(|error| mismatch(text, error.valid_up_to(), "the file is not UTF-8"))?;
     let config = parse(text).map_err(malformed)?;
-    match overflowing_capture(config.directives()) {
-        Some(position) => Err(Mismatch {
-            position,
-            reason: "behind a rewrite with '?' a capture is used, for which nginx up to 1.30.0 \
-                     writes beyond its memory (CVE-2026-42945)"
-                .to_owned(),
+    let mut overflows = overflows(config.directives()).into_iter();
+    match overflows.find(|overflow| nginx <= overflow.flaw.last_version()) {
+        Some(overflow) => Err(Mismatch {
+            position: overflow.position,
+            reason: overflow.flaw.to_string(),
         }),
         None => Ok(()),
     }

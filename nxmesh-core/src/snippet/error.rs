@@ -1,6 +1,6 @@
 //! Why a snippet is refused.
 
-use super::{MAX_SNIPPET_BYTES, context::Place, refused::Reason};
+use super::{MAX_SNIPPET_BYTES, RewriteFlaw, context::Place, refused::Reason};
 use crate::{
     model::value::SEPARATOR,
     syntax::{Position, SyntaxError, SyntaxRule},
@@ -98,11 +98,9 @@ pub enum SnippetRule {
     /// A zone or upstream that is somebody else's.
     #[error("names that begin with nxmesh_ are NxMesh's own")]
     ReservedName,
-    /// CVE-2026-42945.
-    #[error(
-        "behind a rewrite with '?' that goes on, no capture ($1 to $9) is used: nginx up to 1.30.0 writes beyond its memory (CVE-2026-42945)"
-    )]
-    RewriteOverflow,
+    /// A rewrite that makes nginx write beyond its memory.
+    #[error("{0}")]
+    Overflow(RewriteFlaw),
 }
 
 /// A place, as errors name it.
@@ -135,7 +133,7 @@ impl SnippetRule {
             Self::ReservedVariable => "set $shop_region eu;",
             Self::ReservedCapture => "(?<shop_region>[a-z]+)",
             Self::ReservedName => "zone=shop_logins:1m",
-            Self::RewriteOverflow => "rewrite ^/old/(.*)$ /new?page=$1 last;",
+            Self::Overflow(_) => "rewrite ^/old/(.*)$ /new?page=$1 last;",
         }
     }
 }

@@ -27,6 +27,7 @@
 //! | `set`, `map`, `geo` … for `$nxmesh…`, and for `$http_…`, `$arg_…`, `$cookie_…`, `$upstream_…` and the like | variables belong to all servers: it would hide the one that others read. So would captures of these names |
 //! | any word `nxmesh_…` that is not a variable | zones, upstreams and named locations of that name are NxMesh's, and others' |
 //! | a `rewrite` with `?` that goes on, before a `set`, `rewrite` or `if` that uses `$1` to `$9` | CVE-2026-42945: nginx up to 1.30.0 writes beyond its memory |
+//! | a `rewrite` that redirects or has `?`, with two captures of which one is in the other | CVE-2026-9256: nginx up to 1.30.1 does |
 //!
 //! ```
 //! use nxmesh_core::snippet::{SnippetContext, SnippetPolicy, SnippetText};
@@ -57,5 +58,5 @@ pub use context::SnippetContext;
 pub use error::{SnippetError, SnippetRule};
 pub use policy::{ApprovedSnippet, SnippetPolicy};
 pub use refused::Reason;
-pub use rewrite::overflowing_capture;
+pub use rewrite::{Overflow, RewriteFlaw, overflows};
 pub use text::{MAX_SNIPPET_BYTES, SnippetText};

@@ -56,9 +56,11 @@ impl SnippetPolicy {
     ) -> Result<ApprovedSnippet<'s>, SnippetError> {
         let config = text.config();
         self.directives(config.directives(), Place::In(context))?;
-        if let Some(position) = rewrite::overflowing_capture(config.directives()) {
-            let rule = SnippetRule::RewriteOverflow;
-            return Err(SnippetError { position, rule });
+        if let Some(overflow) = rewrite::overflows(config.directives()).first() {
+            return Err(SnippetError {
+                position: overflow.position,
+                rule: SnippetRule::Overflow(overflow.flaw),
+            });
         }
         Ok(ApprovedSnippet { context, text })
     }

@@ -1,7 +1,7 @@
 //! What the built-in policy refuses.
 
 use nxmesh_core::snippet::{
-    Reason, SnippetContext, SnippetError, SnippetPolicy, SnippetRule, SnippetText,
+    Reason, RewriteFlaw, SnippetContext, SnippetError, SnippetPolicy, SnippetRule, SnippetText,
 };
 
 fn refused(context: SnippetContext, text: &str) -> SnippetError {
@@ -404,19 +404,42 @@ fn rewrites_that_overflow_are_refused() {
     ] {
         let error = refused(SnippetContext::Location, text);
         let position = error.position;
-        assert_eq!(error.rule, SnippetRule::RewriteOverflow, "{text}");
+        assert_eq!(
+            error.rule,
+            SnippetRule::Overflow(RewriteFlaw::Arguments),
+            "{text}"
+        );
         assert_eq!((position.line, position.column), place, "{text}");
     }
     let text = "location /a { rewrite ^/(.*)$ /a?b; set $shop_a $1; }";
     assert_eq!(
         refused(SnippetContext::Server, text).rule,
-        SnippetRule::RewriteOverflow
+        SnippetRule::Overflow(RewriteFlaw::Arguments)
     );
     // Another location is another script.
     let text = "location /a { rewrite ^/(.*)$ /a?b; }\nlocation ~ ^/(b)$ { set $shop_a $1; }";
     let snippet = SnippetText::parse(text).unwrap();
     SnippetPolicy::default()
         .approve(SnippetContext::Server, &snippet)
+        .unwrap();
+
+    for text in [
+        "rewrite ^/((.*))$ http://a/$1$2 redirect;",
+        "rewrite ^/((.*))$ http://a/?$1$2;",
+        "rewrite ^/((.*))$ /a?b=$1&c=$2 last;",
+        "rewrite ^/((.*))$ /a/$1/$2 permanent;",
+    ] {
+        let error = refused(SnippetContext::Location, text);
+        assert_eq!(
+            error.rule,
+            SnippetRule::Overflow(RewriteFlaw::Overlap),
+            "{text}"
+        );
+        assert_eq!(error.position.to_string(), "line 1, column 19", "{text}");
+    }
+    let snippet = SnippetText::parse("rewrite ^/((.*))$ /a/$1/$2 last;").unwrap();
+    SnippetPolicy::default()
+        .approve(SnippetContext::Location, &snippet)
         .unwrap();
 }
 
