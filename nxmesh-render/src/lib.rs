@@ -7,6 +7,7 @@
 //! - [`HandlebarsRenderer`] renders a set of resources into a tree of files.
 //! - [`placement`] makes the files that depend on where the tree lies.
 //! - [`diff`](diff::diff) compares two trees.
+//! - [`import`] makes resources of an existing configuration.
 //! - [`token`] is the quoting that everything a tenant wrote goes through.
 //!
 //! ```
@@ -53,6 +54,7 @@
 mod context;
 pub mod diff;
 mod handlebars;
+pub mod import;
 mod names;
 pub mod placement;
 mod structure;

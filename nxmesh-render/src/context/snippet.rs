@@ -4,6 +4,7 @@ use nxmesh_core::{
     contract::renderer::RenderError,
     model::{ResourceKey, ResourceKind, Snippet, value::ResourceName},
     snippet::{ApprovedSnippet, SnippetContext, SnippetPolicy},
+    syntax::parse,
 };
 
 use super::Scene;
@@ -48,4 +49,22 @@ pub(crate) fn record<'a>(
             let name = &snippet.metadata.name;
             scene.unrenderable(format_args!("Snippet/{name}: {error}"))
         })
+}
+
+/// Whether one of them has a location for every path: a server cannot have two.
+pub(crate) fn match_all(snippets: &[SnippetRecord<'_>]) -> bool {
+    let mut texts = snippets.iter().map(|snippet| snippet.directives.as_str());
+    // Only what was parsed is approved, so that it parses again.
+    texts.any(|text| {
+        parse(text).is_ok_and(|config| {
+            config.directives().iter().any(|directive| {
+                let arguments: Vec<&str> = directive
+                    .arguments()
+                    .iter()
+                    .map(|word| word.value())
+                    .collect();
+                directive.name() == "location" && matches!(arguments[..], ["/"] | ["^~", "/"])
+            })
+        })
+    })
 }

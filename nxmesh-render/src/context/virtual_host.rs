@@ -78,6 +78,7 @@ impl<'a> VirtualHostRecord<'a> {
         pem_stem: Option<&str>,
     ) -> Result<Self, RenderError> {
         let spec = &document.spec;
+        let snippets = snippet::named(scene, &spec.traffic.snippets, SnippetContext::Server)?;
         let mut lines = 0;
         let locations = spec
             .locations
@@ -89,6 +90,7 @@ impl<'a> VirtualHostRecord<'a> {
                 location::record(scene, &document.metadata.workspace, location, inherited)
             })
             .collect::<Result<_, _>>()?;
+        let snippets_match_all = snippet::match_all(&snippets);
         Ok(Self {
             servers: servers(scene, spec, pem_stem)?,
             server_names: spec
@@ -99,11 +101,12 @@ impl<'a> VirtualHostRecord<'a> {
                 .map_err(|error| scene.unrenderable(error))?,
             max_body_size: spec.traffic.max_body_size.map(Word::own),
             headers,
-            snippets: snippet::named(scene, &spec.traffic.snippets, SnippetContext::Server)?,
+            snippets,
             locations,
-            matches_all: spec.locations.iter().any(|location| {
-                matches!(&location.path, PathMatch::Prefix(path) | PathMatch::PrefixPriority(path) if path.as_str() == "/")
-            }),
+            matches_all: snippets_match_all
+                || spec.locations.iter().any(|location| {
+                    matches!(&location.path, PathMatch::Prefix(path) | PathMatch::PrefixPriority(path) if path.as_str() == "/")
+                }),
         })
     }
 }

@@ -12,6 +12,7 @@ mod control_characters;
 mod echo;
 mod fuzz;
 mod golden;
+mod import;
 mod nginx;
 mod nginx_answers;
 mod nginx_reads_back;

@@ -127,6 +127,30 @@ impl Staged {
         Ok(staged)
     }
 
+    /// A configuration of somebody else, that `write` lays out; it runs.
+    pub(crate) fn foreign(nginx: PathBuf, write: impl FnOnce(&Path)) -> Nginx {
+        let folder = TempDir::new().expect("make a temporary folder");
+        write(folder.path());
+        let staged = Self { nginx, folder };
+        let conf = staged.path("nginx.conf");
+        let text = fs::read_to_string(&conf).expect("read its main file");
+        let folder = staged.folder.path().display();
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {folder}/{kind};"))
+            .concat();
+        let probe = format!(
+            "http {{ {temporary} server {{ listen unix:{}; }}",
+            staged.socket().display()
+        );
+        let log = if text.contains("access_log") {
+            ""
+        } else {
+            " access_log off;"
+        };
+        fs::write(&conf, text.replacen("http {", &(probe + log), 1)).expect("write it");
+        staged.start()
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

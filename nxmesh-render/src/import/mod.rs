@@ -1,0 +1,113 @@
+//! From an existing nginx configuration to resources.
+//!
+//! [`import`] reads a configuration with all its includes. What has a typed
+//! field becomes one; what has none becomes a Snippet in its place, if the
+//! built-in snippet policy allows it there; and every directive for which that
+//! is not so is told in a [`Note`] with its file and line. Nothing is left out
+//! silently.
+//!
+//! The library opens no file: whoever calls it hands it [`Files`].
+//!
+//! ```
+//! use std::{collections::BTreeMap, path::{Path, PathBuf}};
+//!
+//! let conf = "events {}
+//! http {
+//!     upstream shop { server 10.0.0.11:8080; }
+//!     server {
+//!         listen 80;
+//!         server_name shop.example.com;
+//!         location / { proxy_pass http://shop; }
+//!     }
+//! }";
+//! let files = BTreeMap::from([(PathBuf::from("/etc/nginx/nginx.conf"), conf.as_bytes().to_vec())]);
+//! let imported = nxmesh_render::import::import(&files, Path::new("/etc/nginx/nginx.conf"))?;
+//! let names: Vec<String> = imported.resources.iter().map(|it| it.key().to_string()).collect();
+//! assert_eq!(names, ["VirtualHost/shop.example.com", "Upstream/shop"]);
+//! # Ok::<(), nxmesh_render::import::ImportError>(())
+//! ```
+
+mod draft;
+mod files;
+mod http;
+mod location;
+mod node;
+mod report;
+mod server;
+mod upstream;
+
+use std::path::{Path, PathBuf};
+
+use nxmesh_core::{
+    check::check,
+    document::Problem,
+    model::{Resource, ResourceSet},
+    syntax::SyntaxError,
+};
+
+pub use files::{Files, dump};
+pub use report::{Fate, Note};
+
+/// What a configuration became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// The resources, by kind and name. They fit together.
+    pub resources: Vec<Resource>,
+    /// What did not become a field, in the order of reading.
+    pub notes: Vec<Note>,
+}
+
+/// Why a configuration cannot be imported at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// A file that is named without a pattern is not there.
+    #[error("{path} is not there or cannot be read")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file is not nginx configuration.
+    #[error("{path}: {error}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: SyntaxError,
+    },
+    /// Files include each other without end, or there are too many directives.
+    #[error("{path}: includes lie more than {depth} deep, or there are too many directives")]
+    TooLarge {
+        /// The file that was one too many.
+        path: PathBuf,
+        /// The bound.
+        depth: usize,
+    },
+    /// The configuration says what cannot stand together, for example one
+    /// name and port in two servers.
+    #[error("what was imported does not fit together: {}", .0.first().map(ToString::to_string).unwrap_or_default())]
+    Conflicts(Vec<Problem>),
+}
+
+/// Imports the configuration that begins in the file `entry`.
+///
+/// The same files give the same resources.
+///
+/// # Errors
+///
+/// [`ImportError`] when the configuration cannot be read as a whole.
+pub fn import(files: &dyn Files, entry: &Path) -> Result<Imported, ImportError> {
+    let nodes = node::read(files, entry)?;
+    let mut report = report::Report::default();
+    let resources = http::import(&nodes, files, &mut report);
+    let set: ResourceSet = resources.into_iter().collect();
+    let checked = check(set).map_err(ImportError::Conflicts)?;
+    Ok(Imported {
+        resources: checked
+            .resources()
+            .iter()
+            .map(|(_, resource)| Resource::clone(resource))
+            .collect(),
+        notes: report.into_notes(),
+    })
+}

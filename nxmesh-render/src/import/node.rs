@@ -1,0 +1,175 @@
+//! A configuration with its includes in place.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use nxmesh_core::syntax::{Block, Directive, parse};
+
+use super::{Files, ImportError};
+
+/// How deep files may include each other.
+const MAX_INCLUDES: usize = 16;
+/// The most directives in all files together.
+const MAX_DIRECTIVES: usize = 200_000;
+
+/// A directive, and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) name: String,
+    /// As nginx understands them.
+    pub(super) arguments: Vec<String>,
+    /// Its words as they are written.
+    words: Vec<String>,
+    /// What stands in its block, if it has one.
+    pub(super) body: Option<Body>,
+    pub(super) file: Arc<Path>,
+    pub(super) line: u32,
+}
+
+/// What stands in a block.
+#[derive(Debug, Clone)]
+pub(super) enum Body {
+    Directives(Vec<Node>),
+    /// Entries or code, as text of the whole directive.
+    Text(String),
+}
+
+impl Node {
+    /// The first argument, or nothing.
+    pub(super) fn first(&self) -> &str {
+        self.arguments.first().map_or("", String::as_str)
+    }
+
+    pub(super) fn children(&self) -> &[Self] {
+        match &self.body {
+            Some(Body::Directives(nodes)) => nodes,
+            _ => &[],
+        }
+    }
+
+    /// The directive as text, with what its block includes in place.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text, 0);
+        text
+    }
+
+    fn write(&self, text: &mut String, depth: usize) {
+        let indent = "    ".repeat(depth);
+        if let Some(Body::Text(whole)) = &self.body {
+            for line in whole.lines() {
+                text.push_str(&format!("{indent}{line}\n"));
+            }
+            return;
+        }
+        text.push_str(&format!("{indent}{}", self.words.join(" ")));
+        match &self.body {
+            Some(Body::Directives(nodes)) => {
+                text.push_str(" {\n");
+                for node in nodes {
+                    node.write(text, depth + 1);
+                }
+                text.push_str(&format!("{indent}}}\n"));
+            }
+            _ => text.push_str(";\n"),
+        }
+    }
+}
+
+/// Reads the file `entry` and all it includes.
+pub(super) fn read(files: &dyn Files, entry: &Path) -> Result<Vec<Node>, ImportError> {
+    let mut reading = Reading {
+        files,
+        // nginx takes relative includes from the folder of the main file.
+        home: entry.parent().unwrap_or(Path::new("/")).to_owned(),
+        count: 0,
+    };
+    reading.file(entry, 0)
+}
+
+struct Reading<'f> {
+    files: &'f dyn Files,
+    home: PathBuf,
+    count: usize,
+}
+
+impl Reading<'_> {
+    fn file(&mut self, path: &Path, depth: usize) -> Result<Vec<Node>, ImportError> {
+        let missing = || ImportError::Missing {
+            path: path.to_owned(),
+        };
+        if depth > MAX_INCLUDES {
+            return Err(too_large(path));
+        }
+        let bytes = self.files.read(path).ok_or_else(missing)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let config = parse(&text).map_err(|error| ImportError::Syntax {
+            path: path.to_owned(),
+            error,
+        })?;
+        self.nodes(config.directives(), &Arc::from(path), depth)
+    }
+
+    /// Blocks lie at most so deep that this may recurse.
+    fn nodes(
+        &mut self,
+        directives: &[Directive<'_>],
+        file: &Arc<Path>,
+        depth: usize,
+    ) -> Result<Vec<Node>, ImportError> {
+        let mut nodes = Vec::new();
+        for directive in directives {
+            self.count += 1;
+            if self.count > MAX_DIRECTIVES {
+                return Err(too_large(file));
+            }
+            if directive.name() == "include" && directive.block().is_none() {
+                for argument in directive.arguments() {
+                    for path in self.included(argument.value()) {
+                        nodes.extend(self.file(&path, depth + 1)?);
+                    }
+                }
+                continue;
+            }
+            let words = std::iter::once(directive.name_word()).chain(directive.arguments());
+            nodes.push(Node {
+                name: directive.name().to_owned(),
+                arguments: directive
+                    .arguments()
+                    .iter()
+                    .map(|word| word.value().to_owned())
+                    .collect(),
+                words: words.map(|word| word.raw().to_owned()).collect(),
+                body: match directive.block() {
+                    None => None,
+                    Some(Block::Directives(inner)) => {
+                        Some(Body::Directives(self.nodes(inner, file, depth)?))
+                    }
+                    Some(_) => Some(Body::Text(directive.to_string())),
+                },
+                file: Arc::clone(file),
+                line: directive.position().line,
+            });
+        }
+        Ok(nodes)
+    }
+
+    fn included(&self, path: &str) -> Vec<PathBuf> {
+        let path = self.home.join(path);
+        let text = path.to_string_lossy();
+        if text.contains(['*', '?', '[']) {
+            self.files.matching(&text)
+        } else {
+            vec![path]
+        }
+    }
+}
+
+fn too_large(path: &Path) -> ImportError {
+    ImportError::TooLarge {
+        path: path.to_owned(),
+        depth: MAX_INCLUDES,
+    }
+}
