@@ -72,6 +72,8 @@ pub(crate) enum Command {
     Validate(FileArguments),
     /// Render files to nginx configuration without a server
     Render(RenderArguments),
+    /// Make resources of an existing nginx configuration, without a server
+    Import(ImportArguments),
     /// Follow and undo changes
     #[command(subcommand)]
     Rollout(RolloutCommand),
@@ -265,6 +267,19 @@ pub(crate) struct RenderArguments {
     /// The nginx to render for
     #[arg(long, value_name = "VERSION", default_value_t)]
     pub(crate) nginx_version: NginxVersion,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// nginx.conf or its folder, or a file with what `nginx -T` prints, - for standard input
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+    /// Which agents are to serve it
+    #[arg(long, short = 'l', value_name = "SELECTOR", default_value = "")]
+    pub(crate) selector: Selector,
+    /// File to write the resources to, with their private keys; default: standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

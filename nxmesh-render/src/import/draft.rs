@@ -102,6 +102,10 @@ impl Leftover {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
     /// Adds a directive that is nobody's.
     pub(super) fn add(&mut self, text: &str) {
         self.text.push_str(text);

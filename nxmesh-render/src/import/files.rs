@@ -23,14 +23,15 @@ impl Files for BTreeMap<PathBuf, Vec<u8>> {
     fn matching(&self, pattern: &str) -> Vec<PathBuf> {
         let paths = self.keys();
         paths
-            .filter(|path| matches(pattern, &path.to_string_lossy()))
+            .filter(|path| path_matches(pattern, &path.to_string_lossy()))
             .cloned()
             .collect()
     }
 }
 
-/// Whether a path matches a pattern of `glob(7)`.
-pub(super) fn matches(pattern: &str, path: &str) -> bool {
+/// Whether a path matches a pattern, as [`Files::matching`] has them (`glob(7)`).
+#[must_use]
+pub fn path_matches(pattern: &str, path: &str) -> bool {
     let (pattern, path): (Vec<&str>, Vec<&str>) =
         (pattern.split('/').collect(), path.split('/').collect());
     pattern.len() == path.len()
@@ -155,10 +156,10 @@ mod tests {
             ("/a/a*b*c", "/a/abbcb", false),
             ("/a/[", "/a/[", false),
         ] {
-            assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
+            assert_eq!(path_matches(pattern, path), expected, "{pattern} {path}");
         }
         let hostile = format!("/{}", "*a".repeat(2_000));
-        assert!(!matches(&hostile, &format!("/{}", "a".repeat(1_500))));
+        assert!(!path_matches(&hostile, &format!("/{}", "a".repeat(1_500))));
     }
 
     #[test]

@@ -45,7 +45,7 @@ use nxmesh_core::{
     syntax::SyntaxError,
 };
 
-pub use files::{Files, dump};
+pub use files::{Files, dump, path_matches};
 pub use report::{Fate, Note};
 
 /// What a configuration became.

@@ -84,12 +84,6 @@ impl<'n> Servers<'n> {
                 _ => leftover.take(inner, report),
             }
         }
-        let media_type = inherited
-            .default_type
-            .map_or("text/plain", |node| node.first());
-        if media_type != "application/octet-stream" {
-            leftover.add(&format!("default_type {media_type};\n"));
-        }
         let mut place = location::Place {
             host: name,
             inherited: &inherited,
@@ -122,6 +116,13 @@ impl<'n> Servers<'n> {
                     .report
                     .lost(root, "a root is an absolute path without variables");
             }
+        }
+        let locations = draft.spec.get("locations").and_then(Value::as_array);
+        let files = locations.is_some_and(|all| all.iter().any(|it| it.get("static").is_some()));
+        // NxMesh takes what it does not know for a stream of bytes.
+        let media_type = inherited.default_type.map_or("text/plain", Node::first);
+        if media_type != "application/octet-stream" && (files || !leftover.is_empty()) {
+            leftover.add(&format!("default_type {media_type};\n"));
         }
         attach(&mut draft, leftover, snippets, node, report);
         self.drafts.push(draft);

@@ -222,3 +222,35 @@ fn who_is_not_logged_in_gets_nothing() {
         .unwrap();
     }
 }
+
+#[test]
+fn an_existing_configuration_is_imported_and_served() {
+    let cluster = Cluster::start(1).unwrap();
+    let node = &cluster.nodes[0];
+    let run_with =
+        |arguments: &[&str], input: &str| cluster.ctl.run_with(arguments, input).unwrap();
+    let dump = format!(
+        "# configuration file /etc/nginx/nginx.conf:\nevents {{}}\nhttp {{\n  gzip on;\n  \
+         include conf.d/*.conf;\n}}\n# configuration file /etc/nginx/conf.d/old.conf:\nserver {{\n  \
+         listen 127.0.0.1:{};\n  server_name old.test;\n  location / {{ return 200 \"as before\"; }}\n  \
+         location /slow {{ limit_rate 10k; return 200 slow; }}\n}}\n",
+        node.http_port()
+    );
+    let imported = run_with(&["import", "-", "-l", "node=n1"], &dump);
+    let text = imported.text();
+    for note in [
+        "/etc/nginx/nginx.conf:3: gzip: in Snippet/imported-http",
+        "/etc/nginx/conf.d/old.conf:5: limit_rate: in Snippet/",
+        "0 not imported",
+    ] {
+        assert!(text.contains(note), "{note:?} is missing in\n{text}");
+    }
+    let applied = run_with(&["apply", "-f", "-"], &imported.stdout);
+    applied.success().unwrap();
+    for (path, answer) in [("/", "as before"), ("/slow", "slow")] {
+        assert_eq!(node.http("old.test", path).get().unwrap().text(), answer);
+    }
+    let broken = run_with(&["import", "-"], "# configuration file /n:\nhttp {\n");
+    assert_eq!(broken.code, 3, "{}", broken.text());
+    assert_eq!(run_with(&["import", "/no/such/file"], "").code, 4);
+}

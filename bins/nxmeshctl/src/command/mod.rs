@@ -6,6 +6,7 @@ pub(crate) mod describe;
 pub(crate) mod diff;
 pub(crate) mod enroll;
 pub(crate) mod get;
+pub(crate) mod import;
 pub(crate) mod login;
 pub(crate) mod render;
 pub(crate) mod rollout;
