@@ -13,8 +13,9 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{services, workspace};
 
 /// The targets, and where texts to begin with lie, below `nxmesh-render`.
-const TARGETS: [(&str, &str); 5] = [
+const TARGETS: [(&str, &str); 6] = [
     ("document", "tests/golden"),
+    ("import", "tests/import"),
     ("quoting", "fuzz/seeds/quoting"),
     ("snippet", "fuzz/seeds/snippet"),
     ("syntax", "tests/golden"),
@@ -28,7 +29,7 @@ const INSTRUMENTATION: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-cov
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// One of document, quoting, snippet, syntax and template; default: one after the other
+    /// One of document, import, quoting, snippet, syntax and template; default: one after the other
     target: Option<String>,
     /// How long each target runs
     #[arg(long, default_value_t = 60)]

@@ -4,7 +4,7 @@
 //! for a moment, which is why nothing here but the standard library and the two
 //! crates is used.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, path::Path, sync::LazyLock};
 
 use nxmesh_core::{
     check::check,
@@ -16,7 +16,7 @@ use nxmesh_core::{
     testkit::sample,
 };
 use nxmesh_render::{
-    HandlebarsRenderer,
+    HandlebarsRenderer, import,
     token::{MAX_WORD_BYTES, QuoteError, quote, quote_expanding},
 };
 
@@ -41,13 +41,8 @@ pub fn document(data: &[u8]) {
         assert_eq!(again, one.resource);
         resources.insert(one.resource);
     }
-    let Ok(checked) = check(resources) else {
-        return;
-    };
-    match RENDERER.render(checked.resources(), &RenderSettings::default()) {
-        Ok(tree) => all_parse(&tree),
-        Err(RenderError::Unsupported { .. } | RenderError::Unrenderable { .. }) => {}
-        Err(other) => panic!("{other}"),
+    if let Ok(checked) = check(resources) {
+        render(checked.resources());
     }
 }
 
@@ -134,6 +129,29 @@ pub fn snippet(data: &[u8]) {
     }
 }
 
+/// An existing configuration is refused, or becomes resources that fit together
+/// and render, the same every time, and what is told of it stands in it.
+pub fn import(data: &[u8]) {
+    let entry = Path::new("/etc/nginx/nginx.conf");
+    let types = b"types { text/html html; }\n".to_vec();
+    let files = BTreeMap::from([
+        (entry.to_owned(), data.to_vec()),
+        (entry.with_file_name("mime.types"), types),
+    ]);
+    let Ok(imported) = import::import(&files, entry) else {
+        return;
+    };
+    let again = import::import(&files, entry).expect("it was imported before");
+    assert_eq!(imported, again);
+    let lines = data.iter().filter(|byte| **byte == b'\n').count() + 1;
+    for note in imported.notes.iter().filter(|note| note.file == entry) {
+        assert!((1..=lines).contains(&(note.line as usize)), "{note:?}");
+    }
+    let resources = imported.resources.into_iter().collect();
+    let checked = check(resources).unwrap_or_else(|problems| panic!("{}", problems[0]));
+    render(checked.resources());
+}
+
 /// A configuration that is read is the same when it is written and read again,
 /// and reading it bit by bit finds the same.
 pub fn syntax(data: &[u8]) {
@@ -205,6 +223,15 @@ pub fn template(data: &[u8]) {
             }
         }
         Err(RenderError::Structure { .. }) => {}
+        Err(other) => panic!("{other}"),
+    }
+}
+
+/// What was checked renders, or is too new or too large.
+fn render(resources: &ResourceSet) {
+    match RENDERER.render(resources, &RenderSettings::default()) {
+        Ok(tree) => all_parse(&tree),
+        Err(RenderError::Unsupported { .. } | RenderError::Unrenderable { .. }) => {}
         Err(other) => panic!("{other}"),
     }
 }

@@ -133,6 +133,11 @@ fn documents() {
 }
 
 #[test]
+fn imports() {
+    run(targets::import, "tests/import", 1_500);
+}
+
+#[test]
 fn quoting() {
     run(targets::quoting, "fuzz/seeds/quoting", 20_000);
 }
