@@ -325,3 +325,103 @@ fn ten_thousand_virtual_hosts_are_checked_in_bounded_time() {
     let took = started.elapsed();
     assert!(took.as_secs() < 30, "{took:?}");
 }
+
+/// Selectors that exclude each other by nothing but `k` and `!k`, one of which
+/// is wrong: the clash is found among thousands that are told apart.
+#[test]
+fn selectors_of_presence_are_told_apart() {
+    let spec = |number: usize, of: usize| {
+        let bit = |bit: usize| match number >> bit & 1 {
+            0 => format!("!k{bit}"),
+            _ => format!("k{bit}"),
+        };
+        let selector = (0..of).map(bit).collect::<Vec<_>>().join(",");
+        json!({ "server_names": ["one.example"], "listen": [{ "port": 80 }], "selector": selector })
+    };
+    let hosts = |count: usize| (0..count).map(move |number| (format!("h{number:04}"), number));
+    let mut set: Vec<Resource> = hosts(4_096)
+        .map(|(name, number)| host(&name, spec(number, 12)))
+        .collect();
+    assert!(clashes(set.clone()).is_empty());
+    // Leaves the last label open: shares agents with one of the others each way.
+    set.push(host("z", spec(5, 11)));
+    assert_eq!(clashes(set), ["VirtualHost/z/spec/server_names/0"]);
+}
+
+/// What the index leaves to comparison is compared: `notin`, and lists of values.
+#[test]
+fn selectors_in_an_index_clash_as_pairs_do() {
+    let parts = [
+        "",
+        "a",
+        "!a",
+        "a=1",
+        "a!=1",
+        "a in (1,2)",
+        "a notin (1,2)",
+        "b",
+        "!b",
+        "b=1",
+        "b in (1,3)",
+        "a=2,b in (1,2)",
+        "a in (1,2),b in (2,3)",
+        "a,b!=1",
+        "!a,b=3",
+    ];
+    let selectors: Vec<Selector> = parts.map(|text| text.parse().unwrap()).into();
+    // Many of each, so that the index parts them.
+    let texts: Vec<&str> = parts
+        .iter()
+        .copied()
+        .cycle()
+        .take(parts.len() * 3)
+        .collect();
+    for rotation in 0..parts.len() {
+        let order: Vec<&str> = (0..texts.len())
+            .map(|at| texts[(at + rotation) % texts.len()])
+            .collect();
+        let found = clashes(order.iter().enumerate().map(|(number, selector)| {
+            let listen = json!([{ "port": 80 }]);
+            let spec =
+                json!({ "server_names": ["x.example"], "listen": listen, "selector": selector });
+            host(&format!("h{number:03}"), spec)
+        }));
+        let index_of = |text: &str| parts.iter().position(|part| *part == text).unwrap();
+        let expected: Vec<String> = (0..order.len())
+            .filter(|&at| {
+                let own = &selectors[index_of(order[at])];
+                order[..at]
+                    .iter()
+                    .any(|other| may_share_agents(&selectors[index_of(other)], own))
+            })
+            .map(|at| format!("VirtualHost/h{at:03}/spec/server_names/0"))
+            .collect();
+        assert_eq!(found, expected);
+    }
+}
+
+/// Nothing is stored of which nobody knows whether it clashes.
+#[test]
+fn selectors_that_take_too_long_to_tell_apart_are_refused() {
+    let set = (0..6_000_usize).map(|number| {
+        let bit = |bit: usize| match number >> bit & 1 {
+            0 => format!("k{bit:02} in (a,b)"),
+            _ => format!("k{bit:02} in (c,d)"),
+        };
+        let selector = (0..20).rev().map(bit).collect::<Vec<_>>().join(",");
+        let listen = json!([{ "port": 80 }]);
+        host(
+            &format!("h{number:04}"),
+            json!({ "server_names": ["one.example"], "listen": listen, "selector": selector }),
+        )
+    });
+    let problems = check(set.collect()).map(|_| ()).unwrap_err();
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].pointer, "/spec/selector");
+    assert!(
+        problems[0].rule.contains("takes too long"),
+        "{}",
+        problems[0]
+    );
+    assert_eq!(problems[0].example, "agent=web-1");
+}

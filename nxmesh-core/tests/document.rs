@@ -460,8 +460,8 @@ fn a_key_written_twice_is_told_to_its_author() {
     let problems = parse("test", "kind: VirtualHost\nkind: Upstream\n").unwrap_err();
     assert_eq!(
         problems[0].rule,
-        "the text is not well-formed YAML or JSON: line 2 column 1: \
-         duplicate mapping key `kind` is not allowed here"
+        "the text is not well-formed YAML or JSON: \
+         duplicate mapping key `kind` is not allowed here at line 2, column 1"
     );
 }
 
@@ -548,4 +548,21 @@ fn a_list_counts_as_its_items() {
     ] {
         assert!(parse("list", bad).is_err(), "{bad} was accepted");
     }
+}
+
+/// A list is read item by item, and its items are numbered like documents.
+#[test]
+fn problems_of_a_list_name_the_item() {
+    let good = r#"{ kind: Upstream, metadata: { name: a }, spec: { servers: [{ address: "10.0.0.1:80" }] } }"#;
+    let text =
+        format!("{good}\n---\nitems: [{good}, null, {{ kind: X }}]\n---\n{good}\n---\nkind: Y\n");
+    let problems = parse("list", &text).unwrap_err();
+    let documents: Vec<_> = problems.iter().map(|problem| &*problem.document).collect();
+    assert_eq!(documents, ["list#4", "list#6"]);
+}
+
+#[test]
+fn numbers_and_words_are_not_repeated_by_the_parser() {
+    let problems = parse("test", &format!("kind: {}\n", "7".repeat(400))).unwrap_err();
+    assert!(!problems[0].rule.contains("77"), "{}", problems[0]);
 }

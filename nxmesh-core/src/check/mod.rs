@@ -11,7 +11,7 @@ mod virtual_host;
 use std::borrow::Cow;
 
 use crate::{
-    document::Problem,
+    document::{Problem, bounded},
     model::{Resource, ResourceSet},
 };
 
@@ -43,7 +43,7 @@ impl Checked {
 ///
 /// # Errors
 ///
-/// Every problem found; at least one.
+/// The problems found, at least one: the first hundred, and how many more.
 ///
 /// ```
 /// use nxmesh_core::{check, document, model::ResourceSet};
@@ -71,7 +71,7 @@ pub fn check(resources: ResourceSet) -> Result<Checked, Vec<Problem>> {
     if problems.is_empty() {
         Ok(Checked(resources))
     } else {
-        Err(problems)
+        Err(bounded(problems, 0, "the resources"))
     }
 }
 

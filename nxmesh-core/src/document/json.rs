@@ -1,28 +1,94 @@
-//! JSON that says one thing: a field written twice is refused, where
+//! Values that say one thing: a field written twice is refused, where
 //! `serde_json` silently takes the last.
 
-use std::fmt;
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+};
 
 use serde::{
-    Deserialize, Deserializer,
-    de::{Error, MapAccess, SeqAccess, Visitor},
+    Deserializer,
+    de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
 
-use super::message::shown;
+use super::{message::shown, text::Read};
 
-/// A value in which no field stands twice.
-pub(super) struct Strict(pub(super) Value);
+/// What an error begins with when there is no room left.
+pub(super) const NO_ROOM: &str = "a document has at most ";
 
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Self)
+/// What an error says when there are too many documents; the parser says so of other bounds.
+pub(super) const TOO_MUCH: &str = "too large or too complex";
+
+/// How many values may still be read into one document.
+#[derive(Debug)]
+pub(super) struct Room {
+    left: Cell<usize>,
+    whole: usize,
+}
+
+impl Room {
+    pub(super) const fn for_values(values: usize) -> Self {
+        Self {
+            left: Cell::new(values),
+            whole: values,
+        }
+    }
+
+    fn take<E: Error>(&self) -> Result<(), E> {
+        match self.left.get().checked_sub(1) {
+            Some(left) => {
+                self.left.set(left);
+                Ok(())
+            }
+            None => Err(E::custom(format!("{NO_ROOM}{} values", self.whole))),
+        }
     }
 }
 
-struct StrictVisitor;
+/// What is being read.
+#[derive(Clone, Copy)]
+enum Part<'r> {
+    /// A whole document, which may be a list.
+    Document(&'r RefCell<Read>),
+    /// The items of a list: each is a document, read and typed before the next.
+    Items(&'r RefCell<Read>),
+    /// Anything within a document.
+    Value,
+}
 
-impl<'de> Visitor<'de> for StrictVisitor {
+/// Reads a value in which no field stands twice.
+#[derive(Clone, Copy)]
+pub(super) struct Strict<'r> {
+    room: &'r Room,
+    part: Part<'r>,
+}
+
+impl<'r> Strict<'r> {
+    /// Any value.
+    pub(super) const fn value(room: &'r Room) -> Self {
+        let part = Part::Value;
+        Self { room, part }
+    }
+
+    /// A document. The items of a list are put into `list`, and an empty array
+    /// stands for them.
+    pub(super) const fn document(room: &'r Room, list: &'r RefCell<Read>) -> Self {
+        let part = Part::Document(list);
+        Self { room, part }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.room.take()?;
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,13 +119,28 @@ impl<'de> Visitor<'de> for StrictVisitor {
         Ok(value.into())
     }
 
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
     fn visit_unit<E>(self) -> Result<Value, E> {
         Ok(Value::Null)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut array = Vec::new();
-        while let Some(Strict(item)) = items.next_element()? {
+        if let Part::Items(list) = self.part {
+            loop {
+                let room = Room::for_values(super::MAX_VALUES);
+                let Some(item) = items.next_element_seed(Strict::value(&room))? else {
+                    return Ok(Value::Array(array));
+                };
+                if !list.borrow_mut().add(item) {
+                    return Err(A::Error::custom(TOO_MUCH));
+                }
+            }
+        }
+        while let Some(item) = items.next_element_seed(Self::value(self.room))? {
             array.push(item);
         }
         Ok(Value::Array(array))
@@ -67,13 +148,19 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while let Some((key, Strict(value))) = fields.next_entry::<String, _>()? {
+        while let Some(key) = fields.next_key::<String>()? {
             if object.contains_key(&key) {
                 let field = shown(&key, 80);
                 return Err(A::Error::custom(format!(
                     "the field {field} is written twice"
                 )));
             }
+            let part = match self.part {
+                Part::Document(list) if key == "items" => Part::Items(list),
+                _ => Part::Value,
+            };
+            let room = self.room;
+            let value = fields.next_value_seed(Strict { room, part })?;
             object.insert(key, value);
         }
         Ok(Value::Object(object))

@@ -6,12 +6,15 @@
 
 mod json;
 mod message;
+mod text;
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
-use serde_saphyr::UserMessageFormatter;
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, DeserializeSeed as _},
+};
+use serde_json::Value;
 
 use crate::model::{Resource, ResourceKind, for_each_kind, value::SEPARATOR};
 
@@ -20,6 +23,18 @@ use message::{explain, shown};
 
 /// The longest text taken, in bytes.
 pub const MAX_TEXT_BYTES: usize = 16 << 20;
+
+/// The most values in a text: fields count with their values, lists with their items.
+const MAX_TEXT_VALUES: usize = 1_500_000;
+
+/// The most documents in a text, and items in a list.
+const MAX_DOCUMENTS: usize = 30_000;
+
+/// The most values in one document.
+const MAX_VALUES: usize = 200_000;
+
+/// The most problems that are told one by one; how many more there are is told after.
+pub const MAX_PROBLEMS: usize = 100;
 
 /// The longest pointer and rule in a problem, in characters.
 const SHOWN: usize = 500;
@@ -88,6 +103,17 @@ impl Problem {
     }
 }
 
+/// The first of many problems, and how many more there are, `uncounted` ones included.
+pub(crate) fn bounded(mut problems: Vec<Problem>, uncounted: usize, about: &str) -> Vec<Problem> {
+    let more = uncounted + problems.len().saturating_sub(MAX_PROBLEMS);
+    if more > 0 {
+        problems.truncate(MAX_PROBLEMS);
+        let rule = format!("there are {more} more problems; mend these first");
+        problems.push(Problem::new(about, "", &rule));
+    }
+    problems
+}
+
 /// A resource and where it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parsed {
@@ -102,7 +128,8 @@ pub struct Parsed {
 ///
 /// # Errors
 ///
-/// Every problem found; at least one.
+/// The problems found, at least one: the first hundred documents that are wrong,
+/// and how many more.
 ///
 /// ```
 /// let problems = nxmesh_core::document::parse("shop.yaml", r#"
@@ -114,56 +141,7 @@ pub struct Parsed {
 /// assert_eq!(problems[0].example, "10.0.0.11:8080");
 /// ```
 pub fn parse(source: &str, text: &str) -> Result<Vec<Parsed>, Vec<Problem>> {
-    if text.len() > MAX_TEXT_BYTES {
-        let rule = format!("a text is at most {MAX_TEXT_BYTES} bytes; split it into files");
-        return Err(vec![Problem::new(source, "", &rule)]);
-    }
-    let values: Vec<Value> =
-        serde_saphyr::from_multiple_with_options(text, limits()).map_err(|error| {
-            let reason = format!(
-                "the text is not well-formed YAML or JSON: {}",
-                // The other formatter advises who programs with the parser.
-                first_line(&error.render_with_formatter(&UserMessageFormatter))
-            );
-            vec![Problem::new(source, "", &reason)]
-        })?;
-    let mut parsed = Vec::new();
-    let mut problems = Vec::new();
-    let documents = values
-        .into_iter()
-        .flat_map(items)
-        .enumerate()
-        .filter(|(_, value)| !value.is_null());
-    for (index, value) in documents {
-        let origin = Origin {
-            source: source.to_owned(),
-            number: index + 1,
-            key: key_of(&value),
-        };
-        match from_value(value) {
-            Ok(resource) => parsed.push(Parsed { origin, resource }),
-            Err((pointer, message)) => problems.push(Problem::new(origin, pointer, &message)),
-        }
-    }
-    if problems.is_empty() {
-        Ok(parsed)
-    } else {
-        Err(problems)
-    }
-}
-
-/// The items of a list, or the document itself.
-fn items(value: Value) -> Vec<Value> {
-    match value {
-        Value::Object(mut list) if list.keys().all(|key| key == "items" || key == "next") => {
-            match list.remove("items") {
-                Some(Value::Array(items)) => items,
-                Some(other) => vec![json!({ "items": other })],
-                None => vec![Value::Object(list)],
-            }
-        }
-        document => vec![document],
-    }
+    text::parse(source, text)
 }
 
 /// Reads one document that is already JSON; `origin` names it in the problem.
@@ -198,28 +176,15 @@ pub fn parse_json<T: DeserializeOwned>(origin: &str, json: &[u8]) -> Result<T, P
 }
 
 fn strict(origin: &str, json: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(json)
-        .map(|json::Strict(value)| value)
+    let room = json::Room::for_values(usize::MAX);
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    json::Strict::value(&room)
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value))
         .map_err(|error| {
             let rule = format!("the document is not JSON: {}", first_line(&error));
             Problem::new(origin, "", &rule)
         })
-}
-
-/// Room for ten thousand virtual hosts in one text, and no more work than that.
-fn limits() -> serde_saphyr::Options {
-    serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_documents: 50_000,
-            max_nodes: 1_500_000,
-            max_events: 3_000_000,
-            max_aliases: 10_000,
-            max_anchors: 1_000,
-        },
-        alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: 100_000,
-        },
-    }
 }
 
 /// The first line of what a parser says, which may repeat parts of the text.
@@ -262,7 +227,11 @@ fn from_value(mut value: Value) -> Result<Resource, Pointed> {
 }
 
 fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Pointed> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    // To keep the path costs more than all else: only what is wrong is read a second time, with it.
+    if let Ok(typed) = T::deserialize(&value) {
+        return Ok(typed);
+    }
+    serde_path_to_error::deserialize(&value).map_err(|error| {
         let mut pointer = pointer(error.path());
         let explained = explain(&error.into_inner().to_string());
         if let Some(field) = explained.field {

@@ -29,7 +29,7 @@ pub use metadata::{Labels, Metadata};
 pub use policy::{Policy, PolicySpec};
 pub(crate) use resource::for_each_kind;
 pub use resource::{Resource, ResourceKey, ResourceKind, ResourceSet};
-pub use selector::{Requirement, Selector};
+pub use selector::{LabelValues, Requirement, Selector};
 pub use snippet::{Snippet, SnippetSpec};
 pub use traffic::{Traffic, TrafficSettings};
 pub use upstream::{Balance, HashKey, Upstream, UpstreamServer, UpstreamSpec};

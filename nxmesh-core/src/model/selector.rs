@@ -1,6 +1,6 @@
 //! Label selectors: `env=prod,zone in (a,b),!canary`.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -13,13 +13,67 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Requirement {
     /// `key=value` or `key in (a,b)`: the label is there with one of the values.
-    In(LabelKey, BTreeSet<LabelValue>),
+    In(LabelKey, LabelValues),
     /// `key!=value` or `key notin (a,b)`: the label is absent or has another value.
-    NotIn(LabelKey, BTreeSet<LabelValue>),
+    NotIn(LabelKey, LabelValues),
     /// `key`: the label is there.
     Exists(LabelKey),
     /// `!key`: the label is absent.
     Absent(LabelKey),
+}
+
+/// Values of a label, in order and each once.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LabelValues(Box<[LabelValue]>);
+
+impl LabelValues {
+    /// Whether `value` is one of them.
+    #[must_use]
+    pub fn contains(&self, value: &LabelValue) -> bool {
+        self.0.binary_search(value).is_ok()
+    }
+
+    /// Whether none of them is among `others`.
+    #[must_use]
+    pub fn is_disjoint(&self, others: &Self) -> bool {
+        !self.iter().any(|value| others.contains(value))
+    }
+
+    /// Whether all of them are among `others`.
+    #[must_use]
+    pub fn is_subset(&self, others: &Self) -> bool {
+        self.iter().all(|value| others.contains(value))
+    }
+
+    /// The values, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, LabelValue> {
+        self.0.iter()
+    }
+
+    /// How many there are; a selector has at least one.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "none of a selector is empty")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl FromIterator<LabelValue> for LabelValues {
+    fn from_iter<I: IntoIterator<Item = LabelValue>>(values: I) -> Self {
+        let mut values: Vec<_> = values.into_iter().collect();
+        values.sort();
+        values.dedup();
+        Self(values.into())
+    }
+}
+
+impl<'v> IntoIterator for &'v LabelValues {
+    type Item = &'v LabelValue;
+    type IntoIter = std::slice::Iter<'v, LabelValue>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
 }
 
 /// Chooses agents by their labels; all requirements must hold.
@@ -105,7 +159,11 @@ fn split_outside_parentheses(text: &str) -> impl Iterator<Item = &str> {
 
 fn requirement(text: &str) -> Option<Requirement> {
     let key = |text: &str| LabelKey::parse(text.trim()).ok();
-    let one = |text: &str| Some(BTreeSet::from([LabelValue::parse(text.trim()).ok()?]));
+    let one = |text: &str| {
+        Some(LabelValues::from_iter([
+            LabelValue::parse(text.trim()).ok()?
+        ]))
+    };
     if let Some(list) = text.strip_suffix(')') {
         let (head, list) = list.split_once('(')?;
         let values = list
@@ -135,7 +193,7 @@ fn requirement(text: &str) -> Option<Requirement> {
 
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |values: &BTreeSet<LabelValue>| {
+        let list = |values: &LabelValues| {
             values
                 .iter()
                 .map(LabelValue::as_str)

@@ -26,6 +26,7 @@
 //! Functions of this module panic: that is how tests fail.
 
 pub mod event_bus;
+pub mod hostile_text;
 pub mod patience;
 pub mod reloader;
 pub mod renderer;

@@ -130,7 +130,7 @@ proptest! {
             prop_assert_eq!(selector.matches(&labels), expected, "{} on {:?}", selector, labels);
             for requirement in selector.requirements() {
                 if let Requirement::In(key, values) = requirement {
-                    labels.insert(key.clone(), values.first().unwrap().clone());
+                    labels.insert(key.clone(), values.iter().next().unwrap().clone());
                 }
             }
         }

@@ -5,17 +5,19 @@
 //! are different sockets, of which the specific one wins (nginx manual,
 //! "How nginx processes a request").
 
+mod agents;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
+pub use agents::may_share_agents;
+use agents::{Exhausted, Index, Steps};
+
 use crate::{
     document::Problem,
-    model::{
-        Listen, Requirement, ResourceKey, ResourceKind, ResourceSet, Selector, VirtualHost,
-        value::{LabelKey, LabelValue, ServerName},
-    },
+    model::{Listen, ResourceKey, ResourceKind, ResourceSet, VirtualHost, value::ServerName},
 };
 
 /// An address and port nginx binds.
@@ -36,6 +38,22 @@ impl Socket {
             .into_iter()
             .chain(wildcards)
             .map(move |address| Self { address, port })
+    }
+
+    /// Of the wildcard of IPv6 that of IPv4: a `listen` without an address claims
+    /// both, so most often what is said of the one was said of the other.
+    fn twin(self) -> Option<Self> {
+        (self.address == Ipv6Addr::UNSPECIFIED).then_some(Self {
+            address: Ipv4Addr::UNSPECIFIED.into(),
+            port: self.port,
+        })
+    }
+}
+
+impl PartialEq for Claim<'_> {
+    /// Whether it is the very same.
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.host, other.host) && self.place == other.place
     }
 }
 
@@ -73,6 +91,9 @@ pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
     }
     let mut clashes = Clashes::default();
     for ((socket, name), claims) in names.iter().filter(|(_, claims)| claims.len() > 1) {
+        if socket.twin().and_then(|twin| names.get(&(twin, *name))) == Some(claims) {
+            continue;
+        }
         clashes.within(claims, |claim, other| {
             let pointer = format!("/spec/server_names/{}", claim.place);
             let what = format!("{name} on port {} is claimed by {other} too", socket.port);
@@ -80,6 +101,9 @@ pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
         });
     }
     for (socket, claims) in defaults.iter().filter(|(_, claims)| claims.len() > 1) {
+        if socket.twin().and_then(|twin| defaults.get(&twin)) == Some(claims) {
+            continue;
+        }
         clashes.within(claims, |claim, other| {
             let pointer = format!("/spec/listen/{}/default_server", claim.place);
             let what = format!(
@@ -89,10 +113,19 @@ pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
             (pointer, what)
         });
     }
+    let is_same = |twin, claims: &Vec<_>, others: &Vec<_>| {
+        plain.get(&twin) == Some(claims) && with_tls.get(&twin) == Some(others)
+    };
     for (socket, plain) in &plain {
         let Some(with_tls) = with_tls.get(socket) else {
             continue;
         };
+        if socket
+            .twin()
+            .is_some_and(|twin| is_same(twin, plain, with_tls))
+        {
+            continue;
+        }
         clashes.between(with_tls, plain, |claim, other| {
             let pointer = format!("/spec/listen/{}/tls", claim.place);
             let what = format!("{other} uses port {} with tls, this does not", socket.port);
@@ -108,7 +141,12 @@ type Tell<'a> = &'a dyn Fn(&Claim<'_>, &str) -> (String, String);
 
 /// Clashes by virtual host and pointer, each told once.
 #[derive(Default)]
-struct Clashes(BTreeMap<(ResourceKey, String), String>);
+struct Clashes {
+    told: BTreeMap<(ResourceKey, String), String>,
+    steps: Steps,
+    /// The first virtual host for which there was no time left.
+    unknown: Option<ResourceKey>,
+}
 
 impl Clashes {
     /// Each claim clashes with those before it.
@@ -117,10 +155,12 @@ impl Clashes {
         claims: &[Claim<'_>],
         tell: impl Fn(&Claim<'_>, &str) -> (String, String),
     ) {
-        let mut earlier = Index::fit_for(claims);
-        for claim in claims {
-            self.note(claim, &earlier, &tell);
-            earlier.add(*claim);
+        let index = Index::of(claims);
+        for (place, claim) in claims.iter().enumerate() {
+            let other = index.before(place, claim, &mut self.steps);
+            if !self.note(claim, other, &tell) {
+                return;
+            }
         }
     }
 
@@ -131,121 +171,50 @@ impl Clashes {
         claims: &[Claim<'_>],
         tell: impl Fn(&Claim<'_>, &str) -> (String, String),
     ) {
-        let mut index = Index::fit_for(others);
-        others.iter().for_each(|other| index.add(*other));
+        let index = Index::of(others);
         for claim in claims {
-            self.note(claim, &index, &tell);
+            let other = index.any(claim, &mut self.steps);
+            if !self.note(claim, other, &tell) {
+                return;
+            }
         }
     }
 
-    fn note(&mut self, claim: &Claim<'_>, others: &Index<'_>, tell: Tell<'_>) {
-        let Some(other) = others.sharing_agents_with(claim) else {
-            return;
-        };
+    /// Whether there is time for more.
+    fn note(
+        &mut self,
+        claim: &Claim<'_>,
+        other: Result<Option<Claim<'_>>, Exhausted>,
+        tell: Tell<'_>,
+    ) -> bool {
         let key = |host: &VirtualHost| ResourceKey {
             kind: ResourceKind::VirtualHost,
             name: host.metadata.name.clone(),
         };
-        let (pointer, what) = tell(claim, &key(other.host).to_string());
-        let rule = format!("{what}, for agents both may select");
-        self.0.entry((key(claim.host), pointer)).or_insert(rule);
+        match other {
+            Ok(None) => {}
+            Ok(Some(other)) => {
+                let (pointer, what) = tell(claim, &key(other.host).to_string());
+                let rule = format!("{what}, for agents both may select");
+                self.told.entry((key(claim.host), pointer)).or_insert(rule);
+            }
+            Err(Exhausted) => {
+                self.unknown.get_or_insert_with(|| key(claim.host));
+            }
+        }
+        self.unknown.is_none()
     }
 
     fn into_problems(self) -> Vec<Problem> {
-        self.0
-            .into_iter()
-            .map(|((key, pointer), rule)| Problem::new(key, pointer, &rule))
+        let unknown = self.unknown.map(|key| {
+            let rule = "whether this and other virtual hosts with the same names or ports are for the \
+                        same agents takes too long to find out; let each ask a value of one label, \
+                        for example agent=web-1";
+            Problem::new(key, "/spec/selector", rule)
+        });
+        let told = self.told.into_iter();
+        told.map(|((key, pointer), rule)| Problem::new(key, pointer, &rule))
+            .chain(unknown)
             .collect()
-    }
-}
-
-/// Claims, found by the values they ask of one label, so that thousands of
-/// virtual hosts with an agent each are not compared pair by pair.
-struct Index<'a> {
-    label: Option<&'a LabelKey>,
-    by_value: BTreeMap<&'a LabelValue, Vec<Claim<'a>>>,
-    /// Those that ask nothing of the label.
-    others: Vec<Claim<'a>>,
-}
-
-impl<'a> Index<'a> {
-    /// An empty index by the label of which `claims` name most values.
-    fn fit_for(claims: &[Claim<'a>]) -> Self {
-        let mut named: BTreeMap<&LabelKey, BTreeSet<&LabelValue>> = BTreeMap::new();
-        for claim in claims {
-            for requirement in claim.host.spec.selector.requirements() {
-                if let Requirement::In(key, values) = requirement {
-                    named.entry(key).or_default().extend(values);
-                }
-            }
-        }
-        let most = named.into_iter().max_by_key(|(_, values)| values.len());
-        Self {
-            label: most.map(|(key, _)| key),
-            by_value: BTreeMap::new(),
-            others: Vec::new(),
-        }
-    }
-
-    /// The values `claim` asks of the label; `None` if it does not care.
-    fn values(&self, claim: &Claim<'a>) -> Option<&'a BTreeSet<LabelValue>> {
-        let mut requirements = claim.host.spec.selector.requirements().iter();
-        requirements.find_map(|requirement| match requirement {
-            Requirement::In(key, values) if Some(key) == self.label => Some(values),
-            _ => None,
-        })
-    }
-
-    fn add(&mut self, claim: Claim<'a>) {
-        match self.values(&claim) {
-            Some(values) => values
-                .iter()
-                .for_each(|value| self.by_value.entry(value).or_default().push(claim)),
-            None => self.others.push(claim),
-        }
-    }
-
-    fn sharing_agents_with(&self, claim: &Claim<'a>) -> Option<&Claim<'a>> {
-        let clashes = |other: &&Claim<'_>| {
-            other.host.metadata.name != claim.host.metadata.name
-                && may_share_agents(&other.host.spec.selector, &claim.host.spec.selector)
-        };
-        if let Some(found) = self.others.iter().find(clashes) {
-            return Some(found);
-        }
-        match self.values(claim) {
-            Some(values) => values
-                .iter()
-                .filter_map(|value| self.by_value.get(value))
-                .find_map(|claims| claims.iter().find(clashes)),
-            None => self
-                .by_value
-                .values()
-                .find_map(|claims| claims.iter().find(clashes)),
-        }
-    }
-}
-
-/// Whether some set of labels could satisfy both selectors. Only the clear
-/// cases are told apart; the rest counts as shared.
-#[must_use]
-pub fn may_share_agents(one: &Selector, other: &Selector) -> bool {
-    !one.requirements()
-        .iter()
-        .any(|a| other.requirements().iter().any(|b| exclude(a, b)))
-}
-
-/// Whether no set of labels satisfies both.
-fn exclude(one: &Requirement, other: &Requirement) -> bool {
-    use Requirement::{Absent, Exists, In, NotIn};
-    match (one, other) {
-        (In(key, values), In(same, others)) => key == same && values.is_disjoint(others),
-        (In(key, values), NotIn(same, others)) | (NotIn(same, others), In(key, values)) => {
-            key == same && values.is_subset(others)
-        }
-        (In(key, _) | Exists(key), Absent(same)) | (Absent(key), In(same, _) | Exists(same)) => {
-            key == same
-        }
-        _ => false,
     }
 }
