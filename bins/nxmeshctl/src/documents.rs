@@ -1,6 +1,7 @@
 //! The documents of the files named on the command line.
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     fs,
     io::Read as _,
     path::{Path, PathBuf},
@@ -8,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use nxmesh_core::{
-    document::{self, MAX_TEXT_BYTES, Parsed, Problem},
+    document::{self, MAX_PROBLEMS, MAX_TEXT_BYTES, Parsed, Problem},
     model::value::WorkspaceName,
 };
 use nxmesh_process::exit::{Exit, OrExit as _};
@@ -25,14 +26,17 @@ pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Parsed>> {
             }
         }
     }
-    for (index, document) in parsed.iter().enumerate() {
-        let same = |other: &&Parsed| {
-            other.resource.key() == document.resource.key()
-                && other.resource.metadata().workspace == document.resource.metadata().workspace
-        };
-        if let Some(first) = parsed[..index].iter().find(same) {
-            let rule = format!("a resource is written once; {} has it too", first.origin);
-            problems.push(Problem::new(&document.origin, "/metadata/name", &rule));
+    let mut seen = BTreeMap::new();
+    for document in &parsed {
+        let workspace = &document.resource.metadata().workspace;
+        match seen.entry((workspace, document.resource.key())) {
+            Entry::Vacant(place) => {
+                place.insert(&document.origin);
+            }
+            Entry::Occupied(first) => {
+                let rule = format!("a resource is written once; {} has it too", first.get());
+                problems.push(Problem::new(&document.origin, "/metadata/name", &rule));
+            }
         }
     }
     if problems.is_empty() && parsed.is_empty() {
@@ -60,20 +64,22 @@ pub(crate) fn workspace(documents: &[Parsed]) -> anyhow::Result<WorkspaceName> {
     }
 }
 
-/// Prints what is wrong, a line each, and says so.
+/// Prints what is wrong, a line each, and says so. A reader of hundreds mends the first.
 pub(crate) fn refuse(problems: &[Problem]) -> anyhow::Error {
-    let lines: Vec<String> = problems
+    let told = &problems[..problems.len().min(MAX_PROBLEMS + 1)];
+    let mut lines: Vec<String> = told
         .iter()
         .map(|problem| format!("\n  {problem}"))
         .collect();
-    let noun = if problems.len() == 1 {
-        "problem"
-    } else {
-        "problems"
+    if let more @ 1.. = problems.len() - told.len() {
+        lines.push(format!("\n  and at least {more} more"));
+    }
+    let count = match problems.len() {
+        1 => "1 problem".to_owned(),
+        count @ ..=MAX_PROBLEMS => format!("{count} problems"),
+        _ => format!("more than {MAX_PROBLEMS} problems"),
     };
-    match Err::<(), _>(anyhow!("{} {noun} found{}", problems.len(), lines.concat()))
-        .or_exit(Exit::Invalid)
-    {
+    match Err::<(), _>(anyhow!("{count} found{}", lines.concat())).or_exit(Exit::Invalid) {
         Err(error) => error,
         Ok(()) => unreachable!("an error stays an error"),
     }
@@ -143,6 +149,9 @@ fn bounded(reader: impl std::io::Read, name: &str) -> anyhow::Result<String> {
         .with_context(|| format!("could not read {name}"))
         .or_exit(Exit::Invalid)?;
     String::from_utf8(bytes)
-        .map_err(|_| anyhow!("{name} is not UTF-8 text"))
+        .map_err(|error| {
+            let place = error.utf8_error().valid_up_to() + 1;
+            anyhow!("{name} is not UTF-8 text: byte {place} is none")
+        })
         .or_exit(Exit::Invalid)
 }

@@ -3,7 +3,7 @@
 use nxmesh_core::{
     check,
     contract::renderer::{RenderSettings, Renderer as _},
-    document::{Parsed, Problem},
+    document::{MAX_PROBLEMS, Parsed, Problem},
     model::ResourceSet,
 };
 use nxmesh_process::exit::Exit;
@@ -15,22 +15,25 @@ pub(crate) fn run(arguments: FileArguments) -> anyhow::Result<Exit> {
     let documents = documents::read(&arguments.files)?;
     documents::workspace(&documents)?;
     let count = documents.len();
-    let (problems, dangling) = problems(&documents);
+    let (problems, dangling) = problems(documents);
     if !problems.is_empty() {
         return Err(documents::refuse(&problems));
     }
-    for reference in &dangling {
+    for reference in dangling.iter().take(MAX_PROBLEMS) {
         eprintln!("warning: {reference}");
+    }
+    if let more @ 1.. = dangling.len().saturating_sub(MAX_PROBLEMS) {
+        eprintln!("warning: and {more} more that have to be on the server");
     }
     output::line(&format!("{count} valid"))?;
     Ok(Exit::Success)
 }
 
 /// All that is wrong, and the references that only a server could resolve.
-fn problems(documents: &[Parsed]) -> (Vec<Problem>, Vec<String>) {
+fn problems(documents: Vec<Parsed>) -> (Vec<Problem>, Vec<String>) {
     let resources: ResourceSet = documents
-        .iter()
-        .map(|document| document.resource.clone())
+        .into_iter()
+        .map(|document| document.resource)
         .collect();
     let dangling = dangling(&resources);
     if !dangling.is_empty() {
