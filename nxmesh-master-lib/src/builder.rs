@@ -14,6 +14,7 @@ use nxmesh_core::{
 };
 use nxmesh_render::HandlebarsRenderer;
 use secrecy::SecretString;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -215,6 +216,7 @@ impl MasterBuilder {
             agent_url: self.config.agent_url(agents.address()),
             ca_pem: keys.authority.pem().to_owned(),
             tls: api_tls,
+            reading: Arc::new(Semaphore::new(rest::READING_AT_ONCE)),
             stopping: stopping.clone(),
         };
         let agent_url = state.agent_url.clone();

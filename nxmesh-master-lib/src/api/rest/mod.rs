@@ -21,7 +21,7 @@ use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 
 pub(crate) use problem::Problem;
 pub use routes::{Access, ROUTES, Route};
-pub(crate) use state::RestState;
+pub(crate) use state::{READING_AT_ONCE, RestState};
 
 /// Longer than the longest poll.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);

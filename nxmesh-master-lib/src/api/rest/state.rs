@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use nxmesh_core::contract::storage::Storage;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -27,6 +28,12 @@ pub(crate) struct RestState {
     pub(crate) ca_pem: String,
     /// Whether the API itself speaks TLS.
     pub(crate) tls: bool,
+    /// Bounds what all texts together cost while they are read.
+    pub(crate) reading: Arc<Semaphore>,
     /// Cancelled when the master begins to stop.
     pub(crate) stopping: CancellationToken,
 }
+
+/// How many texts are read at once; others wait. One of many megabytes may take
+/// a second of a processor and a few hundred megabytes.
+pub(crate) const READING_AT_ONCE: usize = 2;

@@ -13,6 +13,7 @@ use nxmesh_core::{
     memory::{MemoryEventBus, MemoryStorage},
 };
 use nxmesh_render::HandlebarsRenderer;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -52,6 +53,7 @@ async fn state() -> Arc<RestState> {
         agent_url: String::new(),
         ca_pem: String::new(),
         tls: false,
+        reading: Arc::new(Semaphore::new(READING_AT_ONCE)),
         stopping: CancellationToken::new(),
     })
 }

@@ -26,7 +26,7 @@ pub(in super::super) async fn apply(
     DocumentText(text): DocumentText,
 ) -> Result<Json<WriteResponse>, Problem> {
     let workspace: WorkspaceName = path.get("workspace")?;
-    let resources = documents::read(text, workspace.clone()).await?;
+    let resources = documents::read(&state.reading, text, workspace.clone()).await?;
     let mut keys = BTreeSet::new();
     let doubled: Vec<_> = resources
         .iter()

@@ -1,10 +1,12 @@
 //! Reading the documents of a write.
 
+use std::sync::Arc;
+
 use nxmesh_core::{
     document::{self, Parsed},
     model::{Resource, ResourceKey, value::WorkspaceName},
 };
-
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::super::Problem;
@@ -17,9 +19,23 @@ const REDACTED: &str = "***";
 
 /// Reads a text of documents for `workspace`. Megabytes of YAML take a while,
 /// so that does not happen on a thread that others wait for.
-pub(super) async fn read(text: String, workspace: WorkspaceName) -> Result<Vec<Resource>, Problem> {
+pub(super) async fn read(
+    reading: &Arc<Semaphore>,
+    text: String,
+    workspace: WorkspaceName,
+) -> Result<Vec<Resource>, Problem> {
     let text = Zeroizing::new(text);
-    tokio::task::spawn_blocking(move || parse(&text, &workspace))
+    let turn = Arc::clone(reading)
+        .acquire_owned()
+        .await
+        .map_err(|error| Problem::internal(&error))?;
+    let work = move || {
+        let resources = parse(&text, &workspace);
+        // Only now: a client that goes away ends the wait, not the work.
+        drop(turn);
+        resources
+    };
+    tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Problem::internal(&error))?
 }
@@ -47,11 +63,12 @@ fn parse(text: &str, workspace: &WorkspaceName) -> Result<Vec<Resource>, Problem
 
 /// Reads a text that is to hold the one document called `key`.
 pub(super) async fn read_one(
+    reading: &Arc<Semaphore>,
     text: String,
     workspace: WorkspaceName,
     key: &ResourceKey,
 ) -> Result<Resource, Problem> {
-    let mut resources = read(text, workspace).await?;
+    let mut resources = read(reading, text, workspace).await?;
     let (Some(resource), true) = (resources.pop(), resources.is_empty()) else {
         let rule = "the body is one document; send several to …/apply";
         return Err(Problem::invalid(vec![document::Problem::new(
@@ -82,4 +99,27 @@ fn explain_redaction(mut problem: document::Problem, hidden: bool) -> document::
 fn other_workspace(parsed: &Parsed, workspace: &WorkspaceName) -> document::Problem {
     let rule = format!("the document's workspace is the path's, for example {workspace}");
     document::Problem::new(&parsed.origin, "/metadata/workspace", &rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The clock stands while a text is read and runs while one waits for its turn.
+    #[tokio::test(start_paused = true)]
+    async fn a_text_waits_for_its_turn_and_gives_it_back() {
+        let reading = Arc::new(Semaphore::new(0));
+        let text = || "kind: X".to_owned();
+        let wait = Duration::from_secs(60);
+        let waiting = read(&reading, text(), WorkspaceName::default());
+        assert!(tokio::time::timeout(wait, waiting).await.is_err());
+        reading.add_permits(1);
+        for _ in 0..3 {
+            let reading = read(&reading, text(), WorkspaceName::default());
+            let read = tokio::time::timeout(wait, reading).await;
+            assert!(read.expect("nobody else reads").is_err());
+        }
+    }
 }

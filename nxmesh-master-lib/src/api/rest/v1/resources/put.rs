@@ -36,7 +36,7 @@ pub(in super::super::super) async fn put(
 ) -> Result<Response, Problem> {
     let (workspace, key) = key(&path)?;
     let precondition = Precondition::read(&headers)?;
-    let resource = documents::read_one(text, workspace.clone(), &key).await?;
+    let resource = documents::read_one(&state.reading, text, workspace.clone(), &key).await?;
     let expected = precondition
         .expected(&state.engine, &workspace, &key)
         .await?;
