@@ -47,6 +47,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Every file is read again once it is written: each value has to be one word of
+//! it, and no value a name, a comment or a brace. What differs from what the
+//! templates say is an error, so a mistake in quoting cannot get out.
+//!
 //! It refuses to print text of a tenant that is not quoted, in comments too;
 //! to name files, zones or upstreams after tenants' text; and to leave out what
 //! it cannot render: a missing reference or an nginx that is too old is an error.

@@ -17,7 +17,7 @@ pub use parser::parse;
 pub use reader::{Event, Reader};
 pub use tree::{Block, BlockKind, Comment, Config, Directive, Entry, Position, Quoting, Word};
 
-/// The longest text that is read, in bytes.
+/// The longest text a tree is made of, in bytes.
 pub const MAX_BYTES: usize = 16 << 20;
 
 /// The most words of a tree, names and arguments together.

@@ -1,7 +1,7 @@
 //! From text to tree.
 
 use super::{
-    BlockKind, Event, MAX_WORDS, Reader, SyntaxError,
+    BlockKind, Event, MAX_BYTES, MAX_WORDS, Reader, SyntaxError,
     error::{Fault, Locator, SyntaxRule},
     tree::{Block, Comment, Config, Directive, Entry, Word},
 };
@@ -34,6 +34,10 @@ use super::{
 /// # Ok::<(), nxmesh_core::syntax::SyntaxError>(())
 /// ```
 pub fn parse(text: &str) -> Result<Config<'_>, SyntaxError> {
+    let refused = |at, rule| Err(Fault::new(at, rule).locate(text.as_bytes()));
+    if text.len() > MAX_BYTES {
+        return refused(0, SyntaxRule::TooManyBytes);
+    }
     let mut reader = Reader::new(text.as_bytes());
     let mut locator = Locator::new(text.as_bytes());
     let mut building = Building::default();
@@ -49,8 +53,7 @@ pub fn parse(text: &str) -> Result<Config<'_>, SyntaxError> {
             } => {
                 words += 1;
                 if words > MAX_WORDS {
-                    let fault = Fault::new(start, SyntaxRule::TooManyWords);
-                    return Err(fault.locate(text.as_bytes()));
+                    return refused(start, SyntaxRule::TooManyWords);
                 }
                 let position = locator.advance(start);
                 building

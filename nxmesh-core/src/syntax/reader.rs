@@ -1,7 +1,7 @@
 //! Directives and blocks, read one by one without building anything.
 
 use super::{
-    BlockKind, MAX_BYTES, MAX_DEPTH,
+    BlockKind, MAX_DEPTH,
     error::{Fault, SyntaxError, SyntaxRule},
     lexer::{Kind, Lexer, Token, decode},
     tree::Quoting,
@@ -123,8 +123,8 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyntaxError`] where nginx would refuse the text, and for texts beyond
-    /// [`MAX_BYTES`] and [`MAX_DEPTH`]. Nothing more can be read then.
+    /// [`SyntaxError`] where nginx would refuse the text, and for blocks deeper
+    /// than [`MAX_DEPTH`]. Nothing more can be read then.
     #[expect(
         clippy::should_implement_trait,
         reason = "an iterator would have to end twice: with an error and with the text"
@@ -134,9 +134,6 @@ impl<'a> Reader<'a> {
     }
 
     fn event(&mut self) -> Result<Event, Fault> {
-        if self.text.len() > MAX_BYTES {
-            return Err(Fault::new(0, SyntaxRule::TooManyBytes));
-        }
         if let Some(at) = self.close.take() {
             self.open.pop();
             return Ok(Event::Close { at });

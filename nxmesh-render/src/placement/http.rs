@@ -2,7 +2,7 @@
 
 use nxmesh_core::contract::renderer::{NginxVersion, RenderedTree};
 
-use super::{FullOptions, PlaceError, Placement, PlacementMode, path};
+use super::{FullOptions, HTTP_CONF, PlaceError, Placement, PlacementMode, path, text::Text};
 use crate::{names, token};
 
 /// What the rendered files refer to: a literal `$` and an empty text where
@@ -53,51 +53,60 @@ pub(super) fn contents(
     placement: &Placement<'_>,
 ) -> Result<Vec<u8>, PlaceError> {
     path::without_variables("TLS folder", &placement.settings.tls_dir)?;
-    let mut text = String::from("# Written by NxMesh; changes are overwritten.\n");
+    let mut text = Text::default();
+    text.say("# Written by NxMesh; changes are overwritten.\n");
     let names = ServerNames::of(tree);
     match placement.mode {
-        PlacementMode::Full(options) => text += &own_settings(placement, options, &names)?,
-        PlacementMode::Include => text += &names.when_needed(),
+        PlacementMode::Full(options) => own_settings(&mut text, placement, options, &names)?,
+        PlacementMode::Include => {
+            text.say(&names.when_needed());
+        }
     }
-    text += VARIABLES;
-    text += &probe(placement)?;
+    text.say(VARIABLES);
+    probe(&mut text, placement)?;
     for (file, _) in tree.files() {
         let path = path::included("release folder", &placement.release_dir.join(file))?;
-        text += &format!("include {path};\n");
+        text.say("include ").word(path).say(";\n");
     }
-    Ok(text.into_bytes())
+    text.finish(HTTP_CONF, placement.settings.nginx)
 }
 
 /// The settings of an `http` block that is ours alone.
 fn own_settings(
+    text: &mut Text,
     placement: &Placement<'_>,
     options: &FullOptions,
     names: &ServerNames,
-) -> Result<String, PlaceError> {
-    let mut text = match &options.mime_types {
-        Some(file) => format!("include {};\n", path::included("types file", file)?),
-        None => TYPES.to_owned(),
-    };
-    text += "types_hash_max_size 4096;\n\
+) -> Result<(), PlaceError> {
+    match &options.mime_types {
+        Some(file) => {
+            let path = path::included("types file", file)?;
+            text.say("include ").word(path).say(";\n");
+        }
+        None => {
+            text.say(TYPES);
+        }
+    }
+    text.say(
+        "types_hash_max_size 4096;\n\
              default_type application/octet-stream;\n\
              access_log off;\n\
              sendfile on;\n\
              tcp_nopush on;\n\
-             variables_hash_max_size 4096;\n";
-    text += &names.always();
+             variables_hash_max_size 4096;\n",
+    );
+    text.say(&names.always());
     for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
         let folder = options.temp_dir.join(kind);
-        text += &format!(
-            "{kind}_temp_path {};\n",
-            path::word("temporary folder", &folder)?
-        );
+        let path = path::word("temporary folder", &folder)?;
+        text.say(kind).say("_temp_path ").word(path).say(";\n");
     }
     if placement.settings.nginx >= KEEPALIVE_MIN_TIMEOUT {
         // Without it a reload can close an idle connection just as its next
         // request arrives.
-        text += "keepalive_min_timeout 1s;\n";
+        text.say("keepalive_min_timeout 1s;\n");
     }
-    Ok(text)
+    Ok(())
 }
 
 /// nginx changes, 1.27.4: `keepalive_min_timeout`.
@@ -108,7 +117,7 @@ const KEEPALIVE_MIN_TIMEOUT: NginxVersion = NginxVersion {
 };
 
 /// The server that tells the agent which release runs.
-fn probe(placement: &Placement<'_>) -> Result<String, PlaceError> {
+fn probe(text: &mut Text, placement: &Placement<'_>) -> Result<(), PlaceError> {
     let id = token::quote_expanding_before(placement.release_id, "\\n").map_err(|error| {
         PlaceError::Text {
             what: "release id",
@@ -117,25 +126,27 @@ fn probe(placement: &Placement<'_>) -> Result<String, PlaceError> {
         }
     })?;
     let socket = path::socket("probe socket", placement.probe_socket)?;
-    Ok(format!(
-        r#"
-server {{
-    listen {socket};
+    text.say("\nserver {\n    listen ").word(socket).say(
+        r";
     access_log off;
-    location = /nxmesh/release {{
+    location = /nxmesh/release {
         default_type text/plain;
-        return 200 {id};
-    }}
-    location = /nxmesh/stub_status {{
+        return 200 ",
+    );
+    text.word(id).say(
+        r";
+    }
+    location = /nxmesh/stub_status {
         stub_status;
-    }}
-    location / {{
+    }
+    location / {
         return 404;
-    }}
-}}
+    }
+}
 
-"#
-    ))
+",
+    );
+    Ok(())
 }
 
 /// nginx keeps server names in hashes; a name that does not fit into a bucket

@@ -1,16 +1,18 @@
 //! `main.conf`: the whole configuration, when it is ours.
 
-use super::{FullOptions, HTTP_CONF, PlaceError, Placement, path};
+use super::{FullOptions, HTTP_CONF, MAIN_CONF, PlaceError, Placement, path, text::Text};
 use crate::token;
 
 pub(super) fn contents(
     placement: &Placement<'_>,
     options: &FullOptions,
 ) -> Result<Vec<u8>, PlaceError> {
-    let mut text = String::from("# Written by NxMesh; changes are overwritten.\n");
+    let mut text = Text::default();
+    text.say("# Written by NxMesh; changes are overwritten.\n");
     if let Some(modules) = &options.modules_include {
         // A pattern on purpose: which modules are there is the machine's business.
-        text += &format!("include {};\n", path::word("modules include", modules)?);
+        let path = path::word("modules include", modules)?;
+        text.say("include ").word(path).say(";\n");
     }
     if let Some(user) = &options.user {
         let word = token::quote(user).map_err(|error| PlaceError::Text {
@@ -18,23 +20,19 @@ pub(super) fn contents(
             text: user.clone(),
             reason: error.to_string(),
         })?;
-        text += &format!("user {word};\n");
+        text.say("user ").word(word).say(";\n");
     }
     let workers = options
         .worker_processes
         .map_or_else(|| "auto".to_owned(), |workers| workers.to_string());
     let http = path::included("release folder", &placement.release_dir.join(HTTP_CONF))?;
-    text += &format!(
-        "worker_processes {workers};\n\
-         pid {};\n\
-         error_log {} notice;\n\
-         \n\
-         events {{\n    worker_connections {};\n}}\n\
-         \n\
-         http {{\n    include {http};\n}}\n",
-        path::word("pid file", &options.pid_file)?,
-        path::word("error log", &options.error_log)?,
-        options.worker_connections,
-    );
-    Ok(text.into_bytes())
+    text.say("worker_processes ").word(workers).say(";\npid ");
+    text.word(path::word("pid file", &options.pid_file)?);
+    text.say(";\nerror_log ");
+    text.word(path::word("error log", &options.error_log)?);
+    text.say(" notice;\n\nevents {\n    worker_connections ");
+    text.word(options.worker_connections);
+    text.say(";\n}\n\nhttp {\n    include ");
+    text.word(http).say(";\n}\n");
+    text.finish(MAIN_CONF, placement.settings.nginx)
 }

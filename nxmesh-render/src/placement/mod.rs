@@ -11,6 +11,7 @@
 mod http;
 mod main_conf;
 mod path;
+mod text;
 
 use std::{
     collections::BTreeMap,
@@ -106,6 +107,19 @@ pub enum PlaceError {
         /// The text.
         text: String,
         /// Why not.
+        reason: String,
+    },
+    /// A file was read again and is not what it should be: a path or a text
+    /// would be more than an argument.
+    #[error("line {line}, column {column} of {file} is not what was meant: {reason}")]
+    Structure {
+        /// The file.
+        file: &'static str,
+        /// From 1.
+        line: u32,
+        /// In characters, from 1.
+        column: u32,
+        /// What differs.
         reason: String,
     },
 }
