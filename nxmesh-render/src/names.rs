@@ -44,13 +44,23 @@ impl Identity {
         format!("{folder}{name}-{}.conf", self.0.short())
     }
 
-    /// What nginx calls an upstream. Longer than the digest in a path, which
-    /// only tells workspaces apart: here two names must not meet by any effort.
+    /// What nginx calls an upstream.
     pub(crate) fn upstream(self) -> String {
-        let bytes = self.0.as_bytes();
-        let id = u128::from_be_bytes(std::array::from_fn(|index| bytes[index]));
-        format!("nxmesh_up_{id:032x}")
+        format!("nxmesh_up_{}", object(self.0))
     }
+
+    /// The digest.
+    pub(crate) const fn digest(&self) -> &Digest {
+        &self.0
+    }
+}
+
+/// A part of the name of an object of nginx. Longer than the digest in a path,
+/// which only tells workspaces apart: here two names must not meet by any effort.
+pub(crate) fn object(digest: Digest) -> String {
+    let bytes = digest.as_bytes();
+    let id = u128::from_be_bytes(std::array::from_fn(|index| bytes[index]));
+    format!("{id:032x}")
 }
 
 /// Where files of a resource can lie, however its workspace is called.

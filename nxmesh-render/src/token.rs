@@ -63,6 +63,16 @@ impl Word<'_> {
         Self(Form::Owned(format!("${name}")))
     }
 
+    /// The value of a variable whose name, without `$`, was made here.
+    pub(crate) fn made_variable(name: impl fmt::Display) -> Self {
+        Self(Form::Owned(format!("${name}")))
+    }
+
+    /// The name of a location that only nginx leads to.
+    pub(crate) fn internal_location(name: &str) -> Self {
+        Self(Form::Owned(format!("@{name}")))
+    }
+
     /// The same word, independent of the text it was made from.
     pub(crate) fn into_owned(self) -> Word<'static> {
         Word(match self.0 {

@@ -76,6 +76,12 @@ impl References {
             self.to(format!("{at}/policies/{index}"), ResourceKind::Policy, name);
         }
         self.snippets(at, &traffic.snippets);
+        if let Some(access) = &traffic.access {
+            for (index, name) in access.lists.iter().enumerate() {
+                let pointer = format!("{at}/access/lists/{index}");
+                self.to(pointer, ResourceKind::AccessList, name);
+            }
+        }
     }
 }
 

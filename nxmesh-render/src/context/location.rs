@@ -4,7 +4,7 @@ use nxmesh_core::{
     contract::renderer::RenderError,
     model::{
         Action, Location, PathMatch, Proxy, Redirect, RequestHeader, RequestHeaderValue,
-        ResourceKey, ResourceKind, Respond, StaticFiles, UpstreamScheme, Variable,
+        ResourceKey, ResourceKind, Respond, StaticFiles, TrafficSettings, UpstreamScheme, Variable,
         value::WorkspaceName,
     },
     snippet::SnippetContext,
@@ -14,6 +14,7 @@ use super::{
     Scene,
     headers::{self, HeaderRecord},
     snippet::{self, SnippetRecord},
+    traffic::{self, Preamble, TrafficRecord},
 };
 use crate::{
     handlebars::record::{Item, record},
@@ -33,11 +34,15 @@ record! {
         inherited_headers: Vec<&'a HeaderRecord<'a>>,
         /// Whether its own headers leave out Strict-Transport-Security.
         inherits_hsts: bool,
+        /// The name of a location of its own for its answer, where limits or
+        /// access are to be looked at before.
+        guard: Option<Word<'a>>,
         proxy: Option<ProxyRecord<'a>>,
         files: Option<FilesRecord<'a>>,
         redirect: Option<RedirectRecord<'a>>,
         respond: Option<RespondRecord<'a>>,
         snippets: Vec<SnippetRecord<'a>>,
+        traffic: Option<Box<TrafficRecord<'a>>>,
     }
 }
 
@@ -99,13 +104,25 @@ record! {
     }
 }
 
-/// Makes the record of a location that sends `inherited` headers beside its own.
+/// What a location is put into.
+pub(super) struct Place<'a> {
+    pub(super) workspace: &'a WorkspaceName,
+    /// What counts in it.
+    pub(super) settings: &'a TrafficSettings,
+    /// Whether limits or access count in it.
+    pub(super) guarded: bool,
+    /// The headers of the host that it sends beside its own.
+    pub(super) inherited: Vec<&'a HeaderRecord<'a>>,
+}
+
+/// Makes the record of a location.
 pub(super) fn record<'a>(
     scene: &Scene<'a>,
-    workspace: &WorkspaceName,
     location: &'a Location,
-    inherited: Vec<&'a HeaderRecord<'a>>,
+    place: Place<'a>,
+    preamble: &mut Preamble<'a>,
 ) -> Result<LocationRecord<'a>, RenderError> {
+    let settings = place.settings;
     let modifier = match location.path {
         PathMatch::Exact(_) => Some("="),
         PathMatch::Prefix(_) => None,
@@ -117,18 +134,23 @@ pub(super) fn record<'a>(
     let mut record = LocationRecord {
         modifier: modifier.map(Word::fixed),
         path: quote(location.path.as_str()).map_err(quoting)?,
-        max_body_size: location.traffic.max_body_size.map(Word::own),
-        headers: headers::records(scene, &location.traffic.response_headers)?,
-        inherited_headers: inherited,
-        inherits_hsts: !headers::sets_hsts(&location.traffic.response_headers),
+        max_body_size: settings.max_body_size.map(Word::own),
+        headers: headers::records(scene, &settings.response_headers)?,
+        inherited_headers: place.inherited,
+        inherits_hsts: !headers::sets_hsts(&settings.response_headers),
+        guard: match &location.action {
+            Action::Respond(_) | Action::Redirect(_) if place.guarded => Some(preamble.guard()),
+            _ => None,
+        },
         proxy: None,
         files: None,
         redirect: None,
         respond: None,
-        snippets: snippet::named(scene, &location.traffic.snippets, SnippetContext::Location)?,
+        snippets: snippet::named(scene, &settings.snippets, SnippetContext::Location)?,
+        traffic: traffic::record(scene, settings, preamble)?,
     };
     match &location.action {
-        Action::Proxy(proxy) => record.proxy = Some(self::proxy(scene, workspace, proxy)?),
+        Action::Proxy(proxy) => record.proxy = Some(self::proxy(scene, place.workspace, proxy)?),
         Action::Static(files) => record.files = Some(self::files(files).map_err(quoting)?),
         Action::Redirect(redirect) => {
             let redirect = self::redirect(redirect).map_err(quoting)?;

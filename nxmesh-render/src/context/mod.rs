@@ -6,6 +6,7 @@
 pub(crate) mod headers;
 mod location;
 pub(crate) mod snippet;
+pub(crate) mod traffic;
 mod upstream;
 mod virtual_host;
 

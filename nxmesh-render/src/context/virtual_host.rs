@@ -3,7 +3,8 @@
 use nxmesh_core::{
     contract::renderer::RenderError,
     model::{
-        Listen, PathMatch, ResourceKey, ResourceKind, Tls, TlsPolicy, VirtualHost, VirtualHostSpec,
+        Listen, PathMatch, ResourceKey, ResourceKind, Tls, TlsPolicy, TrafficSettings, VirtualHost,
+        VirtualHostSpec,
     },
     snippet::SnippetContext,
 };
@@ -13,20 +14,24 @@ use super::{
     headers::{self, HeaderRecord},
     location::{self, LocationRecord},
     snippet::{self, SnippetRecord},
+    traffic::{self, Effective, Preamble, TrafficRecord, ZoneRecord},
 };
 use crate::{
     handlebars::record::{Item, record},
+    names::Identity,
     token::{Word, quote, quote_expanding},
 };
 
 record! {
     /// A virtual host.
     VirtualHostRecord<'a> {
+        zones: Vec<ZoneRecord<'a>>,
         servers: Vec<ServerRecord<'a>>,
         server_names: Vec<Item<'a>>,
         max_body_size: Option<Word<'a>>,
         headers: &'a [HeaderRecord<'a>],
         snippets: Vec<SnippetRecord<'a>>,
+        traffic: Option<Box<TrafficRecord<'a>>>,
         locations: Vec<LocationRecord<'a>>,
         /// Whether a location of its own is for every path.
         matches_all: bool,
@@ -70,38 +75,57 @@ record! {
 }
 
 impl<'a> VirtualHostRecord<'a> {
-    /// `headers` are those of the host; `pem_stem` names the files of its certificate.
+    /// `effective` is what counts in it; `headers` are those of the host;
+    /// `pem_stem` names the files of its certificate.
     pub(crate) fn of(
         scene: &Scene<'a>,
         document: &'a VirtualHost,
+        effective: &'a Effective,
         headers: &'a [HeaderRecord<'a>],
         pem_stem: Option<&str>,
     ) -> Result<Self, RenderError> {
         let spec = &document.spec;
-        let snippets = snippet::named(scene, &spec.traffic.snippets, SnippetContext::Server)?;
+        let settings = effective.host(spec);
+        let identity = Identity::of(
+            &document.metadata.workspace,
+            ResourceKind::VirtualHost,
+            &document.metadata.name,
+        );
+        let mut preamble = Preamble::new(identity);
+        let traffic = traffic::record(scene, settings, &mut preamble)?;
+        let snippets = snippet::named(scene, &settings.snippets, SnippetContext::Server)?;
         let mut lines = 0;
         let locations = spec
             .locations
             .iter()
-            .map(|location| {
-                let own = &location.traffic.response_headers;
-                let host = (&spec.traffic.response_headers[..], headers);
-                let inherited = headers::inherited(scene, host, own, &mut lines)?;
-                location::record(scene, &document.metadata.workspace, location, inherited)
+            .enumerate()
+            .map(|(index, location)| {
+                let own = effective.location(index, location);
+                let host = (&settings.response_headers[..], headers);
+                let inherited = headers::inherited(scene, host, &own.response_headers, &mut lines)?;
+                let place = location::Place {
+                    workspace: &document.metadata.workspace,
+                    settings: own,
+                    guarded: traffic::guards(own) || traffic::guards(settings),
+                    inherited,
+                };
+                location::record(scene, location, place, &mut preamble)
             })
             .collect::<Result<_, _>>()?;
         let snippets_match_all = snippet::match_all(&snippets);
         Ok(Self {
-            servers: servers(scene, spec, pem_stem)?,
+            zones: preamble.zones,
+            servers: servers(scene, spec, settings, pem_stem)?,
             server_names: spec
                 .server_names
                 .iter()
                 .map(|name| quote(name.as_str()).map(Item))
                 .collect::<Result<_, _>>()
                 .map_err(|error| scene.unrenderable(error))?,
-            max_body_size: spec.traffic.max_body_size.map(Word::own),
+            max_body_size: settings.max_body_size.map(Word::own),
             headers,
             snippets,
+            traffic,
             locations,
             matches_all: snippets_match_all
                 || spec.locations.iter().any(|location| {
@@ -115,6 +139,7 @@ impl<'a> VirtualHostRecord<'a> {
 fn servers(
     scene: &Scene<'_>,
     spec: &VirtualHostSpec,
+    settings: &TrafficSettings,
     pem_stem: Option<&str>,
 ) -> Result<Vec<ServerRecord<'static>>, RenderError> {
     let http2_is_a_directive = scene.nginx_is(HTTP2_DIRECTIVE);
@@ -149,7 +174,7 @@ fn servers(
                 None
             },
             hsts: tls
-                .filter(|_| secure && !headers::sets_hsts(&spec.traffic.response_headers))
+                .filter(|_| secure && !headers::sets_hsts(&settings.response_headers))
                 .and_then(hsts),
             leads_to_https: plain_alone && tls.is_some_and(|tls| tls.redirect_http),
             https_port: https_port(spec),

@@ -24,7 +24,7 @@ use self::{
 use crate::context::{SnippetRecord, UpstreamRecord, VirtualHostRecord};
 
 /// The built-in templates.
-const TEMPLATES: [(&str, &str); 7] = [
+const TEMPLATES: [(&str, &str); 9] = [
     (
         VIRTUAL_HOST,
         include_str!("../../templates/virtual-host.hbs"),
@@ -32,9 +32,11 @@ const TEMPLATES: [(&str, &str); 7] = [
     (UPSTREAM, include_str!("../../templates/upstream.hbs")),
     (SNIPPET, include_str!("../../templates/snippet.hbs")),
     ("location", include_str!("../../templates/location.hbs")),
+    ("answer", include_str!("../../templates/answer.hbs")),
     ("proxy", include_str!("../../templates/proxy.hbs")),
     ("headers", include_str!("../../templates/headers.hbs")),
     ("tls", include_str!("../../templates/tls.hbs")),
+    ("traffic", include_str!("../../templates/traffic.hbs")),
 ];
 const VIRTUAL_HOST: &str = "virtual-host";
 const UPSTREAM: &str = "upstream";
@@ -61,7 +63,7 @@ impl HandlebarsRenderer {
 
     /// With templates in place of built-in ones of the same name, and more
     /// that these include. The built-in ones are `virtual-host`, `upstream`,
-    /// `snippet`, and `location`, `proxy`, `headers` and `tls` that the first includes.
+    /// `snippet`, and `location`, `answer`, `proxy`, `headers`, `tls` and `traffic` that the first includes.
     ///
     /// Everything a template can name is known beforehand, and all of it is
     /// quoted; and it has to write whole directives and blocks, whichever way its

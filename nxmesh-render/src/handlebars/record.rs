@@ -156,6 +156,16 @@ impl<T: Shaped> Shaped for &T {
     const SHAPE: &'static Shape = T::SHAPE;
 }
 
+impl<T: Shaped> Record for Box<T> {
+    fn field(&self, slot: usize) -> Field<'_> {
+        T::field(self, slot)
+    }
+}
+
+impl<T: Shaped> Shaped for Box<T> {
+    const SHAPE: &'static Shape = T::SHAPE;
+}
+
 /// In a list of words each word is a record with the field `this`.
 pub(crate) struct Item<'a>(pub(crate) Word<'a>);
 

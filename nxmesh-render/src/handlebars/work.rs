@@ -21,7 +21,7 @@ use super::{
     record::Record,
 };
 use crate::{
-    context::{Scene, UpstreamRecord, VirtualHostRecord, headers, snippet},
+    context::{Scene, UpstreamRecord, VirtualHostRecord, headers, snippet, traffic::Effective},
     names::{self, Identity},
     structure,
 };
@@ -135,8 +135,9 @@ impl<'a> Work<'a> {
             None => None,
         };
         let scene = self.scene(key);
-        let headers = headers::records(&scene, &host.spec.traffic.response_headers)?;
-        let record = VirtualHostRecord::of(&scene, host, &headers, stem.as_deref())?;
+        let effective = Effective::of(&scene, &host.spec)?;
+        let headers = headers::records(&scene, &effective.host(&host.spec).response_headers)?;
+        let record = VirtualHostRecord::of(&scene, host, &effective, &headers, stem.as_deref())?;
         let identity = Identity::of(&host.metadata.workspace, key.kind, &key.name);
         let path = identity.path(names::VIRTUAL_HOSTS, &key.name);
         self.write(key, path, &self.renderer.virtual_host, &record)

@@ -19,4 +19,5 @@ mod nginx_reads_back;
 mod placement;
 mod purity;
 mod templates;
+mod traffic;
 mod versions;

@@ -258,7 +258,7 @@ impl Nginx {
     /// Asks the probe socket; `None` while nobody answers.
     pub(crate) fn probe(&self, path: &str) -> Option<Answer> {
         let stream = UnixStream::connect(self.staged.socket()).ok()?;
-        ask(stream, "probe", path.as_bytes())
+        ask(stream, "probe", path.as_bytes(), "")
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -297,16 +297,26 @@ impl Answer {
 
 /// Requests `path`, already encoded, from a port of this machine.
 pub(crate) fn get(port: u16, host: &str, path: &[u8]) -> Answer {
-    let stream = TcpStream::connect(("127.0.0.1", port)).expect("connect to nginx");
-    ask(stream, host, path).unwrap_or_else(|| panic!("{host} does not answer"))
+    get_with(port, host, path, "")
 }
 
-fn ask(mut stream: impl std::io::Read + std::io::Write, host: &str, path: &[u8]) -> Option<Answer> {
+/// The same with more headers, each with its line break.
+pub(crate) fn get_with(port: u16, host: &str, path: &[u8], headers: &str) -> Answer {
+    let stream = TcpStream::connect(("127.0.0.1", port)).expect("connect to nginx");
+    ask(stream, host, path, headers).unwrap_or_else(|| panic!("{host} does not answer"))
+}
+
+fn ask(
+    mut stream: impl std::io::Read + std::io::Write,
+    host: &str,
+    path: &[u8],
+    headers: &str,
+) -> Option<Answer> {
     let mut request = b"GET ".to_vec();
     request.extend_from_slice(path);
     write!(
         request,
-        " HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        " HTTP/1.1\r\nHost: {host}\r\n{headers}Connection: close\r\n\r\n"
     )
     .ok()?;
     stream.write_all(&request).ok()?;

@@ -98,7 +98,7 @@ fn mistakes_are_told_with_their_place() {
         host,
         "server {\n  {{names}}\n}",
         (2, 3),
-        "no field \"names\"; it has servers, ",
+        "no field \"names\"; it has zones, servers, ",
     );
     refused(
         host,

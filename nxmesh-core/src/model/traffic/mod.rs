@@ -7,6 +7,9 @@
 //! fields stand among their own. Most of them say nothing, so `Traffic` is one
 //! pointer then.
 
+mod access;
+mod compression;
+mod limits;
 mod split;
 
 use std::ops::Deref;
@@ -16,6 +19,11 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use super::{
     ResponseHeader,
     value::{ResourceName, SizeBytes},
+};
+pub use access::Access;
+pub use compression::Gzip;
+pub use limits::{
+    Bandwidth, ConnectionCount, ConnectionLimit, LimitKey, RateLimit, RequestLimit, RequestRate,
 };
 pub(super) use split::Splitting;
 
@@ -102,6 +110,16 @@ settings! {
     response_headers: Vec<ResponseHeader>,
     /// The largest request body; 0 for no limit. Default: nginx's, 1m (nginx: `client_max_body_size`).
     max_body_size: Option<SizeBytes>,
+    /// Which clients are let in, by their address. Default: all.
+    access: Option<Box<Access>>,
+    /// How many requests are taken per time. Default: any.
+    rate_limit: Option<Box<RateLimit>>,
+    /// How many connections are taken at a time. Default: any.
+    connection_limit: Option<Box<ConnectionLimit>>,
+    /// How fast responses are sent. Default: as fast as they can be.
+    bandwidth: Option<Box<Bandwidth>>,
+    /// Compressing responses. Default: no.
+    gzip: Option<Box<Gzip>>,
 }
 
 impl TrafficSettings {

@@ -1,0 +1,258 @@
+//! What is refused in traffic settings, policies and access lists, and where it is told.
+
+use nxmesh_core::{
+    check::check,
+    document::{Problem, parse_value},
+    model::{Resource, ResourceSet},
+};
+use serde_json::{Value, json};
+
+fn read(kind: &str, name: &str, spec: Value) -> Result<Resource, Problem> {
+    let document = json!({ "kind": kind, "metadata": { "name": name }, "spec": spec });
+    parse_value("test", document)
+}
+
+fn host(settings: &Value) -> Result<Resource, Problem> {
+    let mut spec = json!({ "server_names": ["shop.example.com"] });
+    for (field, value) in settings.as_object().into_iter().flatten() {
+        spec[field] = value.clone();
+    }
+    read("VirtualHost", "shop", spec)
+}
+
+/// The first problem of these resources, when read or when checked together.
+fn problem(resources: Vec<Result<Resource, Problem>>) -> Problem {
+    let mut set = ResourceSet::default();
+    for resource in resources {
+        match resource {
+            Ok(resource) => drop(set.insert(resource)),
+            Err(problem) => return problem,
+        }
+    }
+    match check(set) {
+        Ok(_) => panic!("nothing was refused"),
+        Err(mut problems) => problems.remove(0),
+    }
+}
+
+#[test]
+fn settings_are_refused_at_their_field() {
+    let limit = |limit: Value| json!({ "rate_limit": { "limits": [limit] } });
+    let many = |count: usize| vec![json!({ "rate": "1r/s" }); count];
+    for (settings, pointer, rule) in [
+        (json!({ "access": {} }), "/access", "has rules or lists"),
+        (
+            json!({ "access": { "rules": [{ "allow": "10.0.0.1/8" }] } }),
+            "/access/rules/0/allow",
+            "without host bits",
+        ),
+        (
+            json!({ "access": { "rules": [{ "allow": "all; } evil" }] } }),
+            "/access/rules/0/allow",
+            "clients are",
+        ),
+        (
+            json!({ "access": { "rules": [{ "permit": "all" }] } }),
+            "/access/rules/0",
+            "allow",
+        ),
+        (
+            json!({ "access": { "lists": ["office"] } }),
+            "/access/lists/0",
+            "AccessList/office is not in workspace",
+        ),
+        (
+            json!({ "policies": ["base"] }),
+            "/policies/0",
+            "Policy/base is not in workspace",
+        ),
+        (
+            json!({ "policies": vec!["base"; 21] }),
+            "/policies",
+            "at most 20",
+        ),
+        (
+            json!({ "rate_limit": { "limits": [] } }),
+            "/rate_limit/limits",
+            "1 to 10",
+        ),
+        (
+            json!({ "rate_limit": { "limits": many(11) } }),
+            "/rate_limit/limits",
+            "1 to 10",
+        ),
+        (
+            limit(json!({ "rate": "0r/s" })),
+            "/rate_limit/limits/0/rate",
+            "a rate is",
+        ),
+        (
+            limit(json!({ "rate": "10r/h" })),
+            "/rate_limit/limits/0/rate",
+            "a rate is",
+        ),
+        (
+            limit(json!({ "rate": "+1r/s" })),
+            "/rate_limit/limits/0/rate",
+            "a rate is",
+        ),
+        (
+            limit(json!({ "rate": "1r/s", "burst": 100_001 })),
+            "/rate_limit/limits/0/burst",
+            "at most 100000",
+        ),
+        (
+            limit(json!({ "rate": "1r/s", "without_delay": 1 })),
+            "/rate_limit/limits/0/without_delay",
+            "at most the burst",
+        ),
+        (
+            limit(json!({ "rate": "1r/s", "zone_size": "1k" })),
+            "/rate_limit/limits/0/zone_size",
+            "32k to 1g",
+        ),
+        (
+            limit(json!({ "rate": "1r/s", "key": { "header": "X$y" } })),
+            "/rate_limit/limits/0/key/header",
+            "a header name",
+        ),
+        (
+            limit(json!({ "rate": "1r/s", "key": { "header": "X!y" } })),
+            "/rate_limit/limits/0/key",
+            "letters, digits and '-'",
+        ),
+        (
+            json!({ "rate_limit": { "limits": many(1), "status": 200 } }),
+            "/rate_limit/status",
+            "400 to 599",
+        ),
+        (
+            json!({ "connection_limit": { "limits": [{ "connections": 0 }] } }),
+            "/connection_limit/limits/0/connections",
+            "1 to 65535",
+        ),
+        (
+            json!({ "bandwidth": { "rate": 0 } }),
+            "/bandwidth/rate",
+            "at least 1 byte",
+        ),
+        (json!({ "gzip": { "level": 10 } }), "/gzip/level", "1 to 9"),
+        (
+            json!({ "gzip": { "types": ["text/html; charset=x"] } }),
+            "/gzip/types/0",
+            "no parameters",
+        ),
+        (
+            json!({ "gzip": { "types": ["x"] } }),
+            "/gzip/types/0",
+            "a content type",
+        ),
+        (
+            json!({ "gzip": { "brotli": true } }),
+            "/gzip/brotli",
+            "no such field",
+        ),
+    ] {
+        let found = problem(vec![host(&settings)]);
+        assert_eq!(
+            found.pointer,
+            format!("/spec{pointer}"),
+            "{settings}: {found}"
+        );
+        assert!(found.rule.contains(rule), "{settings}: {found}");
+        // The same holds in a location, at its place.
+        let mut location = settings.clone();
+        location["path"] = json!("/");
+        location["respond"] = json!({ "status": 200 });
+        let found = problem(vec![host(&json!({ "locations": [location] }))]);
+        assert_eq!(
+            found.pointer,
+            format!("/spec/locations/0{pointer}"),
+            "{settings}: {found}"
+        );
+    }
+}
+
+#[test]
+fn policies_and_lists_have_rules_of_their_own() {
+    let snippet = |context: &str| {
+        let spec = json!({ "context": context, "directives": "etag off;" });
+        read("Snippet", "raw", spec)
+    };
+    for (resources, document, pointer) in [
+        (
+            vec![
+                read("Policy", "a", json!({ "policies": ["b"] })),
+                read("Policy", "b", json!({})),
+            ],
+            "Policy/a",
+            "/spec/policies",
+        ),
+        (
+            vec![
+                read("Policy", "a", json!({ "snippets": ["raw"] })),
+                snippet("server"),
+            ],
+            "Policy/a",
+            "/spec/snippets",
+        ),
+        (
+            vec![read(
+                "Policy",
+                "a",
+                json!({ "access": { "lists": ["no"] } }),
+            )],
+            "Policy/a",
+            "/spec/access/lists/0",
+        ),
+        (
+            vec![read("AccessList", "a", json!({ "rules": [] }))],
+            "AccessList/a",
+            "/spec/rules",
+        ),
+        (
+            vec![host(&json!({ "snippets": ["raw"] })), snippet("location")],
+            "VirtualHost/shop",
+            "/spec/snippets/0",
+        ),
+        (
+            vec![host(&json!({ "snippets": ["raw"] })), snippet("main")],
+            "Snippet/raw",
+            "/spec/context",
+        ),
+        (
+            vec![read(
+                "Snippet",
+                "a",
+                json!({ "context": "server", "directives": "root /etc;" }),
+            )],
+            "Snippet/a",
+            "/spec/directives",
+        ),
+        (
+            vec![read(
+                "Snippet",
+                "a",
+                json!({ "context": "server", "directives": "etag off; }" }),
+            )],
+            "test (Snippet/a)",
+            "/spec/directives",
+        ),
+        (
+            vec![read(
+                "Snippet",
+                "a",
+                json!({ "context": "server", "selector": "env=x", "directives": "etag off;" }),
+            )],
+            "Snippet/a",
+            "/spec/selector",
+        ),
+    ] {
+        let found = problem(resources);
+        assert_eq!(
+            (&*found.document, &*found.pointer),
+            (document, pointer),
+            "{found}"
+        );
+    }
+}

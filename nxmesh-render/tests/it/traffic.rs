@@ -1,0 +1,209 @@
+//! How requests are treated, asked of a real nginx.
+
+use nxmesh_core::{check::check, document::parse, model::ResourceSet};
+
+use crate::nginx::{Answer, Nginx, Staged, binary, free_port, get};
+
+fn resources(text: &str) -> ResourceSet {
+    let parsed = parse("test", text).unwrap_or_else(|problems| panic!("{}", problems[0]));
+    let set = parsed.into_iter().map(|parsed| parsed.resource).collect();
+    let checked = check(set).unwrap_or_else(|problems| panic!("{}", problems[0]));
+    checked.into_resources()
+}
+
+/// One host with these settings and locations, and other documents beside it.
+fn site(port: u16, settings: &str, others: &str) -> ResourceSet {
+    resources(&format!(
+        "kind: VirtualHost\nmetadata: {{ name: site }}\nspec:\n  server_names: [site.test]\n  \
+         listen: [{{ port: {port}, address: 127.0.0.1 }}]\n{settings}\n---\n{others}"
+    ))
+}
+
+fn serving(resources: &ResourceSet) -> Option<Nginx> {
+    let staged = Staged::new(binary()?, resources);
+    staged.assert_accepted("the site");
+    Some(staged.start())
+}
+
+fn status(port: u16, path: &str) -> u16 {
+    ask(port, path).status
+}
+
+fn ask(port: u16, path: &str) -> Answer {
+    get(port, "site.test", path.as_bytes())
+}
+
+#[test]
+fn clients_are_let_in_by_their_address() {
+    let port = free_port();
+    let site = site(
+        port,
+        "
+  access: { rules: [{ deny: 127.0.0.0/8 }] }
+  locations:
+    - { path: /, respond: { status: 200, body: closed } }
+    - { path: /old, redirect: { to: /new } }
+    - path: /open
+      access: { rules: [{ allow: 127.0.0.1 }], lists: [nobody] }
+      respond: { status: 200, body: open }
+      response_headers: [{ name: X-Open, value: yes-it-is }]
+    - { path: /list, access: { lists: [nobody] }, respond: { status: 200 } }",
+        "kind: AccessList
+metadata: { name: nobody }
+spec: { rules: [{ deny: all }] }",
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    assert_eq!(status(port, "/"), 403, "a fixed response is closed too");
+    assert_eq!(status(port, "/old"), 403, "so is a redirect");
+    assert_eq!(status(port, "/list"), 403);
+    let open = ask(port, "/open");
+    assert_eq!((open.status, &open.body[..]), (200, &b"open"[..]));
+    assert_eq!(open.header("X-Open"), Some(&b"yes-it-is"[..]));
+    assert_eq!(open.header("Content-Type"), Some(&b"text/plain"[..]));
+}
+
+/// How many of ten requests at once are served.
+fn served_of_ten(port: u16, path: &str) -> usize {
+    (0..10).filter(|_| status(port, path) == 200).count()
+}
+
+#[test]
+fn requests_are_limited_and_a_changed_limit_takes_effect() {
+    let port = free_port();
+    let with = |limit: &str| {
+        site(
+            port,
+            &format!(
+                "
+  rate_limit: {{ {limit} }}
+  locations:
+    - {{ path: /, respond: {{ status: 200 }} }}
+    - {{ path: /free, rate_limit: {{ limits: [{{ rate: 1000000r/s, burst: 100, without_delay: 100 }}] }}, respond: {{ status: 200 }} }}
+    - {{ path: /dry, rate_limit: {{ limits: [{{ rate: 1r/m }}], dry_run: true }}, respond: {{ status: 200 }} }}"
+            ),
+            "",
+        )
+    };
+    let one = with("limits: [{ rate: 1r/m }], status: 503");
+    let Some(nginx) = serving(&one) else { return };
+    assert_eq!(status(port, "/"), 200);
+    assert_eq!(status(port, "/"), 503);
+    assert_eq!(served_of_ten(port, "/free"), 10);
+    assert_eq!(served_of_ten(port, "/dry"), 10);
+    drop(nginx);
+    // The zone has another name, so nginx takes another rate and size.
+    let zone = |resources: &ResourceSet| {
+        let text = rendered(resources);
+        let start = text
+            .find("zone=nxmesh_limit_")
+            .map(|at| at + 5)
+            .unwrap_or_default();
+        text[start..]
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let burst = with("limits: [{ rate: 1r/m, burst: 4, without_delay: 4 }]");
+    let sized = with("limits: [{ rate: 1r/m, zone_size: 1m }], status: 503");
+    assert_eq!(zone(&one), zone(&burst), "a burst is no matter of the zone");
+    assert_ne!(zone(&one), zone(&sized));
+    let _nginx = serving(&burst);
+    assert_eq!(served_of_ten(port, "/"), 5);
+    assert_eq!(status(port, "/"), 429);
+}
+
+#[test]
+fn some_clients_are_not_limited() {
+    let port = free_port();
+    let site = site(
+        port,
+        "
+  locations:
+    - { path: /, rate_limit: { limits: [{ rate: 1r/m }], except: [127.0.0.0/8] }, respond: { status: 200 } }
+    - { path: /others, rate_limit: { limits: [{ rate: 1r/m }], except: [192.0.2.1] }, respond: { status: 200 } }
+    - { path: /key, rate_limit: { limits: [{ key: { header: X-Key }, rate: 1r/m }] }, respond: { status: 200 } }",
+        "",
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    assert_eq!(served_of_ten(port, "/"), 10);
+    assert_eq!(served_of_ten(port, "/others"), 1);
+    assert_eq!(
+        served_of_ten(port, "/key"),
+        10,
+        "without the header nothing is counted"
+    );
+}
+
+fn rendered(resources: &ResourceSet) -> String {
+    use nxmesh_core::contract::renderer::{RenderSettings, Renderer as _};
+    let renderer = nxmesh_render::HandlebarsRenderer::new();
+    let tree = renderer
+        .render(resources, &RenderSettings::default())
+        .unwrap_or_else(|error| panic!("{error}"));
+    let texts = tree
+        .files()
+        .map(|(_, file)| String::from_utf8_lossy(&file.contents).into_owned());
+    texts.collect()
+}
+
+#[test]
+fn a_changed_policy_changes_the_hosts_that_name_it() {
+    use std::collections::BTreeSet;
+
+    use nxmesh_core::contract::renderer::{RenderSettings, Renderer as _};
+
+    let policy = |size: &str| {
+        site(
+            8080,
+            "  policies: [careful]\n  locations: [{ path: /, respond: { status: 200 } }]",
+            &format!(
+                "kind: Policy\nmetadata: {{ name: careful }}\nspec: {{ max_body_size: {size} }}"
+            ),
+        )
+    };
+    let (before, after) = (policy("1m"), policy("2m"));
+    let renderer = nxmesh_render::HandlebarsRenderer::new();
+    let settings = RenderSettings::default();
+    let render = |set| {
+        renderer
+            .render(set, &settings)
+            .unwrap_or_else(|error| panic!("{error}"))
+    };
+    let changed = BTreeSet::from(["Policy/careful".parse().expect("a key")]);
+    let again = renderer
+        .rerender(render(&before), &after, &changed, &settings)
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(again, render(&after));
+    assert!(rendered(&after).contains("client_max_body_size 2m;"));
+}
+
+#[test]
+fn responses_are_compressed_where_it_is_said() {
+    let port = free_port();
+    let body = "compressible ".repeat(100);
+    let site = site(
+        port,
+        &format!(
+            "
+  gzip: {{ types: [text/plain], min_length: 100 }}
+  locations:
+    - {{ path: /, respond: {{ status: 200, body: \"{body}\" }} }}
+    - {{ path: /plain, gzip: {{ enabled: false }}, respond: {{ status: 200, body: \"{body}\" }} }}"
+        ),
+        "",
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    let ask = |path: &str| {
+        crate::nginx::get_with(
+            port,
+            "site.test",
+            path.as_bytes(),
+            "Accept-Encoding: gzip\r\n",
+        )
+    };
+    let compressed = ask("/");
+    assert_eq!(compressed.header("Content-Encoding"), Some(&b"gzip"[..]));
+    assert_eq!(compressed.header("Vary"), Some(&b"Accept-Encoding"[..]));
+    assert_eq!(ask("/plain").header("Content-Encoding"), None);
+}
