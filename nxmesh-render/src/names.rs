@@ -22,7 +22,10 @@ pub(crate) const fn folder(kind: ResourceKind) -> Option<&'static str> {
         ResourceKind::VirtualHost => Some(VIRTUAL_HOSTS),
         ResourceKind::Upstream => Some(UPSTREAMS),
         ResourceKind::Snippet => Some(SNIPPETS),
-        ResourceKind::Certificate | ResourceKind::AccessList | ResourceKind::Policy => None,
+        ResourceKind::Certificate
+        | ResourceKind::AccessList
+        | ResourceKind::Policy
+        | ResourceKind::Template => None,
     }
 }
 

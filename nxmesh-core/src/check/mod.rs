@@ -85,7 +85,7 @@ pub fn document(resource: &Resource) -> Vec<Problem> {
         Resource::AccessList(list) => access_list::check(&list.spec, &mut found),
         Resource::Policy(policy) => traffic::policy(&policy.spec, &mut found),
         Resource::Snippet(snippet) => snippet::check(&snippet.spec, &mut found),
-        Resource::Certificate(_) => {}
+        Resource::Certificate(_) | Resource::Template(_) => {}
     }
     let key = resource.key();
     found

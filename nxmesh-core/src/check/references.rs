@@ -34,7 +34,10 @@ pub fn references_of(resource: &Resource) -> Vec<(String, ResourceKey)> {
         Resource::VirtualHost(host) => references.virtual_host(&host.spec),
         Resource::Policy(policy) => references.traffic("/spec", &policy.spec),
         Resource::Upstream(upstream) => references.snippets("/spec", &upstream.spec.snippets),
-        Resource::Certificate(_) | Resource::AccessList(_) | Resource::Snippet(_) => {}
+        Resource::Certificate(_)
+        | Resource::AccessList(_)
+        | Resource::Snippet(_)
+        | Resource::Template(_) => {}
     }
     references.0
 }

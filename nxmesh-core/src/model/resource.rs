@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
 use super::{
-    AccessList, Certificate, Metadata, Policy, Selector, Snippet, Upstream, VirtualHost,
+    AccessList, Certificate, Metadata, Policy, Selector, Snippet, Template, Upstream, VirtualHost,
     value::{ResourceName, ValueError},
 };
 use crate::{digest::Digest, snippet::SnippetContext};
@@ -22,6 +22,7 @@ macro_rules! for_each_kind {
             AccessList "access-lists" ["acl", "acls"],
             Policy "policies" [],
             Snippet "snippets" [],
+            Template "templates" [],
         }
     };
 }
@@ -197,6 +198,10 @@ impl Resource {
                 SnippetContext::Http => Some(&document.spec.selector),
                 _ => None,
             },
+            Self::Template(_) => {
+                static EVERY_AGENT: Selector = Selector::EVERY_AGENT;
+                Some(&EVERY_AGENT)
+            }
             _ => None,
         }
     }
@@ -263,6 +268,22 @@ impl ResourceSet {
     /// All resources, by kind and name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&ResourceKey, &Arc<Resource>)> {
         self.resources.iter()
+    }
+
+    /// The templates, by name; found without looking at the other resources.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        // Kinds are ordered as they are listed, names as text: "0" is the first.
+        let first = ResourceName::parse("0").ok().map(|name| ResourceKey {
+            kind: ResourceKind::Template,
+            name,
+        });
+        let from = first.map(|first| self.resources.range(first..));
+        from.into_iter()
+            .flatten()
+            .map_while(|(_, resource)| match &**resource {
+                Resource::Template(document) => Some(document),
+                _ => None,
+            })
     }
 
     /// The virtual hosts, by name.

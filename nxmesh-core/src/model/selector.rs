@@ -104,6 +104,11 @@ impl Selector {
     /// More than any person writes; bounds the work per agent.
     const MAX_BYTES: usize = 2000;
 
+    /// Chooses every agent.
+    pub(super) const EVERY_AGENT: Self = Self {
+        requirements: Vec::new(),
+    };
+
     /// Whether an agent with `labels` is chosen.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {

@@ -164,9 +164,18 @@ impl Plan {
         };
         let woven: BTreeSet<_> = changed.clone().filter(|key| !by_name(key)).collect();
         let referrers = referrers(&self.after, &woven);
-        let all = with_references(changed.chain(referrers), |key| {
-            self.after.get(key).map(|found| &**found)
+        let templates = self.after.templates().map(|template| ResourceKey {
+            kind: ResourceKind::Template,
+            name: template.metadata.name.clone(),
         });
+        let shapes_all = self
+            .changes
+            .iter()
+            .any(|it| it.key.kind == ResourceKind::Template);
+        let everything = self.after.iter().filter(|_| shapes_all);
+        let everything = everything.map(|(key, _)| key.clone());
+        let roots = changed.chain(referrers).chain(templates).chain(everything);
+        let all = with_references(roots, |key| self.after.get(key).map(|found| &**found));
         let trial: ResourceSet = all
             .iter()
             .filter_map(|key| self.after.get(key).cloned())
@@ -181,10 +190,15 @@ impl Plan {
             .map_err(|error| match &error {
                 RenderError::MissingReference { resource, .. }
                 | RenderError::Unsupported { resource, .. }
+                | RenderError::Unrenderable { resource, .. }
                 | RenderError::Structure { resource, .. } => {
                     Problem::new(resource, "", &error.to_string())
                 }
-                _ => Problem::new("template", "", &error.to_string()),
+                RenderError::Template { template, .. } => {
+                    let document = format!("{}/{template}", ResourceKind::Template);
+                    Problem::new(document, "/spec/source", &error.to_string())
+                }
+                _ => Problem::new("the rendered tree", "", &error.to_string()),
             })
     }
 

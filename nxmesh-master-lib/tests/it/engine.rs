@@ -412,3 +412,52 @@ async fn a_deletion_with_a_later_life_between_is_not_undone() {
     assert!(conflict.to_string().contains("by revision 3"), "{conflict}");
     assert_eq!(undo(4).await.unwrap().version.unwrap().revision, 5);
 }
+
+/// A resource that others are made of is tried together with them.
+#[tokio::test]
+async fn what_others_are_made_of_is_checked_with_them() {
+    let master = Master::start().await;
+    write(&master, shop()).await.unwrap();
+    let put = |kind: &str, name: &str, spec: serde_json::Value| {
+        let document = json!({ "kind": kind, "metadata": { "name": name }, "spec": spec });
+        DesiredChange::put(sample::resource(document))
+    };
+    for (change, document, pointer, words) in [
+        (
+            put(
+                "Template",
+                "upstream",
+                json!({ "source": "upstream {{name}} {\n  {{x}}\n}" }),
+            ),
+            "Template/upstream",
+            "/spec/source",
+            "line 2, column 3",
+        ),
+        (
+            put(
+                "Snippet",
+                "raw",
+                json!({ "context": "server", "directives": "root /etc;" }),
+            ),
+            "Snippet/raw",
+            "/spec/directives",
+            "root",
+        ),
+    ] {
+        let problems = problems(write(&master, vec![change]).await);
+        let found = &problems[0];
+        assert_eq!(
+            (&*found.document, &*found.pointer),
+            (document, pointer),
+            "{found}"
+        );
+        assert!(found.rule.contains(words), "{found}");
+    }
+    let fine = put(
+        "Template",
+        "upstream",
+        json!({ "source": "upstream {{name}} { server 127.0.0.1:1; }" }),
+    );
+    let written = write(&master, vec![fine]).await.unwrap();
+    assert_eq!(written.version.unwrap().revision, 2);
+}

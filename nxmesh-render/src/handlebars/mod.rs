@@ -8,11 +8,15 @@ mod skeleton;
 mod syntax;
 mod work;
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use nxmesh_core::{
     contract::renderer::{RenderError, RenderSettings, RenderedTree, Renderer},
-    model::{ResourceKey, ResourceSet},
+    digest::Digest,
+    model::{ResourceKey, ResourceKind, ResourceSet},
 };
 
 use self::{
@@ -45,12 +49,47 @@ const SNIPPET: &str = "snippet";
 /// Renders with Handlebars templates.
 ///
 /// Templates are compiled once; what is left to do per resource is copying
-/// text. One renderer may be used by many threads at a time.
+/// text. Template resources in a set count for that set, before all others; the
+/// ones used last are kept compiled. One renderer may be used by many threads at
+/// a time.
 #[derive(Debug)]
 pub struct HandlebarsRenderer {
-    virtual_host: Program,
-    upstream: Program,
-    snippet: Program,
+    sources: Sources,
+    programs: Arc<Programs>,
+    /// What the Template resources used last became.
+    latest: Mutex<Option<(Digest, Arc<Programs>)>>,
+}
+
+/// The compiled templates of the kinds of files.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    pub(crate) virtual_host: Program,
+    pub(crate) upstream: Program,
+    pub(crate) snippet: Program,
+}
+
+impl Programs {
+    /// Compiles `sources`, of which those of `overrides` have to be of use.
+    fn compile(sources: &Sources, overrides: &BTreeSet<String>) -> Result<Self, RenderError> {
+        let mut used = BTreeSet::new();
+        let mut compile = |root, shape| compile::compile(sources, root, shape, &mut used);
+        let programs = Self {
+            virtual_host: compile(VIRTUAL_HOST, VirtualHostRecord::SHAPE)?,
+            upstream: compile(UPSTREAM, UpstreamRecord::SHAPE)?,
+            snippet: compile(SNIPPET, SnippetRecord::SHAPE)?,
+        };
+        match overrides.difference(&used).next() {
+            Some(name) if !TEMPLATES.iter().any(|(known, _)| known == name) => {
+                Err(RenderError::Template {
+                    template: name.clone(),
+                    line: 1,
+                    column: 1,
+                    reason: "no template includes this one".to_owned(),
+                })
+            }
+            _ => Ok(programs),
+        }
+    }
 }
 
 impl HandlebarsRenderer {
@@ -88,34 +127,53 @@ impl HandlebarsRenderer {
         let mut sources: Sources = TEMPLATES
             .map(|(name, source)| (name.to_owned(), source.to_owned()))
             .into();
-        let mut unused = BTreeSet::new();
+        let mut overridden = BTreeSet::new();
         for (name, source) in overrides {
             let name = name.into();
-            unused.insert(name.clone());
+            overridden.insert(name.clone());
             sources.insert(name, source.into());
         }
-        let mut used = BTreeSet::new();
-        let renderer = Self {
-            virtual_host: compile::compile(
-                &sources,
-                VIRTUAL_HOST,
-                VirtualHostRecord::SHAPE,
-                &mut used,
-            )?,
-            upstream: compile::compile(&sources, UPSTREAM, UpstreamRecord::SHAPE, &mut used)?,
-            snippet: compile::compile(&sources, SNIPPET, SnippetRecord::SHAPE, &mut used)?,
-        };
-        match unused.difference(&used).next() {
-            Some(name) if !TEMPLATES.iter().any(|(known, _)| known == name) => {
-                Err(RenderError::Template {
-                    template: name.clone(),
-                    line: 1,
-                    column: 1,
-                    reason: "no template includes this one".to_owned(),
-                })
-            }
-            _ => Ok(renderer),
+        let programs = Arc::new(Programs::compile(&sources, &overridden)?);
+        Ok(Self {
+            sources,
+            programs,
+            latest: Mutex::default(),
+        })
+    }
+
+    /// The programs for a set of resources.
+    fn programs(&self, resources: &ResourceSet) -> Result<Arc<Programs>, RenderError> {
+        let templates: Vec<(&str, &str)> = resources
+            .templates()
+            .map(|template| {
+                (
+                    template.metadata.name.as_str(),
+                    template.spec.source.as_str(),
+                )
+            })
+            .collect();
+        if templates.is_empty() {
+            return Ok(Arc::clone(&self.programs));
         }
+        let parts = templates.iter().flat_map(|(name, source)| [name, source]);
+        let digest = Digest::of_parts(parts.map(|part| part.as_bytes()));
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, programs)) = &*latest
+            && *known == digest
+        {
+            return Ok(Arc::clone(programs));
+        }
+        let mut sources = self.sources.clone();
+        let owned = |text: &str| text.to_owned();
+        sources.extend(
+            templates
+                .iter()
+                .map(|(name, source)| (owned(name), owned(source))),
+        );
+        let names = templates.iter().map(|(name, _)| owned(name)).collect();
+        let programs = Arc::new(Programs::compile(&sources, &names)?);
+        *latest = Some((digest, Arc::clone(&programs)));
+        Ok(programs)
     }
 }
 
@@ -135,7 +193,8 @@ impl Renderer for HandlebarsRenderer {
         resources: &ResourceSet,
         settings: &RenderSettings,
     ) -> Result<RenderedTree, RenderError> {
-        let mut work = Work::new(self, resources, settings, RenderedTree::default());
+        let programs = self.programs(resources)?;
+        let mut work = Work::new(&programs, resources, settings, RenderedTree::default());
         for (key, resource) in resources.iter() {
             work.add(key, resource)?;
         }
@@ -149,7 +208,12 @@ impl Renderer for HandlebarsRenderer {
         changed: &BTreeSet<ResourceKey>,
         settings: &RenderSettings,
     ) -> Result<RenderedTree, RenderError> {
-        let mut work = Work::new(self, resources, settings, previous);
+        // A template shapes every file.
+        if changed.iter().any(|key| key.kind == ResourceKind::Template) {
+            return self.render(resources, settings);
+        }
+        let programs = self.programs(resources)?;
+        let mut work = Work::new(&programs, resources, settings, previous);
         let dependents = dependents(resources, changed);
         for key in changed.union(&dependents) {
             work.forget(key);

@@ -16,7 +16,7 @@ use nxmesh_core::{
 };
 
 use super::{
-    HandlebarsRenderer,
+    Programs,
     program::{Output, Program},
     record::Record,
 };
@@ -47,7 +47,7 @@ pub(super) fn dependents(
 
 /// A tree while it is rendered.
 pub(super) struct Work<'a> {
-    renderer: &'a HandlebarsRenderer,
+    programs: &'a Programs,
     resources: &'a ResourceSet,
     settings: &'a RenderSettings,
     tree: RenderedTree,
@@ -59,13 +59,13 @@ pub(super) struct Work<'a> {
 
 impl<'a> Work<'a> {
     pub(super) fn new(
-        renderer: &'a HandlebarsRenderer,
+        programs: &'a Programs,
         resources: &'a ResourceSet,
         settings: &'a RenderSettings,
         tree: RenderedTree,
     ) -> Self {
         Self {
-            renderer,
+            programs,
             resources,
             settings,
             tree,
@@ -93,7 +93,7 @@ impl<'a> Work<'a> {
             }
             Resource::Snippet(snippet) => self.snippet(key, snippet),
             // Become part of what refers to them.
-            Resource::AccessList(_) | Resource::Policy(_) => Ok(()),
+            Resource::AccessList(_) | Resource::Policy(_) | Resource::Template(_) => Ok(()),
         }
     }
 
@@ -140,14 +140,14 @@ impl<'a> Work<'a> {
         let record = VirtualHostRecord::of(&scene, host, &effective, &headers, stem.as_deref())?;
         let identity = Identity::of(&host.metadata.workspace, key.kind, &key.name);
         let path = identity.path(names::VIRTUAL_HOSTS, &key.name);
-        self.write(key, path, &self.renderer.virtual_host, &record)
+        self.write(key, path, &self.programs.virtual_host, &record)
     }
 
     fn upstream(&mut self, key: &ResourceKey, upstream: &'a Upstream) -> Result<(), RenderError> {
         let identity = Identity::of(&upstream.metadata.workspace, key.kind, &key.name);
         let record = UpstreamRecord::of(&self.scene(key), identity, upstream)?;
         let path = identity.path(names::UPSTREAMS, &key.name);
-        self.write(key, path, &self.renderer.upstream, &record)
+        self.write(key, path, &self.programs.upstream, &record)
     }
 
     /// A snippet of the `http` block; the others stand where they are named.
@@ -158,7 +158,7 @@ impl<'a> Work<'a> {
         let record = snippet::record(&self.scene(key), document, SnippetContext::Http)?;
         let identity = Identity::of(&document.metadata.workspace, key.kind, &key.name);
         let path = identity.path(names::SNIPPETS, &key.name);
-        self.write(key, path, &self.renderer.snippet, &record)
+        self.write(key, path, &self.programs.snippet, &record)
     }
 
     fn certificate(&mut self, certificate: &'a Certificate) {

@@ -1,5 +1,7 @@
 //! Templates of users: what they can say, and how mistakes are told.
 
+use std::collections::BTreeSet;
+
 use nxmesh_core::{
     contract::renderer::{RenderError, RenderSettings, Renderer as _},
     model::{Resource, ResourceSet},
@@ -341,4 +343,80 @@ fn what_is_not_configuration_is_told_with_its_place() {
         "location",
         "location {{#if modifier}}{{modifier}} {{/if}}{{path}} { {{#if proxy}}gzip{{else}}expires{{/if}} on{{#if proxy}}; # {{else}} ; {{/if}}\n{{! }}}\n",
     )]);
+}
+
+fn with_template(name: &str, source: &str) -> ResourceSet {
+    let template = sample::resource(json!({
+        "kind": "Template", "metadata": { "name": name }, "spec": { "source": source },
+    }));
+    let mut set = sample::fleet(3);
+    set.insert(template);
+    set
+}
+
+#[test]
+fn template_resources_replace_built_in_ones_for_their_set() {
+    let renderer = HandlebarsRenderer::new();
+    let settings = RenderSettings::default();
+    let render = |set: &ResourceSet| renderer.render(set, &settings);
+    let text = |set: &ResourceSet| {
+        let tree = render(set).unwrap_or_else(|error| panic!("{error}"));
+        let files = tree
+            .files()
+            .map(|(_, file)| String::from_utf8_lossy(&file.contents).into_owned());
+        files.collect::<String>()
+    };
+    let plain = sample::fleet(3);
+    let before = text(&plain);
+    let own = with_template(
+        "upstream",
+        "upstream {{name}} {\n{{#each servers}}\n    server {{address}} max_fails=7;\n{{/each}}\n}\n",
+    );
+    assert_eq!(text(&own).matches("max_fails=7").count(), 9);
+    assert_eq!(
+        text(&plain),
+        before,
+        "what was compiled for one set is not another's"
+    );
+    let other = with_template("headers", "add_header X-Template yes;");
+    assert!(!text(&other).contains("max_fails=7"));
+
+    // The change of a template is a change of everything it shapes.
+    let changed = BTreeSet::from(["Template/upstream".parse().expect("a key")]);
+    let again = |previous: &ResourceSet, now: &ResourceSet| {
+        let previous = render(previous).unwrap_or_else(|error| panic!("{error}"));
+        let again = renderer.rerender(previous, now, &changed, &settings);
+        again.unwrap_or_else(|error| panic!("{error}"))
+    };
+    assert_eq!(
+        again(&plain, &own),
+        render(&own).unwrap_or_else(|error| panic!("{error}"))
+    );
+    assert_eq!(
+        again(&own, &plain),
+        render(&plain).unwrap_or_else(|error| panic!("{error}"))
+    );
+}
+
+#[test]
+fn a_template_resource_that_is_wrong_is_told_with_its_place() {
+    for (name, source, at) in [
+        ("upstream", "upstream {{name}} {\n  {{nothing}}\n}", (2, 3)),
+        ("nobodys", "x on;", (1, 1)),
+    ] {
+        let error = HandlebarsRenderer::new()
+            .render(&with_template(name, source), &RenderSettings::default())
+            .map(drop);
+        match error {
+            Err(RenderError::Template {
+                template,
+                line,
+                column,
+                ..
+            }) => {
+                assert_eq!((template.as_str(), (line, column)), (name, at));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -13,7 +13,7 @@ pub use net::{
 pub(crate) use path::is_reserved_variable;
 pub use path::{FilePath, IndexName, LocationPath, RegexPattern};
 pub use quantity::{RedirectCode, SizeBytes, StatusCode, Time};
-pub use text::{ContentType, HeaderValue, ResponseBody};
+pub use text::{ContentType, HeaderValue, ResponseBody, TemplateSource};
 
 /// Why a text is not a value of some type.
 ///

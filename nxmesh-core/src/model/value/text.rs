@@ -18,6 +18,18 @@ parsed_text! {
     parse: |text| fits_a_token(text).then(|| text.to_owned()),
 }
 
+parsed_text! {
+    /// The text of a template; may have line breaks and tabs.
+    TemplateSource,
+    rule: "a template is not empty, 256 KiB at most, and has no control characters but line breaks and tabs",
+    example: "listen {{address}};",
+    parse: |text| {
+        let plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+        let fits = !text.trim().is_empty() && text.len() <= 256 << 10;
+        (fits && text.chars().all(plain)).then(|| text.to_owned())
+    },
+}
+
 impl Default for ResponseBody {
     fn default() -> Self {
         Self("".into())

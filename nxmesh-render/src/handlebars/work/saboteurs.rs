@@ -70,7 +70,8 @@ fn resources() -> ResourceSet {
 
 #[test]
 fn a_broken_word_does_not_get_out() {
-    let renderer = HandlebarsRenderer::new();
+    let renderer = crate::HandlebarsRenderer::new();
+    let programs = renderer.programs(&ResourceSet::default()).unwrap();
     let resources = resources();
     let settings = RenderSettings::default();
     let mut caught = BTreeMap::new();
@@ -78,7 +79,7 @@ fn a_broken_word_does_not_get_out() {
         if key.kind == ResourceKind::Certificate {
             continue;
         }
-        let mut work = Work::new(&renderer, &resources, &settings, RenderedTree::default());
+        let mut work = Work::new(&programs, &resources, &settings, RenderedTree::default());
         work.add(key, resource).unwrap();
         let values = work.output.values.len();
         assert!(values > 5, "{key} has {values} values only");
