@@ -4,7 +4,8 @@
 //! give the same bytes on every machine, so whoever compares digests knows
 //! whether nginx has to be reloaded.
 //!
-//! - [`HandlebarsRenderer`] renders a set of resources into a tree of files.
+//! - [`HandlebarsRenderer`] renders a set of resources into a tree of files, with
+//!   one thread or several.
 //! - [`placement`] makes the files that depend on where the tree lies.
 //! - [`diff`](diff::diff) compares two trees.
 //! - [`import`] makes resources of an existing configuration.

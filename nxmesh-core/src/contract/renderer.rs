@@ -151,6 +151,12 @@ impl RenderedTree {
         self.files.remove(path)
     }
 
+    /// Adds all files of another tree, in place of those at the same paths.
+    pub fn append(&mut self, mut other: Self) {
+        self.files.append(&mut other.files);
+        self.pem_files.append(&mut other.pem_files);
+    }
+
     /// The file at `path`.
     #[must_use]
     pub fn file(&self, path: &str) -> Option<&RenderedFile> {

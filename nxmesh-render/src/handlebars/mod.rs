@@ -1,6 +1,7 @@
 //! The renderer: templates compiled once, run for every resource.
 
 mod compile;
+mod parallel;
 mod program;
 pub(crate) mod record;
 mod scope;
@@ -51,7 +52,7 @@ const SNIPPET: &str = "snippet";
 /// Templates are compiled once; what is left to do per resource is copying
 /// text. Template resources in a set count for that set, before all others; the
 /// ones used last are kept compiled. One renderer may be used by many threads at
-/// a time.
+/// a time; [`render_parallel`](Self::render_parallel) starts some.
 #[derive(Debug)]
 pub struct HandlebarsRenderer {
     sources: Sources,

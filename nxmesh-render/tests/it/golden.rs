@@ -18,7 +18,7 @@ use nxmesh_render::{
 
 use crate::nginx;
 
-fn cases() -> Vec<PathBuf> {
+pub(crate) fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut cases: Vec<_> = fs::read_dir(folder)
         .expect("list the cases")
@@ -29,7 +29,7 @@ fn cases() -> Vec<PathBuf> {
     cases
 }
 
-fn model(case: &Path) -> ResourceSet {
+pub(crate) fn model(case: &Path) -> ResourceSet {
     let file = case.join("model.yaml");
     let text = fs::read_to_string(&file).expect("read the model");
     let parsed = document::parse("model.yaml", &text).unwrap_or_else(|problems| {
@@ -53,11 +53,16 @@ fn version(case: &Path) -> NginxVersion {
     })
 }
 
-fn rendered(case: &Path) -> BTreeMap<String, Vec<u8>> {
-    let settings = RenderSettings {
+/// What a case is rendered with.
+pub(crate) fn settings(case: &Path) -> RenderSettings {
+    RenderSettings {
         nginx: version(case),
         ..RenderSettings::default()
-    };
+    }
+}
+
+fn rendered(case: &Path) -> BTreeMap<String, Vec<u8>> {
+    let settings = settings(case);
     let tree = HandlebarsRenderer::new()
         .render(&model(case), &settings)
         .unwrap_or_else(|error| panic!("{}: {error}", case.display()));

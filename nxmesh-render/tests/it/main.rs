@@ -9,6 +9,7 @@
 
 mod conformance;
 mod control_characters;
+mod determinism;
 mod echo;
 mod fuzz;
 mod golden;
