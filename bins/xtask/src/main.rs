@@ -2,6 +2,7 @@
 //!
 //! One module per task; this file only says which there are.
 
+mod bench;
 mod closing_lines;
 mod codegen;
 mod demo;
@@ -32,6 +33,8 @@ enum Task {
     Demo(demo::Options),
     /// Builds everything and runs all tests, installing nginx first where it is missing
     Test(test::Options),
+    /// Runs benchmarks, which print figures beside budgets, installing what they compare against
+    Bench(bench::Options),
     /// Runs what must hold for any text on ever new ones, led by the code they reach
     Fuzz(fuzz::Options),
     /// Looks at format, lints, documentation, layers, generated code and dependencies; writes nothing
@@ -55,6 +58,7 @@ fn run() -> anyhow::Result<ExitCode> {
     match Options::parse().task {
         Task::Test(options) => return test::run(&options),
         Task::Demo(options) => demo::run(&options)?,
+        Task::Bench(options) => bench::run(&options)?,
         Task::Fuzz(options) => fuzz::run(&options)?,
         Task::Verify => verify::run()?,
         Task::Fix => fix::run()?,

@@ -1,173 +1,21 @@
-//! Rendering: figures beside their budgets.
-//!
-//! One thread. Each figure is the median of several rounds. The other engines
-//! write the same bytes from values that were prepared for them beforehand, so
-//! their figures are for text alone; ours are for the whole way from the model
-//! to a tree with digests.
+//! Other ways to write the same bytes.
 
 use std::{
-    collections::BTreeSet,
+    fs,
     hint::black_box,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use nxmesh_core::{
-    contract::renderer::{RenderSettings, RenderedTree, Renderer as _},
+    contract::renderer::RenderedTree,
     model::{
-        Action, Balance, Location, PathMatch, RequestHeaderValue, Resource, ResourceSet, Upstream,
+        Action, Balance, Location, PathMatch, RequestHeaderValue, ResourceSet, Upstream,
         VirtualHost,
     },
-    syntax::{Event, Reader},
-    testkit::sample,
 };
-use nxmesh_render::HandlebarsRenderer;
 use serde_json::{Value, json};
-
-const HOSTS: usize = 10_000;
-
-fn main() -> Result<()> {
-    let settings = RenderSettings::default();
-    let renderer = HandlebarsRenderer::new();
-    let resources = sample::fleet(HOSTS);
-    let tree = renderer.render(&resources, &settings)?;
-    let bytes: usize = tree.files().map(|(_, file)| file.contents.len()).sum();
-    println!(
-        "{HOSTS} virtual hosts, {} files, {:.1} MB, {} B per virtual host with its upstream",
-        tree.files().len(),
-        bytes as f64 / 1e6,
-        bytes / HOSTS
-    );
-    println!("figure | budget | ok/over");
-
-    let whole = median(15, || Ok(renderer.render(&resources, &settings)?))?;
-    let rate = HOSTS as f64 / whole.as_secs_f64();
-    line(
-        &format!(
-            "full render: {rate:.0} virtual hosts/s, {}",
-            speed(bytes, whole)
-        ),
-        "≥ 100000/s",
-        rate >= 100_000.0,
-    );
-
-    for (what, changed) in [
-        ("virtual host", changed_host as fn(usize) -> Resource),
-        ("upstream", changed_upstream),
-    ] {
-        let one = one_changed(&renderer, &settings, &resources, changed)?;
-        let figure = format!(
-            "one {what} of {HOSTS} changed: {:.0} µs",
-            one.as_secs_f64() * 1e6
-        );
-        line(&figure, "≤ 1000 µs", one <= Duration::from_millis(1));
-    }
-
-    let digest = median(15, || Ok(tree.digest()))?;
-    line(
-        &format!("digest of the tree: {:.2} ms", digest.as_secs_f64() * 1e3),
-        "-",
-        true,
-    );
-
-    let reading = median(15, || read(&tree))?;
-    line(
-        &format!(
-            "in it, reading the files again to verify their structure: {:.2} µs per virtual host, {}",
-            reading.as_secs_f64() * 1e6 / HOSTS as f64,
-            speed(bytes, reading)
-        ),
-        "-",
-        true,
-    );
-
-    for (name, taken) in others(&resources, &tree)? {
-        let rate = HOSTS as f64 / taken.as_secs_f64();
-        line(
-            &format!(
-                "for comparison, text only, {name}: {rate:.0} virtual hosts/s, {}",
-                speed(bytes, taken)
-            ),
-            "-",
-            true,
-        );
-    }
-    Ok(())
-}
-
-/// Reads every file as nginx does; gives the number of words.
-fn read(tree: &RenderedTree) -> Result<usize> {
-    let mut words = 0;
-    for (_, file) in tree.files() {
-        let mut reader = Reader::new(&file.contents);
-        loop {
-            match reader.next()? {
-                Event::Word { .. } => words += 1,
-                Event::Done => break,
-                _ => {}
-            }
-        }
-    }
-    Ok(words)
-}
-
-fn line(figure: &str, budget: &str, ok: bool) {
-    println!("{figure} | {budget} | {}", if ok { "ok" } else { "over" });
-}
-
-fn speed(bytes: usize, taken: Duration) -> String {
-    format!("{:.0} MB/s", bytes as f64 / 1e6 / taken.as_secs_f64())
-}
-
-/// The median of the times `work` takes; what it makes is dropped outside them.
-fn median<T>(rounds: usize, mut work: impl FnMut() -> Result<T>) -> Result<Duration> {
-    let mut taken = Vec::new();
-    for _ in 0..rounds {
-        let start = Instant::now();
-        let made = work()?;
-        taken.push(start.elapsed());
-        drop(black_box(made));
-    }
-    taken.sort();
-    Ok(taken[rounds / 2])
-}
-
-fn changed_host(number: usize) -> Resource {
-    let mut host = sample::virtual_host(&format!("site-{number:05}"));
-    host.spec.traffic.to_mut().max_body_size = format!("{}k", number + 1).parse().ok();
-    host.into()
-}
-
-fn changed_upstream(number: usize) -> Resource {
-    let mut upstream = sample::upstream(&format!("site-{number:05}"));
-    upstream.spec.keepalive = Some(number as u32 % 100 + 1);
-    upstream.into()
-}
-
-fn one_changed(
-    renderer: &HandlebarsRenderer,
-    settings: &RenderSettings,
-    resources: &ResourceSet,
-    changed: fn(usize) -> Resource,
-) -> Result<Duration> {
-    let mut resources = resources.clone();
-    let mut tree = renderer.render(&resources, settings)?;
-    let mut taken = Vec::new();
-    for round in 0..501 {
-        let resource = changed(round * 37 % HOSTS);
-        let keys = BTreeSet::from([resource.key()]);
-        resources.insert(resource);
-        let start = Instant::now();
-        tree = renderer.rerender(tree, &resources, &keys, settings)?;
-        taken.push(start.elapsed());
-    }
-    ensure!(
-        tree == renderer.render(&resources, settings)?,
-        "rendered again, the tree differs"
-    );
-    taken.sort();
-    Ok(taken[taken.len() / 2])
-}
 
 /// What a template is run over in the other engines.
 struct Prepared<'a> {
@@ -183,7 +31,10 @@ struct Prepared<'a> {
 
 /// The time each other engine takes for all virtual hosts, when it writes the
 /// same bytes.
-fn others(resources: &ResourceSet, tree: &RenderedTree) -> Result<Vec<(&'static str, Duration)>> {
+pub(crate) fn others(
+    resources: &ResourceSet,
+    tree: &RenderedTree,
+) -> Result<Vec<(&'static str, Duration)>> {
     let prepared = prepare(resources, tree)?;
     let mut figures = Vec::new();
 
@@ -227,6 +78,14 @@ fn others(resources: &ResourceSet, tree: &RenderedTree) -> Result<Vec<(&'static 
         })?,
     ));
 
+    match jinja2(&prepared)? {
+        Some(taken) => figures.push(("Jinja2 of Python", taken)),
+        None => println!(
+            "Jinja2 of Python is not there: `cargo xtask bench render` installs it if it may, or \
+             install python3-jinja2 | - | -"
+        ),
+    }
+
     figures.push((
         "a writer made by hand",
         compare(&prepared, |_, one| {
@@ -237,6 +96,38 @@ fn others(resources: &ResourceSet, tree: &RenderedTree) -> Result<Vec<(&'static 
         })?,
     ));
     Ok(figures)
+}
+
+/// The time Jinja2 takes; `None` if it is not installed.
+fn jinja2(prepared: &[Prepared<'_>]) -> Result<Option<Duration>> {
+    let there = Command::new("python3")
+        .args(["-c", "import jinja2"])
+        .stderr(Stdio::null())
+        .status();
+    if !there.is_ok_and(|status| status.success()) {
+        return Ok(None);
+    }
+    let values: Vec<_> = prepared
+        .iter()
+        .map(|one| [&one.host_value, &one.upstream_value])
+        .collect();
+    let folder = tempfile::tempdir()?;
+    let (input, output) = (folder.path().join("input"), folder.path().join("output"));
+    let work = json!({ "host": JINJA_HOST, "upstream": JINJA_UPSTREAM, "values": values });
+    fs::write(&input, serde_json::to_vec(&work)?)?;
+    let run = Command::new("python3")
+        .args(["-c", include_str!("jinja2_render.py")])
+        .args([&input, &output])
+        .output()?;
+    let said = String::from_utf8_lossy(&run.stderr);
+    ensure!(run.status.success(), "Jinja2 failed: {said}");
+    let ours: Vec<u8> = prepared
+        .iter()
+        .flat_map(|one| [one.host_file, one.upstream_file].concat())
+        .collect();
+    ensure!(fs::read(&output)? == ours, "Jinja2 writes another text");
+    let seconds: f64 = String::from_utf8_lossy(&run.stdout).trim().parse()?;
+    Ok(Some(Duration::from_secs_f64(seconds)))
 }
 
 fn compare(
@@ -379,25 +270,25 @@ fn handlebars_registry() -> Result<handlebars::Handlebars<'static>> {
     for (name, source) in [
         (
             "virtual-host",
-            include_str!("../nxmesh-render/templates/virtual-host.hbs"),
+            include_str!("../../nxmesh-render/templates/virtual-host.hbs"),
         ),
         (
             "upstream",
-            include_str!("../nxmesh-render/templates/upstream.hbs"),
+            include_str!("../../nxmesh-render/templates/upstream.hbs"),
         ),
         (
             "location",
-            include_str!("../nxmesh-render/templates/location.hbs"),
+            include_str!("../../nxmesh-render/templates/location.hbs"),
         ),
         (
             "proxy",
-            include_str!("../nxmesh-render/templates/proxy.hbs"),
+            include_str!("../../nxmesh-render/templates/proxy.hbs"),
         ),
         (
             "headers",
-            include_str!("../nxmesh-render/templates/headers.hbs"),
+            include_str!("../../nxmesh-render/templates/headers.hbs"),
         ),
-        ("tls", include_str!("../nxmesh-render/templates/tls.hbs")),
+        ("tls", include_str!("../../nxmesh-render/templates/tls.hbs")),
     ] {
         registry.register_template_string(name, source)?;
     }
@@ -414,87 +305,8 @@ fn jinja_environment() -> Result<minijinja::Environment<'static>> {
     Ok(environment)
 }
 
-const JINJA_HOST: &str = r#"# Written by NxMesh; changes are overwritten.
-{% for server in servers %}
-server {
-    {% for listen in server.listens %}
-    listen {{ listen.address }}{% if listen.default_server %} default_server{% endif %}{% if listen.tls %} ssl{% endif %}{% if listen.http2 %} http2{% endif %};
-    {% endfor %}
-    {% if server.http2 %}
-    http2 on;
-    {% endif %}
-    server_name{% for name in server_names %} {{ name }}{% endfor %};
-    {% if max_body_size %}
-    client_max_body_size {{ max_body_size }};
-    {% endif %}
-    {% for header in headers %}
-    add_header {{ header.name }} {{ header.value }}{% if header.always %} always{% endif %};
-    {% endfor %}
-    {% for location in locations %}
-    location {% if location.modifier %}{{ location.modifier }} {% endif %}{{ location.path }} {
-        {% if location.proxy %}
-        {% set proxy = location.proxy %}
-        proxy_pass {{ proxy.scheme }}://{{ proxy.upstream }};
-        proxy_http_version 1.1;
-        {% if proxy.default_host %}
-        proxy_set_header Host $host;
-        {% endif %}
-        {% if proxy.default_real_ip %}
-        proxy_set_header X-Real-IP $remote_addr;
-        {% endif %}
-        {% if proxy.default_forwarded_for %}
-        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-        {% endif %}
-        {% if proxy.default_forwarded_proto %}
-        proxy_set_header X-Forwarded-Proto $scheme;
-        {% endif %}
-        {% if proxy.default_proxy %}
-        proxy_set_header Proxy "";
-        {% endif %}
-        {% if proxy.websocket %}
-        {% if proxy.default_upgrade %}
-        proxy_set_header Upgrade $http_upgrade;
-        {% endif %}
-        {% if proxy.default_connection %}
-        proxy_set_header Connection $nxmesh_connection_upgrade;
-        {% endif %}
-        {% elif proxy.default_connection %}
-        proxy_set_header Connection "";
-        {% endif %}
-        {% for header in proxy.request_headers %}
-        proxy_set_header {{ header.name }} {{ header.value }};
-        {% endfor %}
-        {% if proxy.connect_timeout %}
-        proxy_connect_timeout {{ proxy.connect_timeout }};
-        {% endif %}
-        {% if proxy.read_timeout %}
-        proxy_read_timeout {{ proxy.read_timeout }};
-        {% endif %}
-        {% endif %}
-        {% if location.files %}
-        root {{ location.files.root }};
-        index{% for name in location.files.index %} {{ name }}{% endfor %};
-        {% endif %}
-    }
-    {% endfor %}
-}
-{% endfor %}
-"#;
-
-const JINJA_UPSTREAM: &str = r#"# Written by NxMesh; changes are overwritten.
-upstream {{ name }} {
-    zone {{ name }} {{ zone_size }};
-    {% if least_conn %}
-    least_conn;
-    {% endif %}
-    {% for server in servers %}
-    server {{ server.address }}{% if server.weight %} weight={{ server.weight }}{% endif %}{% if server.max_fails %} max_fails={{ server.max_fails }}{% endif %}{% if server.fail_timeout %} fail_timeout={{ server.fail_timeout }}{% endif %}{% if server.backup %} backup{% endif %};
-    {% endfor %}
-    {% if keepalive %}
-    keepalive {{ keepalive }};
-    {% endif %}
-}
-"#;
+const JINJA_HOST: &str = include_str!("host.jinja");
+const JINJA_UPSTREAM: &str = include_str!("upstream.jinja");
 
 /// Writes a virtual host as the samples have them; quotes nothing.
 fn by_hand_host(host: &VirtualHost, upstream: &str) -> Option<String> {

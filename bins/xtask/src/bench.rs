@@ -1,0 +1,41 @@
+//! Runs benchmarks with what they compare against.
+
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+
+use crate::{services, workspace};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Name of a benchmark, for example render; all if left out
+    name: Option<String>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let name = options.name.as_deref();
+    if name.is_none_or(|name| name == "render") {
+        ensure_jinja2();
+    }
+    let mut command = workspace::cargo()?;
+    command.args(["bench", "--package", "nxmesh-benches"]);
+    if let Some(name) = name {
+        command.args(["--bench", name]);
+    }
+    workspace::run(&mut command)
+}
+
+/// Only compared against: without it the benchmark says so and goes on.
+fn ensure_jinja2() {
+    let there = Command::new("python3")
+        .args(["-c", "import jinja2"])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if there || !services::may_install() {
+        return;
+    }
+    if let Err(error) = services::install(&["python3-jinja2"]) {
+        eprintln!("warning: {error:#}");
+    }
+}
