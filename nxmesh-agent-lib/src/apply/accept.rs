@@ -1,11 +1,11 @@
 //! First step: whether a version is taken on at all. Never backwards.
 
-use std::io;
+use std::{io, path::PathBuf, sync::Arc};
 
 use nxmesh_core::{bundle::Slice, digest::Digest, model::Version};
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, code, disk};
+use super::{Failure, Pipeline, code, disk};
 use crate::{cache::SliceStore, nginx::Layout};
 
 /// The newest version taken on.
@@ -40,15 +40,57 @@ pub(super) fn judge(current: Option<Accepted>, offered: Accepted) -> Result<(), 
     Ok(())
 }
 
-/// Makes the decision survive a power cut: first what it says, then that it is.
-pub(super) fn persist(
+impl Pipeline {
+    /// Writes down what a version says, and that it is to be the newest. That
+    /// counts only once it is [kept](Self::keep). Returns what has to be
+    /// synced before.
+    pub(super) async fn write(
+        &self,
+        offered: Accepted,
+        slice: &Arc<Slice>,
+    ) -> Result<Vec<PathBuf>, Failure> {
+        let (slices, slice) = (self.slices.clone(), Arc::clone(slice));
+        self.file_work(move |options| {
+            write(&options.layout, &slices, offered, &slice).map_err(not_kept(offered))
+        })
+        .await
+    }
+
+    /// Makes the decision survive a power cut: first `unsynced`, all that was
+    /// written for the version, then that it is the newest. A power cut
+    /// between the two leaves the one before, and files nobody refers to.
+    pub(super) async fn keep(
+        &self,
+        offered: Accepted,
+        unsynced: Vec<PathBuf>,
+    ) -> Result<(), Failure> {
+        self.file_work(move |options| keep(&options.layout, &unsynced).map_err(not_kept(offered)))
+            .await
+    }
+}
+
+fn write(
     layout: &Layout,
     slices: &SliceStore,
     accepted: Accepted,
     slice: &Slice,
-) -> io::Result<()> {
-    slices.write(slice)?;
-    disk::replace_json(&layout.accepted(), &accepted)
+) -> io::Result<Vec<PathBuf>> {
+    let slice = slices.write(slice)?;
+    let accepted = disk::prepare_json(&layout.accepted(), &accepted)?;
+    Ok(vec![slice, slices.folder().to_owned(), accepted])
+}
+
+fn keep(layout: &Layout, unsynced: &[PathBuf]) -> io::Result<()> {
+    disk::sync(unsynced)?;
+    disk::put(&layout.accepted())?;
+    disk::sync(&[layout.state_dir().to_owned()])
+}
+
+fn not_kept(offered: Accepted) -> impl FnOnce(io::Error) -> Failure {
+    move |error| {
+        let message = format!("could not keep version {}: {error}", offered.version);
+        Failure::new(code::STAGE, message).retryable()
+    }
 }
 
 #[cfg(test)]

@@ -2,28 +2,24 @@
 
 use std::{fs, io, os::unix::fs::symlink, path::Path};
 
-use nxmesh_core::contract::{
-    reloader::{Candidate, ReloadError},
-    renderer::RenderedTree,
-};
+use nxmesh_core::contract::reloader::{Candidate, ReloadError};
 use nxmesh_render::placement::FullOptions;
 
 use super::{ApplyOptions, Failure, Mode, blame, code, disk, release::Place};
 
 /// Writes what `nginx -c` and `-p` are given to test the release at `place`.
-pub(super) fn prepare(
-    options: &ApplyOptions,
-    tree: &RenderedTree,
-    place: &Place,
-) -> Result<Candidate, Failure> {
+pub(super) fn prepare(options: &ApplyOptions, place: &Place) -> Result<Candidate, Failure> {
     let check_prefix = options.layout.check();
     let failed = |error: io::Error| {
         let message = format!("could not prepare {}: {error}", check_prefix.display());
         Failure::new(code::STAGE, message).retryable()
     };
-    let folder = check_prefix.join("conf");
-    disk::remove_folder(&folder)
-        .and_then(|()| disk::make_folder(&folder, 0o700))
+    // Not one for both: what is written must not go through a link of the other.
+    let folder = check_prefix.join(match options.mode {
+        Mode::Full(_) => "full",
+        Mode::Include { .. } => "conf",
+    });
+    disk::make_folder(&folder, 0o700)
         // Where nginx puts its logs unless it is told otherwise.
         .and_then(|()| disk::make_folder(&check_prefix.join("logs"), 0o700))
         .map_err(failed)?;
@@ -35,23 +31,21 @@ pub(super) fn prepare(
                 error_log: check_prefix.join("error.log"),
                 ..full.clone()
             };
-            let main = place.in_mode(Mode::Full(aside)).files(tree)?;
-            (
-                "nginx.conf".into(),
-                main.get("main.conf").cloned().unwrap_or_default(),
-            )
+            ("nginx.conf".into(), place.main_conf(&aside)?)
         }
         Mode::Include { nginx_conf } => {
             let text = shadow(options, nginx_conf, place, &pid_file)?;
             let home = nginx_conf.parent().unwrap_or(Path::new("/"));
-            link_siblings(home, &folder, nginx_conf).map_err(failed)?;
+            disk::remove_folder(&folder)
+                .and_then(|()| disk::make_folder(&folder, 0o700))
+                .and_then(|()| link_siblings(home, &folder, nginx_conf))
+                .map_err(failed)?;
             let name = nginx_conf.file_name().unwrap_or_default().to_owned();
             (name, text.into_bytes())
         }
     };
     let check_conf = folder.join(name);
-    // No need to survive anything.
-    fs::write(&check_conf, text).map_err(failed)?;
+    disk::write(&check_conf, &text, 0o600).map_err(failed)?;
     Ok(Candidate {
         check_conf,
         check_prefix,

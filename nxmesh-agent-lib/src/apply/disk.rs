@@ -5,76 +5,96 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    thread,
 };
+
+use nix::fcntl::OFlag;
 
 /// Replaces `path` as a whole: temporary file beside it, fsync, rename, fsync
 /// of the folder. On an error the file is as it was.
 pub(crate) fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
-    replace_after(path, contents, mode, File::sync_all)?;
-    path.parent().map_or(Ok(()), sync_folder)
+    let prepared = prepare(path, contents, mode)?;
+    or_withdraw(path, sync_one(&prepared))?;
+    put(path)?;
+    path.parent().map_or(Ok(()), sync_one)
 }
 
 /// As [`replace`], for what may be lost or torn in a power cut: a crash of
 /// this process still leaves the old file or the new one.
 pub(crate) fn replace_unsynced(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
-    replace_after(path, contents, mode, |_| Ok(()))
+    prepare(path, contents, mode)?;
+    put(path)
 }
 
-fn replace_after(
-    path: &Path,
-    contents: &[u8],
-    mode: u32,
-    sync: fn(&File) -> io::Result<()>,
-) -> io::Result<()> {
-    let temporary = beside(path);
-    let result = write_new(&temporary, contents, mode)
-        .and_then(|file| sync(&file))
-        .and_then(|()| fs::rename(&temporary, path));
+/// Writes what is to replace `path` beside it, and returns where. Not synced:
+/// that is to be done before it is [put] in its place.
+pub(crate) fn prepare(path: &Path, contents: &[u8], mode: u32) -> io::Result<PathBuf> {
+    let prepared = beside(path);
+    or_withdraw(path, write(&prepared, contents, mode))?;
+    Ok(prepared)
+}
+
+/// Puts what was prepared in the place of `path`. The new name is not synced.
+pub(crate) fn put(path: &Path) -> io::Result<()> {
+    or_withdraw(path, fs::rename(beside(path), path))
+}
+
+/// Removes what was prepared to replace `path` and is not wanted any more.
+pub(crate) fn withdraw(path: &Path) -> io::Result<()> {
+    remove_file(&beside(path))
+}
+
+fn or_withdraw<T>(path: &Path, result: io::Result<T>) -> io::Result<T> {
     if result.is_err() {
-        remove_file(&temporary)?;
+        // Its own failure to go away says nothing new.
+        withdraw(path).ok();
     }
     result
 }
 
-/// Writes a new file; nothing is synced.
-pub(crate) fn write_new(path: &Path, contents: &[u8], mode: u32) -> io::Result<File> {
-    // What a crash left under this name is not ours to append to.
-    remove_file(path)?;
+/// Takes away a file that may be gone already, and leaves it where the next is
+/// prepared: to write over it costs less than to make a new one.
+pub(crate) fn take_away(path: &Path) -> io::Result<()> {
+    unless_gone(fs::rename(path, beside(path)))
+}
+
+/// Writes a file, over what lies there: never for one that is in use. Nothing
+/// is synced.
+pub(crate) fn write(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
-        .create_new(true)
+        .create(true)
+        .truncate(false)
         .mode(mode)
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(path)?;
     // The mode at creation is cut by the umask.
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(contents)?;
-    Ok(file)
+    let length = contents.len() as u64;
+    if file.metadata()?.len() > length {
+        file.set_len(length)?;
+    }
+    Ok(())
 }
 
-/// Makes files and folders of one file system survive a power cut. One by one
-/// that costs a flush of the disk each, so a few are synced at the same time
-/// and many as a whole file system.
+/// Makes files, and the names in folders, of one file system survive a power
+/// cut. Many are synced together with whatever else waits to be written there:
+/// one by one, each costs a flush of the disk.
 pub(crate) fn sync(paths: &[PathBuf]) -> io::Result<()> {
     const FEW: usize = 32;
-    const AT_A_TIME: usize = 4;
-    let sync_each = |paths: &[PathBuf]| paths.iter().try_for_each(|it| File::open(it)?.sync_all());
     match paths {
-        [] => Ok(()),
-        [first, ..] if paths.len() > FEW => {
-            nix::unistd::syncfs(File::open(first)?).map_err(io::Error::from)
-        }
-        _ => thread::scope(|scope| {
-            let parts: Vec<_> = paths
-                .chunks(paths.len().div_ceil(AT_A_TIME))
-                .map(|part| scope.spawn(move || sync_each(part)))
-                .collect();
-            parts.into_iter().try_for_each(|part| {
-                part.join()
-                    .unwrap_or_else(|_| Err(io::Error::other("a thread that synced files died")))
-            })
-        }),
+        [first, ..] if paths.len() > FEW => sync_file_system(first),
+        _ => paths.iter().try_for_each(|path| sync_one(path)),
     }
+}
+
+fn sync_one(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Makes everything on the file system of `path` survive a power cut.
+pub(crate) fn sync_file_system(path: &Path) -> io::Result<()> {
+    nix::unistd::syncfs(File::open(path)?).map_err(io::Error::from)
 }
 
 /// Makes a folder, and those above it, with `mode`; sets the mode of one that
@@ -94,22 +114,18 @@ pub(crate) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the names in a folder survive a power cut.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
 /// Removes a file that may be gone already.
 pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    unless_gone(fs::remove_file(path))
 }
 
 /// Removes a folder and what is in it; it may be gone already.
 pub(crate) fn remove_folder(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
+    unless_gone(fs::remove_dir_all(path))
+}
+
+fn unless_gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
@@ -123,9 +139,18 @@ fn beside(path: &Path) -> PathBuf {
 
 /// As [`replace`], with JSON only the owner may read.
 pub(crate) fn replace_json(path: &Path, value: &impl serde::Serialize) -> io::Result<()> {
+    replace(path, &json(value)?, 0o600)
+}
+
+/// As [`prepare`], with JSON only the owner may read.
+pub(crate) fn prepare_json(path: &Path, value: &impl serde::Serialize) -> io::Result<PathBuf> {
+    prepare(path, &json(value)?, 0o600)
+}
+
+fn json(value: &impl serde::Serialize) -> io::Result<Vec<u8>> {
     let mut text = serde_json::to_vec(value)?;
     text.push(b'\n');
-    replace(path, &text, 0o600)
+    Ok(text)
 }
 
 /// Reads JSON; `None` if the file is missing, an error if it is damaged.

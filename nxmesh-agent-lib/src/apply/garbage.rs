@@ -35,21 +35,20 @@ impl Pipeline {
         });
     }
 
-    /// Removes a release that failed, unless nginx may come to read it again.
+    /// Removes a release that failed, unless nginx may come to read it again,
+    /// and an entry readied to lead to it.
     pub(super) async fn discard(&self, release: &str) {
-        if self
-            .applied
-            .as_ref()
-            .is_some_and(|applied| applied.release == release)
-        {
-            return;
-        }
+        let applied = self.applied.as_ref();
+        let needed = applied.is_some_and(|applied| applied.release == release);
         let name = release.to_owned();
         let removed = self.file_work(move |options| {
-            if switch::read(options).is_ok_and(|entry| entry == Entry::Release(name.clone())) {
-                return Ok(());
-            }
-            disk::remove_folder(&options.layout.release(&name))
+            let needed = needed
+                || switch::read(options).is_ok_and(|entry| entry == Entry::Release(name.clone()));
+            switch::cancel(options)
+                .and_then(|()| match needed {
+                    true => Ok(()),
+                    false => disk::remove_folder(&options.layout.release(&name)),
+                })
                 .map_err(|error| Failure::new(code::STAGE, error.to_string()))
         });
         if let Err(failure) = removed.await {

@@ -49,6 +49,6 @@ impl Switch {
 
     /// Forgets it. Found again after a power cut it only costs a confirmation.
     pub(super) fn settled(layout: &Layout) -> io::Result<()> {
-        disk::remove_file(&layout.journal())
+        disk::take_away(&layout.journal())
     }
 }

@@ -3,6 +3,27 @@
 //! One file per step: `accept`, `render`, `stage`, `check`, `switch`, then the
 //! reload through the [`Reloader`], `confirm`, and `rollback` where that fails.
 //! `journal` and `recover` end what a crash left half done.
+//!
+//! # What is synced, and in which order
+//!
+//! A power cut may take back, or leave torn, what is not synced. In this order
+//! it leaves the old release or the new one, whole, and never an older version:
+//!
+//! 1. Before anything leads to them, while `nginx -t` reads them: the slice, the
+//!    new files of the release, every folder in which a name changed, and beside
+//!    the files in use the next entry and the next record of what is accepted.
+//! 2. The record of what is accepted gets its name, and its folder is synced.
+//!    Now the version counts as taken on, and the master is told. Not before 1:
+//!    the record refers to the slice.
+//! 3. The entry gets its name: the switch. Not before 1, for nginx may be
+//!    started by anybody at any time from here on. That this name lasts is not
+//!    waited for: without it nginx has the release before.
+//! 4. After the proof the record of what is applied is synced, gets its name,
+//!    and the folder of both names is synced. Now the master is told.
+//!
+//! Not synced are the journal (without it recovery goes back instead of
+//! forward), what only a check reads, and the keys in the runtime folder, which
+//! are made again from the slice.
 
 mod accept;
 mod blame;
@@ -12,6 +33,7 @@ pub(crate) mod disk;
 mod files;
 mod garbage;
 mod journal;
+mod lay_out;
 mod nginx_conf;
 mod options;
 mod outcome;
@@ -24,7 +46,7 @@ mod stage;
 mod steps;
 mod switch;
 
-use std::{io, sync::Arc};
+use std::{collections::VecDeque, io, sync::Arc};
 
 use nxmesh_core::{
     bundle::Slice,
@@ -59,6 +81,8 @@ pub struct Pipeline {
     rendering: Option<Rendering>,
     /// A release made anew in the place of a damaged one, not yet seen serving.
     remade: Option<AppliedState>,
+    /// The releases that served before the running one, the latest first.
+    earlier: VecDeque<String>,
     /// The certificates and keys of the running release and the one before.
     pem_names: [std::collections::BTreeSet<String>; 2],
     /// Whether entry, nginx and `applied` are known to agree.
@@ -126,6 +150,7 @@ impl Pipeline {
             applied_slice,
             rendering: None,
             remade: None,
+            earlier: VecDeque::new(),
             pem_names: Default::default(),
             settled: false,
         })

@@ -248,8 +248,12 @@ impl Pipeline {
             .file_work(move |options| {
                 let release_digest = tree.digest();
                 let name = Layout::release_name(applied.version, release_digest);
-                let place = stage::stage(options, &tree, &name, Some(&applied.release))?;
-                let candidate = check::prepare(options, &tree, &place);
+                let basis = stage::Basis {
+                    previous: Some(&applied.release),
+                    retired: None,
+                };
+                let place = stage::stage(options, &tree, &name, basis)?.synced()?;
+                let candidate = check::prepare(options, &place);
                 let state = AppliedState {
                     release: place.name,
                     release_digest,
@@ -279,7 +283,8 @@ impl Pipeline {
         let tree = rendering.tree.clone();
         self.file_work(move |options| {
             let name = Layout::release_name(Default::default(), tree.digest());
-            stage::stage(options, &tree, &name, None).map(|place| place.name)
+            let basis = stage::Basis::default();
+            Ok(stage::stage(options, &tree, &name, basis)?.synced()?.name)
         })
         .await
     }

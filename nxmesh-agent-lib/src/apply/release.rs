@@ -9,7 +9,7 @@ use nxmesh_core::{
     contract::renderer::{RenderSettings, RenderedTree},
     digest::Digest,
 };
-use nxmesh_render::placement::{self, Placement, PlacementMode};
+use nxmesh_render::placement::{self, FullOptions, Placement, PlacementMode};
 
 use super::{ApplyOptions, Failure, Mode, code};
 
@@ -40,14 +40,6 @@ impl Place {
         }
     }
 
-    /// The same place for an nginx with other settings.
-    pub(super) fn in_mode(&self, mode: Mode) -> Self {
-        Self {
-            mode,
-            ..self.clone()
-        }
-    }
-
     fn placement(&self) -> Placement<'_> {
         Placement {
             release_dir: &self.folder,
@@ -64,6 +56,13 @@ impl Place {
     /// The files that stand beside those of `tree` in this place.
     pub(super) fn files(&self, tree: &RenderedTree) -> Result<Placed, Failure> {
         placement::place(tree, &self.placement())
+            .map_err(|error| Failure::new(code::STAGE, error.to_string()))
+    }
+
+    /// The whole configuration of an nginx with these options that would serve
+    /// what lies here.
+    pub(super) fn main_conf(&self, options: &FullOptions) -> Result<Vec<u8>, Failure> {
+        placement::main(&self.placement(), options)
             .map_err(|error| Failure::new(code::STAGE, error.to_string()))
     }
 

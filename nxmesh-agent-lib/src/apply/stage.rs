@@ -1,23 +1,91 @@
-//! Third step: a release folder of its own, complete and synced before it gets
-//! its name, and never changed after.
+//! Third step: a release folder of its own, complete before it gets its name,
+//! synced before an entry may lead to it, and never changed after.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
-use nxmesh_core::{
-    contract::renderer::{PemFile, RenderedTree},
-    digest::Digest,
+use nxmesh_core::contract::{
+    reloader::Candidate,
+    renderer::{PemFile, RenderedTree},
 };
 
-use super::{ApplyOptions, Failure, code, disk, release::Place};
+use super::{
+    ApplyOptions, Failure, Pipeline, check, code, disk, lay_out::lay_out, release::Place, switch,
+};
 
-/// Writes `tree` as a release called `name`. Files that lie unchanged in
-/// `previous` are linked, not written. What lies under that name intact is
-/// taken as it is; under a damaged one nothing is repaired, another name is
+/// A release that lies complete under its name.
+pub(super) struct Staged {
+    pub(super) place: Place,
+    /// Its new files and its folders, which a power cut could still take back.
+    pub(super) unsynced: Vec<PathBuf>,
+}
+
+impl Staged {
+    /// The place, once all of it would survive a power cut.
+    pub(super) fn synced(self) -> Result<Place, Failure> {
+        disk::sync(&self.unsynced).map_err(failed(&self.place.folder))?;
+        Ok(self.place)
+    }
+}
+
+impl Pipeline {
+    /// Writes the release, what `nginx -t` is given, and the entry that is to
+    /// lead there.
+    pub(super) async fn stage(
+        &mut self,
+        name: &str,
+    ) -> Result<(Staged, Result<Candidate, Failure>), Failure> {
+        let (Some(rendering), name) = (self.rendering.take(), name.to_owned()) else {
+            return Err(Failure::new(code::RENDER, "the renderer gave nothing"));
+        };
+        let previous = self.applied.as_ref().map(|applied| applied.release.clone());
+        let retired = self.retire();
+        let (rendering, staged) = self
+            .file_work(move |options| {
+                let tree = &rendering.tree;
+                let basis = Basis {
+                    previous: previous.as_deref(),
+                    retired: retired.as_deref(),
+                };
+                let staged = stage(options, tree, &name, basis);
+                let staged = staged.map(|mut staged| {
+                    let entry = switch::prepare(options, &staged.place.name)
+                        .map_err(failed(&options.entry()));
+                    let candidate = entry.and_then(|entry| {
+                        staged.unsynced.push(entry);
+                        check::prepare(options, &staged.place)
+                    });
+                    (staged, candidate)
+                });
+                Ok((rendering, staged))
+            })
+            .await?;
+        self.rendering = Some(rendering);
+        staged
+    }
+
+    /// The release that would be one too many with the next one.
+    fn retire(&mut self) -> Option<String> {
+        let enough = self.earlier.len() + 1 >= self.options.kept_releases;
+        enough.then(|| self.earlier.pop_back()).flatten()
+    }
+}
+
+/// Releases that make the next one cheaper. Both are synced.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Basis<'a> {
+    /// Files that lie unchanged in it are linked, not written.
+    pub(super) previous: Option<&'a str>,
+    /// Becomes the new one: nothing reads it or goes back to it any more.
+    pub(super) retired: Option<&'a str>,
+}
+
+/// Writes `tree` as a release called `name`. What lies under that name intact
+/// is taken as it is; under a damaged one nothing is repaired, another name is
 /// taken: nginx may be reading it.
 ///
 /// On an error nothing is left behind.
@@ -25,44 +93,52 @@ pub(super) fn stage(
     options: &ApplyOptions,
     tree: &RenderedTree,
     name: &str,
-    previous: Option<&str>,
-) -> Result<Place, Failure> {
+    basis: Basis<'_>,
+) -> Result<Staged, Failure> {
     write_pem_files(options, tree)?;
     let mut place = Place::new(options, name);
     let mut suffix = 0;
     while place.folder.exists() {
         let found = place.digest_on_disk().map_err(failed(&place.folder))?;
         if found == Some(tree.digest()) {
-            return Ok(place);
+            // Whoever wrote it may have died before it was synced.
+            disk::sync_file_system(&place.folder).map_err(failed(&place.folder))?;
+            let unsynced = Vec::new();
+            return Ok(Staged { place, unsynced });
         }
         suffix += 1;
         place = Place::new(options, &format!("{name}-{suffix}"));
     }
     let placed = place.files(tree)?;
-    let files: BTreeMap<&str, (&[u8], Option<Digest>)> = tree
+    let files: BTreeMap<&str, &[u8]> = tree
         .files()
-        .map(|(path, file)| (path, (&file.contents[..], Some(file.digest))))
-        .chain(
-            placed
-                .iter()
-                .map(|(path, contents)| (&**path, (&contents[..], None))),
-        )
+        .map(|(path, file)| (path, &file.contents[..]))
+        .chain(placed.iter().map(|(path, text)| (&**path, &text[..])))
         .collect();
-    let temporary = options
-        .layout
-        .releases()
-        .join(format!(".{}.new", place.name));
-    let previous = previous.map(|name| options.layout.release(name));
-    let written = disk::remove_folder(&temporary)
-        .and_then(|()| write_all(&temporary, &files, previous.as_deref()))
-        .and_then(|()| fs::rename(&temporary, &place.folder))
-        .and_then(|()| disk::sync_folder(&options.layout.releases()));
-    if let Err(error) = written {
-        // Its own failure to go away says nothing new; the next start removes it.
-        disk::remove_folder(&temporary).ok();
-        return Err(failed(&place.folder)(error));
+    let releases = options.layout.releases();
+    let temporary = releases.join(format!(".{}.new", place.name));
+    let laid_out = disk::remove_folder(&temporary).and_then(|()| {
+        if let Some(retired) = basis.retired {
+            // Gone, there is nothing to save.
+            fs::rename(releases.join(retired), &temporary).ok();
+        }
+        let previous = basis.previous.map(|name| releases.join(name));
+        let unsynced = lay_out(&temporary, &files, previous.as_deref())?;
+        fs::rename(&temporary, &place.folder)?;
+        Ok(unsynced)
+    });
+    match laid_out {
+        Ok(unsynced) => {
+            let within = unsynced.iter().map(|path| place.folder.join(path));
+            let unsynced = within.chain([releases]).collect();
+            Ok(Staged { place, unsynced })
+        }
+        Err(error) => {
+            // Its own failure to go away says nothing new; the next start removes it.
+            disk::remove_folder(&temporary).ok();
+            Err(failed(&place.folder)(error))
+        }
     }
-    Ok(place)
 }
 
 /// Puts the certificates and keys of `tree` where nginx reads them.
@@ -82,67 +158,10 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> Failure {
     }
 }
 
-fn write_all(
-    folder: &Path,
-    files: &BTreeMap<&str, (&[u8], Option<Digest>)>,
-    previous: Option<&Path>,
-) -> io::Result<()> {
-    let mut folders = BTreeSet::from([folder.to_owned()]);
-    let mut written = Vec::new();
-    disk::make_folder(folder, 0o700)?;
-    for (&path, &(contents, digest)) in files {
-        let target = below(folder, path)?;
-        for parent in target.ancestors().skip(1).take_while(|it| *it != folder) {
-            if folders.insert(parent.to_owned()) {
-                disk::make_folder(parent, 0o700)?;
-            }
-        }
-        let linked = match (previous, digest) {
-            (Some(previous), Some(digest)) => link(&below(previous, path)?, &target, digest),
-            _ => false,
-        };
-        if !linked {
-            disk::write_new(&target, contents, 0o600)?;
-            written.push(target);
-        }
-    }
-    written.extend(folders);
-    disk::sync(&written)
-}
-
-/// Links a file of an earlier release if it still holds what it should.
-fn link(from: &Path, to: &Path, digest: Digest) -> bool {
-    let plain = fs::symlink_metadata(from)
-        .is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o7777 == 0o600);
-    plain
-        && fs::read(from).is_ok_and(|contents| Digest::of(&contents) == digest)
-        // A file has a limited number of names; then it is written anew.
-        && fs::hard_link(from, to).is_ok()
-}
-
-/// Trees promise plain relative paths; a renderer that breaks the promise
-/// must not write elsewhere.
-fn below(folder: &Path, path: &str) -> io::Result<PathBuf> {
-    let plain = path.split('/').all(|part| {
-        !matches!(part, "" | "." | "..")
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-    });
-    if plain {
-        Ok(folder.join(path))
-    } else {
-        Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{path:?} is not a path within a release"),
-        ))
-    }
-}
-
 /// A name always means the same bytes, so what is there and the same stays.
 fn write_pem(path: &Path, name: &str, file: &PemFile) -> io::Result<()> {
     if name.contains('/') {
-        return below(path, "").map(drop);
+        return Err(io::ErrorKind::InvalidInput.into());
     }
     let same = fs::symlink_metadata(path)
         .is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o7777 == 0o600)

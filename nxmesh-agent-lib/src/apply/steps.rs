@@ -1,6 +1,7 @@
 //! The way of one version through all steps.
 
 use std::{
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -8,6 +9,7 @@ use std::{
 use nxmesh_core::{
     bundle::Slice,
     contract::reloader::{Candidate, ReloadError},
+    digest::Digest,
     model::ResourceSet,
 };
 
@@ -35,6 +37,14 @@ impl Stopwatch {
         self.durations.push((step, now.duration_since(self.since)));
         self.since = now;
     }
+}
+
+/// A version laid out on disk.
+struct Staged {
+    state: AppliedState,
+    place: Place,
+    /// What to check; `None` if nginx was seen serving it already.
+    candidate: Option<Result<Candidate, Failure>>,
 }
 
 impl Pipeline {
@@ -70,44 +80,47 @@ impl Pipeline {
         };
         accept::judge(self.accepted, offered).map_err(Outcome::Rejected)?;
         self.settle_first().await.map_err(Outcome::Rejected)?;
-        let slice = self
-            .accept(offered, target.slice)
-            .await
-            .map_err(Outcome::Rejected)?;
-        progress(Progress::Received);
+        let slice = Arc::new(target.slice);
+        // Dropped from here on, this may come to be kept all the same.
+        let before = self.accepted.replace(offered);
+        let written = self.write(offered, &slice).await;
+        let mut unsynced = written.map_err(|failure| {
+            self.accepted = before;
+            Outcome::Rejected(failure)
+        })?;
         watch.lap("accept");
-
-        self.render(Arc::clone(&slice))
-            .await
-            .map_err(Outcome::Rejected)?;
-        watch.lap("render");
-        let release_digest = self.rendering.as_ref().map(|it| it.tree.digest());
-        let Some(release_digest) = release_digest else {
-            let failure = Failure::new(code::RENDER, "the renderer gave nothing");
-            return Err(Outcome::Rejected(failure));
-        };
-        let mut state = AppliedState {
-            version: offered.version,
-            digest: offered.digest,
-            release_digest,
-            release: Layout::release_name(offered.version, release_digest),
-        };
-        if let Some(release) = self.serves_already(&state).await {
-            state.release = release;
+        let mut staged = self
+            .stage_version(offered, &slice, &mut unsynced, &mut watch)
+            .await;
+        let candidate = staged.as_mut().ok().and_then(|it| it.candidate.take());
+        let serving = candidate.is_none();
+        // The check only reads, so what it reads is synced meanwhile.
+        let (kept, checked) = tokio::join!(
+            async {
+                self.keep(offered, unsynced).await?;
+                progress(Progress::Received);
+                Ok(())
+            },
+            async {
+                match candidate {
+                    Some(candidate) => self.check(candidate).await,
+                    None => Ok(()),
+                }
+            }
+        );
+        match &kept {
+            Ok(()) => self.accepted_slice = Some(Arc::clone(&slice)),
+            Err(_) => self.accepted = before,
+        }
+        let Staged { state, place, .. } = staged.map_err(Outcome::Rejected)?;
+        if let Err(failure) = kept.and(checked) {
+            self.discard(&place.name).await;
+            return Err(Outcome::Rejected(self.assign(failure, &place)));
+        }
+        if serving {
             watch.lap("compare");
             self.applied_now(state.clone(), slice).await;
             return Ok(applied(&state, false, watch));
-        }
-
-        let (place, candidate) = self
-            .stage(&state.release)
-            .await
-            .map_err(Outcome::Rejected)?;
-        state.release.clone_from(&place.name);
-        watch.lap("stage");
-        if let Err(failure) = self.check(candidate).await {
-            self.discard(&place.name).await;
-            return Err(Outcome::Rejected(self.assign(failure, &place)));
         }
         progress(Progress::Staged);
         watch.lap("check");
@@ -150,29 +163,52 @@ impl Pipeline {
         }
     }
 
-    async fn accept(&mut self, offered: Accepted, slice: Slice) -> Result<Arc<Slice>, Failure> {
-        let slice = Arc::new(slice);
-        let (slices, kept) = (self.slices.clone(), Arc::clone(&slice));
-        self.file_work(move |options| {
-            accept::persist(&options.layout, &slices, offered, &kept).map_err(|error| {
-                let message = format!("could not keep version {}: {error}", offered.version);
-                Failure::new(code::STAGE, message).retryable()
-            })
+    /// Renders a version and lays it out for a check, unless nginx serves
+    /// these very bytes already.
+    async fn stage_version(
+        &mut self,
+        offered: Accepted,
+        slice: &Arc<Slice>,
+        unsynced: &mut Vec<PathBuf>,
+        watch: &mut Stopwatch,
+    ) -> Result<Staged, Failure> {
+        let release_digest = self.render(Arc::clone(slice)).await?;
+        watch.lap("render");
+        let mut state = AppliedState {
+            version: offered.version,
+            digest: offered.digest,
+            release_digest,
+            release: Layout::release_name(offered.version, release_digest),
+        };
+        if let Some(release) = self.serves_already(&state).await {
+            let place = Place::new(&self.options, &release);
+            state.release = release;
+            return Ok(Staged {
+                state,
+                place,
+                candidate: None,
+            });
+        }
+        let (staged, candidate) = self.stage(&state.release).await?;
+        watch.lap("stage");
+        unsynced.extend(staged.unsynced);
+        state.release.clone_from(&staged.place.name);
+        Ok(Staged {
+            state,
+            place: staged.place,
+            candidate: Some(candidate),
         })
-        .await?;
-        self.accepted = Some(offered);
-        self.accepted_slice = Some(Arc::clone(&slice));
-        Ok(slice)
     }
 
-    async fn render(&mut self, slice: Arc<Slice>) -> Result<(), Failure> {
+    async fn render(&mut self, slice: Arc<Slice>) -> Result<Digest, Failure> {
         let previous = self.rendering.take();
         let renderer = Arc::clone(&self.renderer);
         let rendering = self
             .file_work(move |options| Rendering::of(slice, previous, &*renderer, &options.render))
             .await?;
+        let digest = rendering.tree.digest();
         self.rendering = Some(rendering);
-        Ok(())
+        Ok(digest)
     }
 
     /// The release that already serves these very bytes, seen doing so.
@@ -197,25 +233,6 @@ impl Pipeline {
         let serves =
             intact == Ok(true) && confirm::serves_now(&self.options, &applied.release).await;
         serves.then_some(applied.release)
-    }
-
-    async fn stage(&mut self, name: &str) -> Result<(Place, Result<Candidate, Failure>), Failure> {
-        let (Some(rendering), name) = (self.rendering.take(), name.to_owned()) else {
-            return Err(Failure::new(code::RENDER, "the renderer gave nothing"));
-        };
-        let previous = self.applied.as_ref().map(|applied| applied.release.clone());
-        let (rendering, staged) = self
-            .file_work(move |options| {
-                let staged = stage::stage(options, &rendering.tree, &name, previous.as_deref());
-                let staged = staged.map(|place| {
-                    let candidate = check::prepare(options, &rendering.tree, &place);
-                    (place, candidate)
-                });
-                Ok((rendering, staged))
-            })
-            .await?;
-        self.rendering = Some(rendering);
-        staged
     }
 
     pub(super) async fn check(&self, candidate: Result<Candidate, Failure>) -> Result<(), Failure> {
@@ -246,7 +263,7 @@ impl Pipeline {
             let release = to.release.clone();
             let written = Switch::new(to, from.clone(), &*clock)
                 .write(&options.layout)
-                .and_then(|()| switch::write(options, Some(&release)))
+                .and_then(|()| switch::now(options))
                 .map_err(|error| {
                     let message = format!("could not switch to release {release}: {error}");
                     Failure::new(code::STAGE, message).retryable()
@@ -304,7 +321,13 @@ impl Pipeline {
         let pem_names = pem_files.map(|(name, _)| name.to_owned()).collect();
         let [running, before] = &mut self.pem_names;
         *before = std::mem::replace(running, pem_names);
-        self.applied = Some(state);
+        if let Some(last) = self.applied.replace(state.clone())
+            && last.release != state.release
+        {
+            self.earlier.push_front(last.release);
+            self.earlier
+                .truncate(self.options.kept_releases.saturating_sub(1));
+        }
         self.applied_slice = Some(slice);
         self.settled = true;
     }

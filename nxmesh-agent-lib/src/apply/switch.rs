@@ -1,6 +1,6 @@
 //! Fifth step: the one rename that moves nginx's next parse to another release.
 
-use std::{fs, io};
+use std::{fs, io, path::PathBuf};
 
 use super::{ApplyOptions, Mode, disk, release::Place};
 
@@ -48,14 +48,38 @@ pub(super) fn read(options: &ApplyOptions) -> io::Result<Entry> {
 /// Leads the entry file to `release`, or to none, and makes that survive a
 /// power cut.
 pub(super) fn write(options: &ApplyOptions, release: Option<&str>) -> io::Result<()> {
-    let text = match (release, &options.mode) {
-        (Some(name), _) => Place::new(options, name).entry(),
-        (None, Mode::Include { .. }) => NOTHING.to_owned(),
+    disk::replace(&options.entry(), text(options, release)?.as_bytes(), MODE)
+}
+
+/// Readies an entry file that leads to `release`, and returns what has to be
+/// synced before the [switch](now).
+pub(super) fn prepare(options: &ApplyOptions, release: &str) -> io::Result<PathBuf> {
+    let text = text(options, Some(release))?;
+    disk::prepare(&options.entry(), text.as_bytes(), MODE)
+}
+
+/// Switches to what was prepared. The rename itself is not synced: a power cut
+/// may take it back, to the release before, as long as nothing is recorded as
+/// applied. The record lies in the same folder, whose sync makes both last.
+pub(super) fn now(options: &ApplyOptions) -> io::Result<()> {
+    disk::put(&options.entry())
+}
+
+/// Forgets what was prepared.
+pub(super) fn cancel(options: &ApplyOptions) -> io::Result<()> {
+    disk::withdraw(&options.entry())
+}
+
+/// Readable by whoever may read the folder: it holds one path.
+const MODE: u32 = 0o644;
+
+fn text(options: &ApplyOptions, release: Option<&str>) -> io::Result<String> {
+    match (release, &options.mode) {
+        (Some(name), _) => Ok(Place::new(options, name).entry()),
+        (None, Mode::Include { .. }) => Ok(NOTHING.to_owned()),
         (None, Mode::Full(_)) => {
             let message = "an nginx.conf of ours always leads to a release";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            Err(io::Error::new(io::ErrorKind::InvalidInput, message))
         }
-    };
-    // Readable by whoever may read the folder: it holds one path.
-    disk::replace(&options.entry(), text.as_bytes(), 0o644)
+    }
 }

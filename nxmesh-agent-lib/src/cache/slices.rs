@@ -1,6 +1,10 @@
 //! Sealed slices on disk, each under the name of its digest.
 
-use std::{collections::BTreeSet, fs, io, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use nxmesh_core::{
     bundle::Slice,
@@ -28,11 +32,13 @@ impl SliceStore {
         self.folder.join(digest.to_string())
     }
 
-    /// Writes a slice so that it survives a power cut. One that lies there
-    /// already and opens is left alone.
-    pub(crate) fn write(&self, slice: &Slice) -> io::Result<()> {
+    /// Writes a slice and returns its file, which is not synced, and neither
+    /// is its name in the [folder](Self::folder). One that lies there already
+    /// and opens is left alone.
+    pub(crate) fn write(&self, slice: &Slice) -> io::Result<PathBuf> {
+        let path = self.path(slice.digest());
         if self.read(slice.digest()).is_ok() {
-            return Ok(());
+            return Ok(path);
         }
         let resources: Vec<&Resource> = slice
             .resources()
@@ -44,9 +50,19 @@ impl SliceStore {
             .key
             .seal(&purpose(slice.digest()), &plain)
             .map_err(io::Error::other)?;
-        let path = self.path(slice.digest());
-        disk::replace_unsynced(&path, &sealed, 0o600)?;
-        disk::sync(&[path, self.folder.clone()])
+        disk::write(&self.spare(), &sealed, 0o600)?;
+        fs::rename(self.spare(), &path)?;
+        Ok(path)
+    }
+
+    /// A slice that is not needed any more, which the next is written over, or
+    /// one that is not whole.
+    fn spare(&self) -> PathBuf {
+        self.folder.join("spare")
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Reads a slice back; it is what was written, or an error.
@@ -66,13 +82,13 @@ impl SliceStore {
         }
     }
 
-    /// Removes all slices but `kept`.
+    /// Takes away all slices but `kept`.
     pub(crate) fn keep(&self, kept: &BTreeSet<Digest>) -> io::Result<()> {
         let kept: BTreeSet<String> = kept.iter().map(ToString::to_string).collect();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             if !kept.contains(&*entry.file_name().to_string_lossy()) {
-                fs::remove_file(entry.path())?;
+                fs::rename(entry.path(), self.spare())?;
             }
         }
         Ok(())
@@ -85,8 +101,6 @@ fn purpose(digest: Digest) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn store(folder: &Path) -> SliceStore {

@@ -136,12 +136,19 @@ pub fn place(
     let mut files = BTreeMap::new();
     files.insert(HTTP_CONF.to_owned(), http::contents(tree, placement)?);
     if let PlacementMode::Full(options) = placement.mode {
-        files.insert(
-            MAIN_CONF.to_owned(),
-            main_conf::contents(placement, options)?,
-        );
+        files.insert(MAIN_CONF.to_owned(), main(placement, options)?);
     }
     Ok(files)
+}
+
+/// The contents of `main.conf` alone: the whole configuration of an nginx with
+/// these options, around the `http.conf` of the release.
+///
+/// # Errors
+///
+/// [`PlaceError`] when nginx cannot be told a path.
+pub fn main(placement: &Placement<'_>, options: &FullOptions) -> Result<Vec<u8>, PlaceError> {
+    main_conf::contents(placement, options)
 }
 
 /// The contents of the entry file: what `nginx.conf` includes in its `http`
