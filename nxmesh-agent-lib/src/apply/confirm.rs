@@ -180,14 +180,17 @@ fn can_be_asked_for(host: &str) -> bool {
 /// The first bad answer ends it.
 pub(super) async fn hosts(options: &ApplyOptions, probes: &[HostProbe]) -> Result<(), Failure> {
     let begun = Instant::now();
-    let connector = probe::connector()
+    let by_tls = probes.iter().any(|probe| probe.certificate.is_some());
+    let connector = by_tls
+        .then(probe::connector)
+        .transpose()
         .map_err(|error| Failure::new(code::VIRTUAL_HOST, format!("no TLS client: {error}")))?;
     for probe in probes {
         loop {
-            let problem = match &probe.certificate {
-                None => ask(probe::accepts(probe.address)).await.err(),
-                Some((host, expected)) => {
-                    match ask(probe::fingerprint(&connector, probe.address, host)).await {
+            let problem = match (&probe.certificate, &connector) {
+                (None, _) | (_, None) => ask(probe::accepts(probe.address)).await.err(),
+                (Some((host, expected)), Some(connector)) => {
+                    match ask(probe::fingerprint(connector, probe.address, host)).await {
                         Ok(found) if found == *expected => None,
                         Ok(found) => {
                             return Err(failure(
