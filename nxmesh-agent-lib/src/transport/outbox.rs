@@ -3,18 +3,23 @@
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use nxmesh_core::wire::{CommandResult, ConfigPhase, ConfigStatus, agent_message::Payload};
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 use tracing::warn;
 
 /// What waits at most. With the master away only newer versions add to it.
 const CAPACITY: usize = 128;
 
-/// Keeps statuses until a session takes them: the latest of each version and
-/// phase, in the order they came. The outcome of the newest apply is told again
-/// at the start of each session, as the one before may have lost it.
+/// Keeps statuses until a session takes them, in the order they came. What a
+/// later one of the same version says as well is dropped: a phase on the way is
+/// told only of an apply that takes its time. The outcome of the newest apply is
+/// told again at the start of each session, as the one before may have lost it.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     waiting: Mutex<Waiting>,
@@ -33,11 +38,12 @@ struct Waiting {
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     id: u64,
+    since: Instant,
     pub(crate) payload: Payload,
 }
 
 impl Outbox {
-    /// Adds a status; an older one of the same version and phase goes.
+    /// Adds a status; those of the same version that it leaves behind go.
     pub(crate) fn push_status(&self, status: ConfigStatus) {
         let mut waiting = self.lock();
         if is_outcome(&status) {
@@ -63,13 +69,18 @@ impl Outbox {
     }
 
     /// Waits for the oldest message, which stays until it is [`sent`](Self::sent).
-    pub(crate) async fn next(&self) -> Entry {
+    /// A phase on the way is not given out before it has waited for `patience`.
+    pub(crate) async fn next(&self, patience: Duration) -> Entry {
         loop {
             let filled = self.filled.notified();
-            if let Some(entry) = self.lock().entries.front().cloned() {
-                return entry;
+            let due = match self.lock().due(Instant::now(), patience) {
+                Ok(entry) => return entry,
+                Err(due) => due,
+            };
+            tokio::select! {
+                () = filled => {}
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
-            filled.await;
         }
     }
 
@@ -103,10 +114,21 @@ impl Outbox {
 }
 
 impl Waiting {
+    /// The oldest message that may go, or when the next one may.
+    fn due(&self, now: Instant, patience: Duration) -> Result<Entry, Option<Instant>> {
+        let due_at = |entry: &Entry| match is_on_the_way(entry) {
+            true => entry.since + patience,
+            false => entry.since,
+        };
+        let due = self.entries.iter().find(|entry| due_at(entry) <= now);
+        due.cloned()
+            .ok_or_else(|| self.entries.iter().map(due_at).min())
+    }
+
     fn push_status(&mut self, status: ConfigStatus) {
         self.entries.retain(|entry| match &entry.payload {
-            Payload::ConfigStatus(kept) => {
-                (kept.version, kept.phase) != (status.version, status.phase)
+            Payload::ConfigStatus(kept) if kept.version == status.version => {
+                kept.phase != status.phase && is_outcome(kept)
             }
             _ => true,
         });
@@ -119,15 +141,23 @@ impl Waiting {
             let least = self
                 .entries
                 .iter()
-                .position(|entry| matches!(&entry.payload, Payload::ConfigStatus(status) if !is_outcome(status)))
+                .position(is_on_the_way)
                 .unwrap_or_default();
             let lost = self.entries.remove(least);
             warn!(?lost, "the outbox is full, the master is not told");
         }
         let id = self.next_id;
         self.next_id += 1;
-        self.entries.push_back(Entry { id, payload });
+        self.entries.push_back(Entry {
+            id,
+            since: Instant::now(),
+            payload,
+        });
     }
+}
+
+fn is_on_the_way(entry: &Entry) -> bool {
+    matches!(&entry.payload, Payload::ConfigStatus(status) if !is_outcome(status))
 }
 
 fn is_outcome(status: &ConfigStatus) -> bool {
@@ -165,29 +195,61 @@ mod tests {
         statuses.collect()
     }
 
+    const PATIENCE: Duration = Duration::from_millis(500);
+
     #[tokio::test]
     async fn the_latest_of_a_version_and_phase_wins() {
         let outbox = Outbox::default();
-        outbox.push_status(status(1, ConfigPhase::Received, ""));
         outbox.push_status(status(1, ConfigPhase::Applied, "a"));
-        let taken = outbox.next().await;
-        outbox.push_status(status(1, ConfigPhase::Received, "again"));
+        outbox.push_status(status(2, ConfigPhase::Rejected, "a"));
+        let taken = outbox.next(PATIENCE).await;
+        outbox.push_status(status(1, ConfigPhase::Applied, "again"));
         // What took the place of the message that was being sent is still to be sent.
         outbox.sent(&taken);
         assert_eq!(
             told(&outbox),
             [
-                (1, ConfigPhase::Applied, "a".to_owned()),
-                (1, ConfigPhase::Received, "again".to_owned())
+                (2, ConfigPhase::Rejected, "a".to_owned()),
+                (1, ConfigPhase::Applied, "again".to_owned())
             ]
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_an_apply_that_takes_its_time_tells_of_its_phases() {
+        let outbox = Outbox::default();
+        let next = async || {
+            let entry = outbox.next(PATIENCE).await;
+            outbox.sent(&entry);
+            entry.payload
+        };
+        let phase = |payload: Payload| match payload {
+            Payload::ConfigStatus(status) => status.phase(),
+            other => panic!("{other:?}"),
+        };
+        let begun = Instant::now();
+        outbox.push_status(status(1, ConfigPhase::Received, ""));
+        outbox.push_status(status(1, ConfigPhase::Staged, ""));
+        outbox.push_status(status(1, ConfigPhase::Applied, ""));
+        assert_eq!(phase(next().await), ConfigPhase::Applied);
+        assert!(told(&outbox).is_empty());
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        outbox.push_status(status(2, ConfigPhase::Received, ""));
+        assert_eq!(phase(next().await), ConfigPhase::Received);
+        assert_eq!(begun.elapsed(), PATIENCE);
+        // What waits for its time holds nothing up.
+        outbox.push_status(status(2, ConfigPhase::Staged, ""));
+        outbox.push_result(CommandResult::default());
+        assert!(matches!(next().await, Payload::CommandResult(_)));
+        assert_eq!(phase(next().await), ConfigPhase::Staged);
+        assert_eq!(begun.elapsed(), PATIENCE * 2);
     }
 
     #[tokio::test]
     async fn a_new_session_hears_the_last_outcome_again() {
         let outbox = Outbox::default();
         outbox.push_status(status(7, ConfigPhase::Rejected, "a"));
-        let taken = outbox.next().await;
+        let taken = outbox.next(PATIENCE).await;
         outbox.sent(&taken);
         assert!(told(&outbox).is_empty());
         outbox.begin_session();
@@ -200,7 +262,7 @@ mod tests {
     fn outcomes_outlast_phases_when_it_is_full() {
         let outbox = Outbox::default();
         for revision in 0..CAPACITY as u64 {
-            outbox.push_status(status(revision, ConfigPhase::Received, ""));
+            outbox.push_status(status(1000 + revision, ConfigPhase::Received, ""));
             outbox.push_status(status(revision, ConfigPhase::Rejected, ""));
         }
         let told = told(&outbox);

@@ -43,6 +43,10 @@ pub struct ConnectionOptions {
     pub welcome_timeout: Duration,
     /// A session that lasted so long was a good one: pauses begin anew. Default: 10 s.
     pub stable_after: Duration,
+    /// How long an apply may take to its next phase or its end before the
+    /// master is told how far it has come: a quick one only tells its outcome.
+    /// Default: 500 ms.
+    pub progress_after: Duration,
 }
 
 impl Default for ConnectionOptions {
@@ -52,6 +56,7 @@ impl Default for ConnectionOptions {
             heartbeat: Duration::from_secs(30),
             welcome_timeout: Duration::from_secs(30),
             stable_after: Duration::from_secs(10),
+            progress_after: Duration::from_millis(500),
         }
     }
 }

@@ -172,12 +172,13 @@ async fn speak(
     heartbeat: Duration,
 ) -> SessionEnd {
     let exchange = &connection.exchange;
+    let patience = connection.options.progress_after;
     let mut status = exchange.status.subscribe();
     let mut running = status.borrow().nginx.running;
     let mut beat = Instant::now() + varied(heartbeat);
     loop {
         let entry = tokio::select! {
-            entry = exchange.outbox.next() => Some(entry),
+            entry = exchange.outbox.next(patience) => Some(entry),
             () = tokio::time::sleep_until(beat) => None,
             // An nginx that is gone or back is no news for later.
             () = turned(&mut status, running) => None,

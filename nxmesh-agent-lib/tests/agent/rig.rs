@@ -105,6 +105,7 @@ impl Rig {
             cap: Duration::from_millis(200),
         };
         options.connection.backoff = brisk;
+        options.connection.progress_after = Duration::ZERO;
         options.control.recover_backoff = brisk;
         options.control.observe_interval = Duration::from_millis(100);
         options
