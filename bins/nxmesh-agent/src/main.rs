@@ -47,9 +47,9 @@ fn start(cli: Cli) -> Result<()> {
 }
 
 fn with_runtime(work: impl Future<Output = Result<()>>) -> Result<()> {
-    tokio::runtime::Builder::new_multi_thread()
-        // One for the apply, one for the session: more only cost memory here.
-        .worker_threads(2)
+    // What takes long is done on threads of its own; handing the rest to and fro
+    // between more would take longer than doing it.
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("could not start the runtime")?
