@@ -9,8 +9,9 @@ use tracing::{error, warn};
 
 use super::Fleet;
 
-/// Changes are gathered this long.
-const GATHER: Duration = Duration::from_millis(100);
+/// Changes are gathered this long, so that an offer and what it comes to make
+/// one write.
+const GATHER: Duration = Duration::from_millis(500);
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Records per unit of work, so that writers of revisions need not wait long.
