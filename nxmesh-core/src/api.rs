@@ -10,7 +10,9 @@ use serde_json::Value;
 use crate::{
     digest::Digest,
     document::Problem,
-    model::{AgentId, ApplyFailure, Labels, ResourceKey, Version, value::WorkspaceName},
+    model::{
+        AgentId, ApplyFailure, ConfigPhase, Labels, ResourceKey, Version, value::WorkspaceName,
+    },
 };
 
 /// `POST /api/v1/auth/login`
@@ -140,15 +142,33 @@ pub enum ProgressState {
     Rejected,
     /// Failed after the switch; what it served before serves again.
     RolledBack,
+    /// Some resources keep their last good form, all others of this version serve.
+    HeldBack,
     /// The agent is not connected; it will get the version when it returns.
     Disconnected,
 }
 
 impl ProgressState {
+    /// Whether the version failed on the agent, as a whole or in part.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::Rejected | Self::RolledBack | Self::HeldBack)
+    }
+
+    /// The state of an agent on which a version failed in this way.
+    #[must_use]
+    pub const fn after(failure: &ApplyFailure) -> Self {
+        match failure.phase {
+            ConfigPhase::RolledBack => Self::RolledBack,
+            ConfigPhase::HeldBack => Self::HeldBack,
+            _ => Self::Rejected,
+        }
+    }
+
     /// Whether the agent will not move on by itself.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Applied | Self::Rejected | Self::RolledBack)
+        matches!(self, Self::Applied) || self.is_failure()
     }
 }
 

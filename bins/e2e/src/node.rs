@@ -48,6 +48,7 @@ pub struct Node {
     master_url: String,
     http: Port,
     https: Port,
+    isolates: bool,
     process: Option<Daemon>,
 }
 
@@ -74,6 +75,7 @@ impl Node {
             master_url: admission.master_url.clone(),
             http: Port::take()?,
             https: Port::take()?,
+            isolates: false,
             process: None,
             folder,
         };
@@ -115,6 +117,11 @@ impl Node {
         )
     }
 
+    /// From its next start the agent holds a bad resource back rather than refuse a whole version.
+    pub fn isolate(&mut self) {
+        self.isolates = true;
+    }
+
     /// Starts the agent. It enrols itself the first time, and starts nginx if none runs.
     ///
     /// # Errors
@@ -141,6 +148,9 @@ impl Node {
             .arg(&self.programs.nginx)
             .arg("--nginx-prefix")
             .arg(self.folder.join("prefix"));
+        if self.isolates {
+            command.args(["--bad-resource", "isolate"]);
+        }
         if self.mode == Mode::Include {
             command
                 .arg("--nginx-conf")

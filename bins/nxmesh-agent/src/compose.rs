@@ -9,13 +9,13 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use nxmesh_agent_lib::{
     Agent, AgentOptions, BootstrapToken,
-    apply::{ApplyOptions, Mode},
+    apply::{ApplyOptions, BadResource, Mode},
     nginx::{Layout, NginxBuild},
     reload::{SignalOptions, SignalReloader},
 };
 use nxmesh_process::exit::{Exit, OrExit as _};
 
-use crate::options::{ManagedMode, Settings};
+use crate::options::{BadResourcePolicy, ManagedMode, Settings};
 
 /// How long `nginx -V` may take.
 const VERSION_DEADLINE: Duration = Duration::from_secs(10);
@@ -49,6 +49,10 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Agent> {
         Mode::Full(_) => Some(layout.pid_file()),
     };
     let mut apply = ApplyOptions::new(layout.clone(), mode);
+    apply.bad_resource = match settings.bad_resource.unwrap_or_default() {
+        BadResourcePolicy::Refuse => BadResource::Refuse,
+        BadResourcePolicy::Isolate => BadResource::Isolate,
+    };
     apply.render.nginx = build.version;
     apply.render.ipv6 = has_ipv6();
     let reloader = SignalReloader::new(SignalOptions {

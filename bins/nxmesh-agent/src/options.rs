@@ -112,6 +112,9 @@ pub(crate) struct Settings {
     /// How much of nginx's configuration is managed [default: include]
     #[arg(long, env = "NXMESH_MODE", value_enum, value_name = "MODE")]
     pub(crate) mode: Option<ManagedMode>,
+    /// What becomes of a version of which nginx refuses one resource [default: refuse]
+    #[arg(long, env = "NXMESH_BAD_RESOURCE", value_enum, value_name = "POLICY")]
+    pub(crate) bad_resource: Option<BadResourcePolicy>,
     /// How the master is reached [default: auto]
     #[arg(long, env = "NXMESH_TRANSPORT", value_name = "auto|grpc")]
     pub(crate) transport: Option<TransportChoice>,
@@ -145,6 +148,7 @@ nxmesh_process::overlay!(Settings {
     master_ca,
     labels,
     mode,
+    bad_resource,
     transport,
     nginx_binary,
     nginx_conf,
@@ -197,6 +201,16 @@ pub(crate) enum ManagedMode {
     Include,
     /// The whole nginx.conf is the agent's
     Full,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BadResourcePolicy {
+    /// All of it is refused; nginx serves what it had
+    #[default]
+    Refuse,
+    /// The resource keeps its last good form, all others are served; a failure all the same
+    Isolate,
 }
 
 #[cfg(test)]

@@ -55,6 +55,10 @@ pub(crate) fn text(status: &AgentStatus) -> String {
             "failure",
             format!("{} {}: {}", failure.version, failure.code, failure.message),
         );
+        for held in &failure.held_back {
+            let why = format!("{}: {}: {}", held.resource, held.code, held.message);
+            line("held back", why);
+        }
     }
     text
 }
@@ -106,6 +110,7 @@ mod tests {
                 message: "[emerg] bind() failed\napplied    1.7".to_owned(),
                 retryable: true,
                 resource: None,
+                held_back: Vec::new(),
             }),
             ..AgentStatus::default()
         };

@@ -28,7 +28,7 @@ impl Tally {
         for agent in agents {
             match agent.state {
                 ProgressState::Applied => tally.updated += 1,
-                ProgressState::Rejected | ProgressState::RolledBack => tally.failed += 1,
+                state if state.is_failure() => tally.failed += 1,
                 _ => tally.skipped += 1,
             }
         }
@@ -134,10 +134,7 @@ fn progress_of(agent: &AgentView) -> AgentProgress {
         .filter(|failure| Some(failure.version) >= agent.desired);
     let state = match &failure {
         _ if agent.in_sync => ProgressState::Applied,
-        Some(failure) if failure.phase == nxmesh_core::model::ConfigPhase::RolledBack => {
-            ProgressState::RolledBack
-        }
-        Some(_) => ProgressState::Rejected,
+        Some(failure) => ProgressState::after(failure),
         None if !agent.connected => ProgressState::Disconnected,
         None if agent.staged >= agent.desired => ProgressState::Staged,
         None if agent.sent >= agent.desired => ProgressState::Sent,
@@ -177,6 +174,7 @@ pub(crate) fn describe(agent: &AgentProgress) -> String {
         ProgressState::Applied => "applied, seen serving",
         ProgressState::Rejected => "rejected, keeps serving what it had",
         ProgressState::RolledBack => "rolled back to what it had",
+        ProgressState::HeldBack => "served in part, some resources keep their last good form",
         ProgressState::Disconnected => "disconnected, gets it when it returns",
     };
     let mut line = format!("agent {} ({}): {state}", agent.hostname, agent.id);
@@ -191,6 +189,14 @@ pub(crate) fn describe(agent: &AgentProgress) -> String {
             failure.code,
             failure.message.replace('\n', "\n  ")
         ));
+        for held in &failure.held_back {
+            line.push_str(&format!(
+                "\n  held back {}: {}: {}",
+                held.resource,
+                held.code,
+                held.message.replace('\n', "\n  ")
+            ));
+        }
     }
     line
 }

@@ -41,17 +41,20 @@ pub(super) fn judge(current: Option<Accepted>, offered: Accepted) -> Result<(), 
 }
 
 impl Pipeline {
-    /// Writes down what a version says, and that it is to be the newest. That
-    /// counts only once it is [kept](Self::keep). Returns what has to be
-    /// synced before.
+    /// Writes down what a version says, what of it is to be served, and that it
+    /// is to be the newest. That counts only once it is [kept](Self::keep).
+    /// Returns what has to be synced before.
     pub(super) async fn write(
         &self,
         offered: Accepted,
-        slice: &Arc<Slice>,
+        wanted: &Arc<Slice>,
+        served: &Arc<Slice>,
     ) -> Result<Vec<PathBuf>, Failure> {
-        let (slices, slice) = (self.slices.clone(), Arc::clone(slice));
+        let slices = self.slices.clone();
+        let (wanted, served) = (Arc::clone(wanted), Arc::clone(served));
         self.file_work(move |options| {
-            write(&options.layout, &slices, offered, &slice).map_err(not_kept(offered))
+            let layout = &options.layout;
+            write(layout, &slices, offered, &wanted, &served).map_err(not_kept(offered))
         })
         .await
     }
@@ -73,11 +76,15 @@ fn write(
     layout: &Layout,
     slices: &SliceStore,
     accepted: Accepted,
-    slice: &Slice,
+    wanted: &Slice,
+    served: &Slice,
 ) -> io::Result<Vec<PathBuf>> {
-    let slice = slices.write(slice)?;
-    let accepted = disk::prepare_json(&layout.accepted(), &accepted)?;
-    Ok(vec![slice, slices.folder().to_owned(), accepted])
+    let mut written = vec![slices.write(wanted)?, slices.folder().to_owned()];
+    if served.digest() != wanted.digest() {
+        written.push(slices.write(served)?);
+    }
+    written.push(disk::prepare_json(&layout.accepted(), &accepted)?);
+    Ok(written)
 }
 
 fn keep(layout: &Layout, unsynced: &[PathBuf]) -> io::Result<()> {

@@ -32,6 +32,7 @@ mod confirm;
 pub(crate) mod disk;
 mod files;
 mod garbage;
+mod isolate;
 mod journal;
 mod lay_out;
 mod nginx_conf;
@@ -56,10 +57,10 @@ use nxmesh_core::{
 };
 
 use self::{accept::Accepted, files::Files, release::Place, render::Rendering, switch::Entry};
-pub use options::{ApplyOptions, Mode};
+pub use options::{ApplyOptions, BadResource, Mode};
 pub use outcome::{
-    Applied, AppliedState, Failure, Observed, Outcome, PipelineError, Progress, Recovered, Target,
-    code,
+    Applied, AppliedState, Failure, Observed, Outcome, Partly, PipelineError, Progress, Recovered,
+    Target, code,
 };
 
 use crate::cache::{AtRestKey, SliceStore};

@@ -20,6 +20,18 @@ pub enum Mode {
     Full(FullOptions),
 }
 
+/// What becomes of a version when nginx refuses one of its resources.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BadResource {
+    /// The version is refused as a whole; nginx serves what it had.
+    #[default]
+    Refuse,
+    /// The resource keeps its last good form, or stays out if it has none, and
+    /// all others are served. Told as a failure all the same. Costs one more
+    /// `nginx -t` for each resource held back, 16 at most.
+    Isolate,
+}
+
 /// Everything the pipeline of one nginx needs.
 #[derive(Debug, Clone)]
 pub struct ApplyOptions {
@@ -29,6 +41,8 @@ pub struct ApplyOptions {
     pub mode: Mode,
     /// What the renderer is told; `tls_dir` is set from the layout.
     pub render: RenderSettings,
+    /// What becomes of a version of which one resource is bad. Default: it is refused.
+    pub bad_resource: BadResource,
     /// How long one `nginx -t` may take. Default: 60 s.
     pub check_deadline: Duration,
     /// How long one start or reload may take. Default: 30 s. nginx needs
@@ -58,6 +72,7 @@ impl ApplyOptions {
             layout,
             mode,
             render,
+            bad_resource: BadResource::default(),
             check_deadline: Duration::from_secs(60),
             reload_deadline: Duration::from_secs(30),
             confirm_deadline: Duration::from_secs(5),

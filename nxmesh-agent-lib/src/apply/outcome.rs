@@ -9,7 +9,7 @@ use nxmesh_core::{
     bundle::Slice,
     contract::reloader::Generation,
     digest::Digest,
-    model::{ResourceKey, Version},
+    model::{HeldBack, ResourceKey, Version},
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,10 @@ pub enum Outcome {
     Rejected(Failure),
     /// nginx had left what it served before and was brought back to it.
     RolledBack(Failure),
+    /// nginx was seen serving the version but for some resources, which keep
+    /// their last good form. Never a success. Only with
+    /// [`BadResource::Isolate`](super::BadResource::Isolate).
+    HeldBack(Partly),
 }
 
 /// A version nginx was seen serving.
@@ -117,6 +121,8 @@ pub mod code {
     pub const NOT_INCLUDED: &str = "NX-APPLY-010";
     /// nginx could not be asked or signalled at all.
     pub const NGINX: &str = "NX-APPLY-011";
+    /// Some resources keep their last good form, all others serve.
+    pub const HELD_BACK: &str = "NX-APPLY-012";
 }
 
 /// What nginx was last seen serving. Persisted only after it was seen.
@@ -132,6 +138,53 @@ pub struct AppliedState {
     /// The name of that release's folder; a version with the same bytes as
     /// one before it is served from that one's folder.
     pub release: String,
+    /// Set while not all of the version serves; then `digest` is that of what
+    /// does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partly: Option<Partly>,
+}
+
+impl AppliedState {
+    /// The newest version that served as a whole, and the digest of its slice.
+    #[must_use]
+    pub fn whole(&self) -> Option<(Version, Digest)> {
+        match &self.partly {
+            None => Some((self.version, self.digest)),
+            Some(partly) => partly.whole,
+        }
+    }
+}
+
+/// What of a version does not serve.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Partly {
+    /// The newest version that served as a whole, and the digest of its slice.
+    pub whole: Option<(Version, Digest)>,
+    /// The resources that keep their last good form, and why.
+    pub held_back: Vec<HeldBack>,
+    /// Whether one of them may be taken later.
+    pub retryable: bool,
+}
+
+impl Partly {
+    /// It as a failure of the whole version.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let names: Vec<&str> = self.held_back.iter().map(|held| &*held.resource).collect();
+        let message = format!(
+            "{} held back in the last good form; everything else of the version serves",
+            match &names[..] {
+                [one] => format!("{one} is"),
+                all => format!("{} are", all.join(", ")),
+            }
+        );
+        Failure {
+            retryable: self.retryable,
+            resource: names.first().and_then(|name| name.parse().ok()),
+            ..Failure::new(code::HELD_BACK, message)
+        }
+    }
 }
 
 /// What [`Pipeline::recover`](super::Pipeline::recover) found and did.

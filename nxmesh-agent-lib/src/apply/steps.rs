@@ -10,13 +10,14 @@ use nxmesh_core::{
     bundle::Slice,
     contract::reloader::{Candidate, ReloadError},
     digest::Digest,
-    model::ResourceSet,
+    model::{ResourceSet, Version},
 };
 
 use super::{
-    Applied, AppliedState, Failure, Outcome, Pipeline, PipelineError, Progress, Target,
+    Applied, AppliedState, Failure, Outcome, Partly, Pipeline, PipelineError, Progress, Target,
     accept::{self, Accepted},
     blame, check, code, confirm, disk,
+    isolate::Isolation,
     journal::Switch,
     release::Place,
     render::Rendering,
@@ -59,38 +60,65 @@ impl Pipeline {
         target: Target,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Outcome {
-        match self.run(target, progress).await {
-            Ok(applied) => Outcome::Applied(applied),
-            Err(outcome) => outcome,
+        let offered = Accepted {
+            version: target.version,
+            digest: target.slice.digest(),
+        };
+        let wanted = Arc::new(target.slice);
+        let mut slice = Arc::clone(&wanted);
+        let mut isolation = Isolation::default();
+        loop {
+            // What is told on the way is about the whole version.
+            let told: &mut (dyn FnMut(Progress) + Send) = match isolation.partly() {
+                None => progress,
+                Some(_) => &mut |_| (),
+            };
+            let partly = isolation.partly().cloned();
+            let outcome = self.run(offered, &wanted, slice, partly, told).await;
+            match outcome {
+                Ok(applied) => {
+                    return match isolation.partly() {
+                        None => Outcome::Applied(applied),
+                        Some(partly) => Outcome::HeldBack(partly.clone()),
+                    };
+                }
+                Err(Outcome::Rejected(failure)) => {
+                    match self.hold_back(&mut isolation, &wanted, &failure) {
+                        Some(rest) => slice = rest,
+                        None => return Outcome::Rejected(failure),
+                    }
+                }
+                Err(outcome) => return outcome,
+            }
         }
     }
 
+    /// Brings nginx to `slice`, which is what is `wanted` of the version, or
+    /// `partly` so.
     async fn run(
         &mut self,
-        target: Target,
+        offered: Accepted,
+        wanted: &Arc<Slice>,
+        slice: Arc<Slice>,
+        partly: Option<Partly>,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Applied, Outcome> {
         let mut watch = Stopwatch {
             since: Instant::now(),
             durations: Vec::new(),
         };
-        let offered = Accepted {
-            version: target.version,
-            digest: target.slice.digest(),
-        };
         accept::judge(self.accepted, offered).map_err(Outcome::Rejected)?;
         self.settle_first().await.map_err(Outcome::Rejected)?;
-        let slice = Arc::new(target.slice);
         // Dropped from here on, this may come to be kept all the same.
         let before = self.accepted.replace(offered);
-        let written = self.write(offered, &slice).await;
+        let written = self.write(offered, wanted, &slice).await;
         let mut unsynced = written.map_err(|failure| {
             self.accepted = before;
             Outcome::Rejected(failure)
         })?;
         watch.lap("accept");
         let mut staged = self
-            .stage_version(offered, &slice, &mut unsynced, &mut watch)
+            .stage_version(offered.version, &slice, partly, &mut unsynced, &mut watch)
             .await;
         let candidate = staged.as_mut().ok().and_then(|it| it.candidate.take());
         let serving = candidate.is_none();
@@ -109,7 +137,7 @@ impl Pipeline {
             }
         );
         match &kept {
-            Ok(()) => self.accepted_slice = Some(Arc::clone(&slice)),
+            Ok(()) => self.accepted_slice = Some(Arc::clone(wanted)),
             Err(_) => self.accepted = before,
         }
         let Staged { state, place, .. } = staged.map_err(Outcome::Rejected)?;
@@ -167,18 +195,20 @@ impl Pipeline {
     /// these very bytes already.
     async fn stage_version(
         &mut self,
-        offered: Accepted,
+        version: Version,
         slice: &Arc<Slice>,
+        partly: Option<Partly>,
         unsynced: &mut Vec<PathBuf>,
         watch: &mut Stopwatch,
     ) -> Result<Staged, Failure> {
         let release_digest = self.render(Arc::clone(slice)).await?;
         watch.lap("render");
         let mut state = AppliedState {
-            version: offered.version,
-            digest: offered.digest,
+            version,
+            digest: slice.digest(),
             release_digest,
-            release: Layout::release_name(offered.version, release_digest),
+            release: Layout::release_name(version, release_digest),
+            partly,
         };
         if let Some(release) = self.serves_already(&state).await {
             let place = Place::new(&self.options, &release);
@@ -244,7 +274,7 @@ impl Pipeline {
     /// Names the resource at fault.
     fn assign(&self, failure: Failure, place: &Place) -> Failure {
         match &self.rendering {
-            Some(rendering) => blame::assign(failure, &rendering.tree, &place.folder),
+            Some(rendering) => blame::assign(failure, rendering, &place.folder),
             None => failure,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nxmesh_core::{
     contract::reloader::Generation,
     digest::Digest,
-    model::{self, ApplyFailure, Version},
+    model::{self, ApplyFailure, HeldBack, Version},
     wire::{ConfigPhase, ConfigStatus},
 };
 
@@ -31,9 +31,18 @@ impl Controller {
         });
         self.exchange.status.send_modify(|status| {
             status.accepted = accepted;
-            status.applied = applied.map(|applied| applied.version);
-            status.applied_digest = applied.map(|applied| applied.digest);
+            let whole = applied.and_then(|applied| applied.whole());
+            status.applied = whole.map(|(version, _)| version);
+            status.applied_digest = whole.map(|(_, digest)| digest);
         });
+        // Also after a restart: what is held back stays so.
+        if let Some(applied) = applied
+            && let Some(partly) = &applied.partly
+        {
+            let phase = model::ConfigPhase::HeldBack;
+            let held_back = partly.held_back.clone();
+            self.publish_failure(applied.version, phase, &partly.failure(), held_back);
+        }
     }
 
     pub(super) fn publish_failure(
@@ -41,6 +50,7 @@ impl Controller {
         version: Version,
         phase: model::ConfigPhase,
         failure: &Failure,
+        held_back: Vec<HeldBack>,
     ) {
         let failure = ApplyFailure {
             version,
@@ -49,6 +59,7 @@ impl Controller {
             message: failure.message.clone(),
             retryable: failure.retryable,
             resource: failure.resource.as_ref().map(ToString::to_string),
+            held_back,
         };
         self.exchange
             .status

@@ -179,7 +179,7 @@ impl Controller {
             }
             Outcome::Rejected(failure) => {
                 warn!(%version, code = failure.code, reason = failure.message, "rejected");
-                self.publish_failure(version, model::ConfigPhase::Rejected, &failure);
+                self.publish_failure(version, model::ConfigPhase::Rejected, &failure, Vec::new());
                 let mut told = self.told(version, digest, ConfigPhase::Rejected);
                 told.failure = Some(message::failure(&failure));
                 told
@@ -187,9 +187,28 @@ impl Controller {
             Outcome::RolledBack(failure) => {
                 error!(%version, code = failure.code, reason = failure.message, "rolled back");
                 self.rehash().await;
-                self.publish_failure(version, model::ConfigPhase::RolledBack, &failure);
+                self.publish_failure(
+                    version,
+                    model::ConfigPhase::RolledBack,
+                    &failure,
+                    Vec::new(),
+                );
                 let mut told = self.told(version, digest, ConfigPhase::RolledBack);
                 told.failure = Some(message::failure(&failure));
+                told
+            }
+            Outcome::HeldBack(partly) => {
+                let failure = partly.failure();
+                error!(%version, reason = failure.message, "served in part");
+                self.observed.nginx = Nginx::Fine;
+                let release = self.pipeline.applied().map(|it| it.release_digest);
+                self.exchange.status.send_modify(|status| {
+                    status.running = release;
+                    status.ready = true;
+                });
+                let mut told = self.told(version, digest, ConfigPhase::HeldBack);
+                told.failure = Some(message::failure(&failure));
+                told.held_back = message::held_back(&partly);
                 told
             }
         };
@@ -226,7 +245,7 @@ impl Controller {
         };
         if let Some(failure) = &recovered.undone {
             warn!(%version, reason = failure.message, "an unfinished switch was undone");
-            self.publish_failure(version, model::ConfigPhase::RolledBack, failure);
+            self.publish_failure(version, model::ConfigPhase::RolledBack, failure, Vec::new());
             let mut told = self.told(version, slice.digest(), ConfigPhase::RolledBack);
             told.failure = Some(message::failure(failure));
             self.exchange.outbox.push_status(told);

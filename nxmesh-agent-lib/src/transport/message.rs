@@ -12,7 +12,10 @@ use nxmesh_core::{
     },
 };
 
-use crate::{apply::Failure, status::AgentStatus};
+use crate::{
+    apply::{Failure, Partly},
+    status::AgentStatus,
+};
 
 /// The range of protocol versions this agent speaks.
 pub(crate) const PROTOCOL: std::ops::RangeInclusive<u32> = 1..=1;
@@ -97,18 +100,33 @@ pub(crate) fn config_status(
         durations: Vec::new(),
         applied: status.applied.map(version),
         running_digest: running(status),
+        held_back: Vec::new(),
     }
 }
 
-pub(crate) fn failure(failure: &Failure) -> ConfigFailure {
-    let mut message = failure.message.clone();
+fn shortened(message: &str) -> String {
+    let mut message = message.to_owned();
     if message.len() > MAX_FAILURE_BYTES {
         message.truncate(message.floor_char_boundary(MAX_FAILURE_BYTES));
         message.push('…');
     }
+    message
+}
+
+pub(crate) fn held_back(partly: &Partly) -> Vec<ConfigFailure> {
+    let told = partly.held_back.iter().map(|held| ConfigFailure {
+        code: held.code.clone(),
+        message: shortened(&held.message),
+        resource: held.resource.clone(),
+        ..ConfigFailure::default()
+    });
+    told.collect()
+}
+
+pub(crate) fn failure(failure: &Failure) -> ConfigFailure {
     ConfigFailure {
         code: failure.code.to_owned(),
-        message,
+        message: shortened(&failure.message),
         retryable: failure.retryable,
         resource: failure
             .resource

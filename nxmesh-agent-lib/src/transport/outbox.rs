@@ -163,7 +163,10 @@ fn is_on_the_way(entry: &Entry) -> bool {
 fn is_outcome(status: &ConfigStatus) -> bool {
     matches!(
         status.phase(),
-        ConfigPhase::Applied | ConfigPhase::Rejected | ConfigPhase::RolledBack
+        ConfigPhase::Applied
+            | ConfigPhase::Rejected
+            | ConfigPhase::RolledBack
+            | ConfigPhase::HeldBack
     )
 }
 

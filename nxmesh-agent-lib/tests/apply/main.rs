@@ -4,5 +4,6 @@
 mod crashes;
 mod failures;
 mod include;
+mod isolation;
 mod serving;
 mod site;

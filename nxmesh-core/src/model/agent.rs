@@ -80,7 +80,7 @@ pub struct AgentFacts {
 pub struct ApplyFailure {
     /// The version that failed.
     pub version: Version,
-    /// `rejected` or `rolled_back`.
+    /// `rejected`, `rolled_back` or `held_back`.
     pub phase: ConfigPhase,
     /// Stable, for example `NX-APPLY-003`.
     pub code: String,
@@ -91,6 +91,22 @@ pub struct ApplyFailure {
     /// `kind/name` of the resource at fault, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
+    /// With `held_back`, the resources that keep their last good form while
+    /// all others of the version serve; else empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_back: Vec<HeldBack>,
+}
+
+/// A resource that keeps its last good form, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldBack {
+    /// `kind/name`.
+    pub resource: String,
+    /// Stable, for example `NX-APPLY-005`.
+    pub code: String,
+    /// In nginx's words where they are its own.
+    pub message: String,
 }
 
 /// How far a version has come on an agent.
@@ -107,4 +123,6 @@ pub enum ConfigPhase {
     Rejected,
     /// Failed after the switch; the configuration before it serves again.
     RolledBack,
+    /// Some resources keep their last good form, all others serve.
+    HeldBack,
 }

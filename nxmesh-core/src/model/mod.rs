@@ -20,7 +20,7 @@ mod version;
 mod virtual_host;
 
 pub use access_list::{AccessList, AccessListSpec, AccessRule};
-pub use agent::{AgentFacts, AgentId, ApplyFailure, ConfigPhase};
+pub use agent::{AgentFacts, AgentId, ApplyFailure, ConfigPhase, HeldBack};
 pub use certificate::{Certificate, CertificateChainPem, CertificateSpec, PrivateKeyPem};
 pub use location::{
     Action, Location, PathMatch, Proxy, ProxyTimeouts, Redirect, RequestHeader, RequestHeaderValue,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use nxmesh_core::{
     digest::Digest,
-    model::{ApplyFailure, ConfigPhase, Version},
-    wire::{self, ConfigFailure, ConfigStatus, HealthReport, RegistrationRequest},
+    model::{ApplyFailure, ConfigPhase, HeldBack, Version},
+    wire::{self, ConfigStatus, HealthReport, RegistrationRequest},
 };
 use tokio::time::Instant;
 
@@ -14,6 +14,8 @@ use super::agent::Agent;
 
 const MESSAGE_CHARS: usize = 8 << 10;
 const NAME_CHARS: usize = 256;
+/// The most resources kept that an agent holds back.
+const HELD_BACK: usize = 32;
 /// What the codes of updates begin with that could not be read at all.
 const NOT_UNDERSTOOD: &str = "NX-WIRE-";
 
@@ -128,8 +130,10 @@ impl Agent {
                     self.refused(about, digest, now, Some(pause));
                 }
             }
-            wire::ConfigPhase::Rejected | wire::ConfigPhase::RolledBack => {
-                let failure = failure(about, phase, status.failure.as_ref());
+            wire::ConfigPhase::Rejected
+            | wire::ConfigPhase::RolledBack
+            | wire::ConfigPhase::HeldBack => {
+                let failure = failure(about, status);
                 let retryable = failure.retryable;
                 if facts.failure.as_ref().is_none_or(|it| it.version <= about) {
                     facts.failure = Some(failure);
@@ -166,16 +170,23 @@ fn version(wire: Option<&wire::Version>) -> Option<Version> {
     Some(Version { epoch, revision }).filter(|version| *version != Version::default())
 }
 
-fn failure(
-    version: Version,
-    phase: wire::ConfigPhase,
-    failure: Option<&ConfigFailure>,
-) -> ApplyFailure {
-    let phase = match phase {
+fn failure(version: Version, status: &ConfigStatus) -> ApplyFailure {
+    let phase = match status.phase() {
         wire::ConfigPhase::RolledBack => ConfigPhase::RolledBack,
+        wire::ConfigPhase::HeldBack => ConfigPhase::HeldBack,
         _ => ConfigPhase::Rejected,
     };
-    let Some(failure) = failure else {
+    let held_back = status
+        .held_back
+        .iter()
+        .take(HELD_BACK)
+        .map(|held| HeldBack {
+            resource: shown(&held.resource, NAME_CHARS),
+            code: shown(&held.code, NAME_CHARS),
+            message: shown(&held.message, MESSAGE_CHARS),
+        });
+    let held_back = held_back.collect();
+    let Some(failure) = &status.failure else {
         return ApplyFailure {
             version,
             phase,
@@ -183,6 +194,7 @@ fn failure(
             message: "the agent gave no reason".to_owned(),
             retryable: false,
             resource: None,
+            held_back,
         };
     };
     ApplyFailure {
@@ -192,6 +204,7 @@ fn failure(
         message: shown(&failure.message, MESSAGE_CHARS),
         retryable: failure.retryable,
         resource: Some(shown(&failure.resource, NAME_CHARS)).filter(|it| !it.is_empty()),
+        held_back,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nxmesh_core::{
     api::{AgentProgress, AgentView, ProgressState, RolloutView},
     digest::Digest,
-    model::{ConfigPhase, Version},
+    model::Version,
 };
 use tokio::time::Instant;
 
@@ -20,13 +20,12 @@ pub(super) fn progress(
     version: Version,
 ) -> AgentProgress {
     let state = state(agent, target, head, version);
-    let failed = matches!(state, ProgressState::Rejected | ProgressState::RolledBack);
     let record = &agent.record;
     AgentProgress {
         id: record.id.clone(),
         hostname: record.hostname.clone(),
         state,
-        failure: record.facts.failure.clone().filter(|_| failed),
+        failure: record.facts.failure.clone().filter(|_| state.is_failure()),
     }
 }
 
@@ -61,10 +60,7 @@ fn state(agent: &Agent, target: &Target, head: Version, version: Version) -> Pro
     let newest = agent.version_of(target, head);
     match &facts.failure {
         Some(failure) if failure.version >= version && Some(failure.version) >= newest => {
-            match failure.phase {
-                ConfigPhase::RolledBack => ProgressState::RolledBack,
-                _ => ProgressState::Rejected,
-            }
+            ProgressState::after(failure)
         }
         _ => waiting,
     }

@@ -116,3 +116,74 @@ fn one_agent_that_fails_does_not_keep_the_others_back() {
     assert_eq!(one.http("shop.test", "/").get().unwrap().text(), "good");
     assert_eq!(two.http("shop.test", "/").get().unwrap().text(), "new");
 }
+
+/// With isolation a bad resource keeps its last good form and all others are served; nobody calls that
+/// a success, not even after a restart.
+#[test]
+fn a_bad_resource_is_held_back_and_the_others_are_served() {
+    let mut cluster = Cluster::start(1).unwrap();
+    let node = &mut cluster.nodes[0];
+    node.stop().unwrap();
+    node.isolate();
+    node.start().unwrap();
+    cluster.until_ready().unwrap();
+    let node = &cluster.nodes[0];
+    let sites = |shop: &str, blog: &str| {
+        node.answering("shop", "shop.test", shop) + &node.answering("blog", "blog.test", blog)
+    };
+    cluster
+        .apply(&sites("one", "one"))
+        .unwrap()
+        .success()
+        .unwrap();
+
+    let lost = "kind: Upstream\nmetadata: { name: lost }\n\
+                spec: { servers: [{ address: \"no-such-host.invalid:80\" }] }\n---\n";
+    let broken = lost.to_owned()
+        + &sites("two", "two").replacen(
+            "respond: { status: 200, body: \"two\" }",
+            "proxy: { upstream: lost }",
+            1,
+        );
+    assert!(broken.contains("upstream: lost"), "{broken}");
+    let outcome = cluster.apply(&broken).unwrap();
+    let text = outcome.text();
+    assert_eq!(outcome.code, 9, "{text}");
+    for words in [
+        "served in part",
+        "held back Upstream/lost: NX-APPLY-005: ",
+        "host not found in upstream",
+        "0 updated, 1 failed, 0 skipped",
+    ] {
+        assert!(text.contains(words), "{words:?} is missing in:\n{text}");
+    }
+    let answers = |cluster: &Cluster, shop: &str, blog: &str| {
+        let node = &cluster.nodes[0];
+        let answer = |host: &str| node.http(host, "/").get().unwrap().text();
+        assert_eq!((&*answer("shop.test"), &*answer("blog.test")), (shop, blog));
+    };
+    answers(&cluster, "one", "two");
+    let told = |cluster: &Cluster| {
+        let agent = cluster.agent(&cluster.nodes[0]).unwrap();
+        assert!(!agent.in_sync && agent.applied < agent.desired, "{agent:?}");
+        let failure = agent.failure.unwrap();
+        assert_eq!(Some(failure.version), agent.desired);
+        assert_eq!(failure.held_back[0].resource, "Upstream/lost");
+    };
+    told(&cluster);
+
+    let node = &mut cluster.nodes[0];
+    node.kill9().unwrap();
+    node.start().unwrap();
+    cluster.until_ready().unwrap();
+    answers(&cluster, "one", "two");
+    told(&cluster);
+
+    let node = &cluster.nodes[0];
+    let sites = node.answering("shop", "shop.test", "three")
+        + &node.answering("blog", "blog.test", "three");
+    cluster.apply(&sites).unwrap().success().unwrap();
+    answers(&cluster, "three", "three");
+    let agent = cluster.agent(&cluster.nodes[0]).unwrap();
+    assert!(agent.in_sync && agent.failure.is_none(), "{agent:?}");
+}

@@ -78,15 +78,10 @@ fn agent(agent: &AgentView) -> String {
         format!("in sync    {}", agent.in_sync),
     ];
     if let Some(failure) = &agent.failure {
-        let state = if failure.phase == nxmesh_core::model::ConfigPhase::RolledBack {
-            ProgressState::RolledBack
-        } else {
-            ProgressState::Rejected
-        };
         let progress = AgentProgress {
             id: agent.id.clone(),
             hostname: agent.hostname.clone(),
-            state,
+            state: ProgressState::after(failure),
             failure: Some(failure.clone()),
         };
         lines.push(format!(

@@ -201,6 +201,7 @@ pub fn agent(number: u32) -> AgentRecord {
                     .to_owned(),
                 retryable: true,
                 resource: Some("VirtualHost/shop".to_owned()),
+                held_back: Vec::new(),
             }),
         },
         id,

@@ -186,7 +186,7 @@ pub struct ConfigStatus {
     pub digest: ::prost::bytes::Bytes,
     #[prost(enumeration = "ConfigPhase", tag = "3")]
     pub phase: i32,
-    /// Set with REJECTED and ROLLED_BACK.
+    /// Set with REJECTED, ROLLED_BACK and HELD_BACK.
     #[prost(message, optional, tag = "4")]
     pub failure: ::core::option::Option<ConfigFailure>,
     #[prost(message, repeated, tag = "5")]
@@ -197,6 +197,9 @@ pub struct ConfigStatus {
     /// Digest of the release nginx was seen serving; empty if none.
     #[prost(string, tag = "7")]
     pub running_digest: ::prost::alloc::string::String,
+    /// Set with HELD_BACK: each resource that keeps its last good form, and why.
+    #[prost(message, repeated, tag = "8")]
+    pub held_back: ::prost::alloc::vec::Vec<ConfigFailure>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConfigFailure {
@@ -287,6 +290,8 @@ pub enum ConfigPhase {
     Applied = 3,
     Rejected = 4,
     RolledBack = 5,
+    /// Some resources keep their last good form, all others serve. A failure.
+    HeldBack = 6,
 }
 impl ConfigPhase {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -301,6 +306,7 @@ impl ConfigPhase {
             Self::Applied => "APPLIED",
             Self::Rejected => "REJECTED",
             Self::RolledBack => "ROLLED_BACK",
+            Self::HeldBack => "HELD_BACK",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -312,6 +318,7 @@ impl ConfigPhase {
             "APPLIED" => Some(Self::Applied),
             "REJECTED" => Some(Self::Rejected),
             "ROLLED_BACK" => Some(Self::RolledBack),
+            "HELD_BACK" => Some(Self::HeldBack),
             _ => None,
         }
     }
