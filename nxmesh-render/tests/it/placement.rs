@@ -58,13 +58,26 @@ fn what_the_http_block_of_others_sets_is_left_alone() {
         .collect();
     assert_eq!(
         outside,
-        [
-            "geo $nxmesh_dollar {",
-            "geo $nxmesh_empty {",
-            "map $http_upgrade $nxmesh_connection_upgrade {",
-            "server {",
-        ]
+        ["geo $nxmesh_dollar {", "geo $nxmesh_empty {", "server {"]
     );
+}
+
+#[test]
+fn a_map_is_there_for_those_who_refer_to_it() {
+    let settings = RenderSettings::default();
+    let include = placement(&settings, PlacementMode::Include);
+    for (contents, expected) in [
+        ("proxy_set_header Connection \"\";\n", false),
+        (
+            "proxy_set_header Connection $nxmesh_connection_upgrade;\n",
+            true,
+        ),
+    ] {
+        let mut tree = RenderedTree::default();
+        tree.insert("virtual-hosts/a.conf", contents.as_bytes(), None);
+        let text = http_conf(&tree, &include);
+        assert_eq!(text.contains("map $http_upgrade"), expected, "{text}");
+    }
 }
 
 #[test]
