@@ -3,6 +3,7 @@
 use std::{
     fs,
     hint::black_box,
+    path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -264,33 +265,15 @@ fn upstream_value(upstream: &Upstream, name: &str) -> Value {
     })
 }
 
+/// With our templates, whatever they are at the time.
 fn handlebars_registry() -> Result<handlebars::Handlebars<'static>> {
     let mut registry = handlebars::Handlebars::new();
     registry.register_escape_fn(handlebars::no_escape);
-    for (name, source) in [
-        (
-            "virtual-host",
-            include_str!("../../nxmesh-render/templates/virtual-host.hbs"),
-        ),
-        (
-            "upstream",
-            include_str!("../../nxmesh-render/templates/upstream.hbs"),
-        ),
-        (
-            "location",
-            include_str!("../../nxmesh-render/templates/location.hbs"),
-        ),
-        (
-            "proxy",
-            include_str!("../../nxmesh-render/templates/proxy.hbs"),
-        ),
-        (
-            "headers",
-            include_str!("../../nxmesh-render/templates/headers.hbs"),
-        ),
-        ("tls", include_str!("../../nxmesh-render/templates/tls.hbs")),
-    ] {
-        registry.register_template_string(name, source)?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../nxmesh-render/templates");
+    for file in fs::read_dir(folder)? {
+        let path = file?.path();
+        let name = path.file_stem().context("a template without a name")?;
+        registry.register_template_string(&name.to_string_lossy(), fs::read_to_string(&path)?)?;
     }
     Ok(registry)
 }
