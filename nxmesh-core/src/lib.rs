@@ -18,6 +18,7 @@
 //! |---|---|---|
 //! | `wire` | the protocol messages and the `Transport` contract | yes |
 //! | `memory` | in-memory implementations of the contracts | yes |
+//! | `schema` | JSON Schema of the documents | no |
 //! | `testkit` | conformance suites and sample models | no |
 //!
 //! ```
@@ -53,6 +54,8 @@ pub mod document;
 #[cfg(feature = "memory")]
 pub mod memory;
 pub mod model;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod seal;
 pub mod snippet;
 pub mod syntax;

@@ -47,6 +47,7 @@ async fn run(options: Options) -> anyhow::Result<Exit> {
         Command::Diff(arguments) => command::diff::run(&server, arguments).await,
         Command::Validate(arguments) => command::validate::run(arguments),
         Command::Render(arguments) => command::render::run(arguments),
+        Command::Explain(arguments) => command::explain::run(&arguments),
         Command::Import(arguments) => command::import::run(arguments),
         Command::Rollout(RolloutCommand::Undo(arguments)) => {
             command::rollout::undo(&server, arguments).await

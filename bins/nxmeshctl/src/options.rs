@@ -72,6 +72,8 @@ pub(crate) enum Command {
     Validate(FileArguments),
     /// Render files to nginx configuration without a server
     Render(RenderArguments),
+    /// Tell what a kind of document, or a field of it, can say
+    Explain(ExplainArguments),
     /// Make resources of an existing nginx configuration, without a server
     Import(ImportArguments),
     /// Follow and undo changes
@@ -267,6 +269,16 @@ pub(crate) struct RenderArguments {
     /// The nginx to render for
     #[arg(long, value_name = "VERSION", default_value_t)]
     pub(crate) nginx_version: NginxVersion,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// A kind and the way to a field, for example virtualhost.spec.tls; default: list the kinds
+    #[arg(value_name = "PATH")]
+    pub(crate) path: Option<String>,
+    /// Tell of everything below it too
+    #[arg(long, short = 'r')]
+    pub(crate) recursive: bool,
 }
 
 #[derive(Debug, Args)]

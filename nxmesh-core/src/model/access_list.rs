@@ -9,6 +9,7 @@ pub type AccessList = Document<AccessListSpec>;
 
 /// What an access list says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AccessListSpec {
     /// At least one, at most 10000; the first that matches a client's address
@@ -18,6 +19,7 @@ pub struct AccessListSpec {
 
 /// Lets clients in or keeps them out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AccessRule {
     /// Lets in: `{ allow: 10.0.0.0/8 }`.

@@ -13,6 +13,7 @@ pub type Certificate = Document<CertificateSpec>;
 
 /// What a certificate says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CertificateSpec {
     /// The chain in PEM, leaf first.
@@ -158,4 +159,26 @@ fn pem_block(label: &str, der: &[u8]) -> String {
     }
     text.push_str(&format!("-----END {label}-----\n"));
     text
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for CertificateChainPem {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "CertificateChainPem".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        crate::schema::value(serde_json::json!("string"), Self::ERROR)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for PrivateKeyPem {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PrivateKeyPem".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        crate::schema::value(serde_json::json!("string"), Self::ERROR)
+    }
 }

@@ -69,6 +69,7 @@ pub enum Action {
 
 /// Passing requests to an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Proxy {
     /// The Upstream resource.
@@ -93,6 +94,7 @@ pub struct Proxy {
 
 /// How an upstream is spoken to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum UpstreamScheme {
     /// Plain HTTP/1.1.
@@ -110,6 +112,7 @@ impl UpstreamScheme {
 
 /// Timeouts of a proxied request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ProxyTimeouts {
     /// Until the connection stands (nginx: `proxy_connect_timeout`).
@@ -153,6 +156,7 @@ pub enum RequestHeaderValue {
 /// What nginx knows about a request; named after its variables
 /// (nginx manual, "Alphabetical index of variables").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Variable {
     /// The requested host name, lower case.
@@ -198,6 +202,7 @@ impl Variable {
 
 /// Serving files from the agent's machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StaticFiles {
     /// The folder the request path is looked up in (nginx: `root`).
@@ -209,6 +214,7 @@ pub struct StaticFiles {
 
 /// A redirect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Redirect {
     /// Where to.
@@ -227,6 +233,7 @@ fn found() -> RedirectCode {
 
 /// A fixed response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Respond {
     /// 200 to 299 or 400 to 599.
@@ -241,6 +248,7 @@ pub struct Respond {
 
 /// A header added to responses (nginx: `add_header`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ResponseHeader {
     /// The header's name.
@@ -254,17 +262,24 @@ pub struct ResponseHeader {
 
 /// A location as it is written.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct RawLocation {
+pub(crate) struct RawLocation {
+    /// The path or pattern that is compared with the request's path.
     path: String,
+    /// How it is compared. Default: `prefix` (nginx: `location`).
     #[serde(default, rename = "match", skip_serializing_if = "RawMatch::is_prefix")]
     kind: RawMatch,
+    /// Passes requests to an upstream. Exactly one of proxy, static, redirect and respond is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     proxy: Option<Proxy>,
+    /// Serves files from the agent's machine.
     #[serde(default, rename = "static", skip_serializing_if = "Option::is_none")]
     files: Option<StaticFiles>,
+    /// Redirects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     redirect: Option<Redirect>,
+    /// Answers with a fixed response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     respond: Option<Respond>,
     #[serde(flatten, skip_deserializing)]
@@ -284,6 +299,7 @@ impl<'de> Deserialize<'de> for Location {
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 enum RawMatch {
     #[default]
@@ -302,7 +318,7 @@ impl RawMatch {
 
 /// What is wrong with a location: with its path, or with the whole of it.
 #[derive(Debug)]
-enum LocationError {
+pub(crate) enum LocationError {
     Path(FieldError),
     Action(ValueError),
 }
@@ -386,13 +402,18 @@ impl From<Location> for RawLocation {
 
 /// A request header as it is written.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct RawRequestHeader {
+pub(crate) struct RawRequestHeader {
+    /// The header's name.
     name: HeaderName,
+    /// This text. Exactly one of value, variable and remove is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     value: Option<HeaderValue>,
+    /// What nginx knows about the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     variable: Option<Variable>,
+    /// Do not send the header.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     remove: bool,
 }

@@ -11,6 +11,7 @@ pub type Labels = BTreeMap<LabelKey, LabelValue>;
 
 /// Name, workspace and labels of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Metadata {
     /// Unique per kind and workspace.

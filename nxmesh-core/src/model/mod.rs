@@ -26,6 +26,8 @@ pub use location::{
     Action, Location, PathMatch, Proxy, ProxyTimeouts, Redirect, RequestHeader, RequestHeaderValue,
     Respond, ResponseHeader, StaticFiles, UpstreamScheme, Variable,
 };
+#[cfg(feature = "schema")]
+pub(crate) use location::{RawLocation, RawRequestHeader};
 pub use metadata::{Labels, Metadata};
 pub use policy::{Policy, PolicySpec};
 pub(crate) use resource::for_each_kind;
@@ -42,6 +44,7 @@ use serde::{Deserialize, Serialize};
 
 /// A named document: what it is called and what it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Document<S> {
     /// Name, workspace and labels.

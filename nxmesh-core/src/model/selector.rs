@@ -242,6 +242,17 @@ impl<'de> Deserialize<'de> for Selector {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Selector {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Selector".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        crate::schema::value(serde_json::json!("string"), Self::ERROR)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

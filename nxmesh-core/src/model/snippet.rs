@@ -14,6 +14,7 @@ pub type Snippet = Document<SnippetSpec>;
 
 /// What a snippet says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SnippetSpec {
     /// Which agents have it; with the context `http` only. Default: every

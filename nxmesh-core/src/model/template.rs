@@ -14,6 +14,7 @@ pub type Template = Document<TemplateSpec>;
 
 /// What a template says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TemplateSpec {
     /// The text, in the language of the renderer: Handlebars.

@@ -12,6 +12,7 @@ pub type Upstream = Document<UpstreamSpec>;
 
 /// What an upstream says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamSpec {
     /// How a server is chosen. Default: `round_robin`.
@@ -29,6 +30,7 @@ pub struct UpstreamSpec {
 
 /// How the server of a request is chosen (nginx manual, `ngx_http_upstream_module`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Balance {
     /// In turn, by weight.
@@ -52,6 +54,7 @@ pub enum Balance {
 
 /// What a hash balance hashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HashKey {
     /// The request path and query.
@@ -76,6 +79,7 @@ impl HashKey {
 
 /// One server of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamServer {
     /// Where it listens. A host name is resolved by nginx when it loads.

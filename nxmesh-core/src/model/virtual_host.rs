@@ -13,6 +13,7 @@ pub type VirtualHost = Document<VirtualHostSpec>;
 
 /// What a virtual host says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct VirtualHostSpec {
     /// Which agents serve it. Default: every agent of the workspace.
@@ -59,6 +60,7 @@ fn port_80() -> Vec<Listen> {
 
 /// One address a virtual host listens on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Listen {
     /// 1 to 65535.
@@ -93,6 +95,7 @@ impl Listen {
 
 /// How TLS is served.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// The Certificate resource to serve.
@@ -110,6 +113,7 @@ pub struct Tls {
 
 /// A set of protocols and ciphers, after Mozilla's server side TLS guidelines 5.7.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TlsPolicy {
     /// TLS 1.3 only.
@@ -121,6 +125,7 @@ pub enum TlsPolicy {
 
 /// HTTP strict transport security (RFC 6797).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Hsts {
     /// How long clients remember; sent in whole seconds.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The block a snippet is put into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SnippetContext {
     /// Outside of all blocks.

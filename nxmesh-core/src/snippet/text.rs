@@ -76,3 +76,18 @@ impl<'de> serde::Deserialize<'de> for SnippetText {
         Self::parse(&text).map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for SnippetText {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SnippetText".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let error = crate::model::value::ValueError {
+            rule: "whole directives of nginx, 64 KiB at most",
+            example: "etag off;",
+        };
+        crate::schema::value(serde_json::json!("string"), error)
+    }
+}

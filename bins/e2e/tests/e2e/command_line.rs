@@ -254,3 +254,45 @@ fn an_existing_configuration_is_imported_and_served() {
     assert_eq!(broken.code, 3, "{}", broken.text());
     assert_eq!(run_with(&["import", "/no/such/file"], "").code, 4);
 }
+
+#[test]
+fn kinds_and_fields_are_explained() {
+    let cluster = Cluster::master_only(&nxmesh_e2e::sandbox::Sandbox::new().unwrap()).unwrap();
+    let explain = |path: &[&str]| {
+        let arguments = [&["explain"][..], path].concat();
+        cluster.ctl.run(&arguments).unwrap()
+    };
+    let kinds = explain(&[]).success().unwrap();
+    assert!(
+        kinds.stdout.lines().any(|kind| kind == "VirtualHost"),
+        "{}",
+        kinds.stdout
+    );
+    for (path, words) in [
+        ("virtualhost", "spec: object, required"),
+        ("virtualhost.spec", "server_names: list of string, required"),
+        (
+            "virtualhost.spec.rate_limit.limits.rate",
+            "for example 10r/s",
+        ),
+        (
+            "vhost.spec.locations.proxy.timeouts.connect",
+            "proxy_connect_timeout",
+        ),
+        ("upstream.spec.balance", "round_robin | least_conn"),
+    ] {
+        let told = explain(&[path]).success().unwrap();
+        assert!(
+            told.stdout.contains(words),
+            "{path}: {words:?} is missing in\n{}",
+            told.stdout
+        );
+    }
+    let unknown = explain(&["virtualhost.spec.tsl"]);
+    assert_eq!(unknown.code, 4, "{}", unknown.text());
+    assert!(
+        unknown.text().contains("server_names"),
+        "{}",
+        unknown.text()
+    );
+}

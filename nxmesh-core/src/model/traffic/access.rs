@@ -9,6 +9,7 @@ use crate::model::{AccessRule, value::ResourceName};
 /// The first rule that matches decides: first `rules`, then those of `lists` in
 /// order. Who matches none is let in (nginx: `allow`, `deny`, all versions).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Access {
     /// Rules of its own, at most 1000. Default: none.

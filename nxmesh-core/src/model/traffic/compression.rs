@@ -7,6 +7,7 @@ use crate::model::value::{ContentType, SizeBytes};
 /// Compressing responses with gzip for clients that accept it (nginx:
 /// `gzip` and its kin).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Gzip {
     /// Whether to compress; false switches off what is said further out.

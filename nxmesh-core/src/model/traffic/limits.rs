@@ -9,6 +9,7 @@ use crate::model::value::{HeaderName, Network, SizeBytes, StatusCode, ValueError
 /// Limits of requests per time (nginx: `limit_req`). Each virtual host counts
 /// for itself, also where a policy says this for several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
     /// At least one, at most 10; a request has to keep all of them.
@@ -26,6 +27,7 @@ pub struct RateLimit {
 
 /// One limit of requests per time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RequestLimit {
     /// What is counted by. Default: `remote_addr`.
@@ -49,6 +51,7 @@ pub struct RequestLimit {
 /// Limits of connections at a time (nginx: `limit_conn`). Each virtual host
 /// counts for itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConnectionLimit {
     /// At least one, at most 10; a connection has to keep all of them.
@@ -60,6 +63,7 @@ pub struct ConnectionLimit {
 
 /// One limit of connections at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConnectionCount {
     /// What is counted by. Default: `remote_addr`.
@@ -74,6 +78,7 @@ pub struct ConnectionCount {
 
 /// How fast responses are sent, per connection (nginx: `limit_rate`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Bandwidth {
     /// Bytes per second, at least 1.
@@ -86,6 +91,7 @@ pub struct Bandwidth {
 
 /// What requests are counted by. Requests without it are not counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LimitKey {
     /// The client's address.

@@ -46,13 +46,14 @@ macro_rules! table {
 }
 
 /// Every route of the API.
-pub static ROUTES: [Route; 16] = table! {
+pub static ROUTES: [Route; 17] = table! {
     Public "/livez" [GET] get(probes::livez);
     Public "/readyz" [GET] get(probes::readyz);
     Public "/version" [GET] get(probes::version);
     Public "/metrics" [GET] get(probes::metrics);
     Public "/.well-known/jwks.json" [GET] get(probes::jwks);
     Public "/api/v1/auth/login" [POST] post(v1::login::login).layer(DefaultBodyLimit::max(LOGIN_BODY_BYTES));
+    Public "/api/v1/schemas/{kind}" [GET] get(v1::schemas::get);
     LoggedIn "/api/v1/workspaces/{workspace}/apply" [POST] post(v1::apply::apply);
     LoggedIn "/api/v1/workspaces/{workspace}/revisions" [GET] get(v1::revisions::list);
     LoggedIn "/api/v1/workspaces/{workspace}/revisions/{revision}" [GET] get(v1::revisions::get);

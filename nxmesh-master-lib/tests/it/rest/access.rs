@@ -59,6 +59,7 @@ fn the_public_routes_are_these_and_no_others() {
             "/metrics",
             "/.well-known/jwks.json",
             "/api/v1/auth/login",
+            "/api/v1/schemas/{kind}",
         ]
     );
 }

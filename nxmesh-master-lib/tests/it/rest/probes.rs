@@ -48,3 +48,19 @@ async fn metrics_are_in_the_prometheus_format_and_bounded() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn schemas_are_open_to_everyone() {
+    let (master, _) = master().await;
+    let anonymous = master.anonymous();
+    let answer = anonymous
+        .get("/api/v1/schemas/virtual-hosts")
+        .await
+        .unwrap();
+    let schema = ok(answer).value().unwrap();
+    assert_eq!(schema["properties"]["kind"]["const"], "VirtualHost");
+    problem(
+        &anonymous.get("/api/v1/schemas/nothing").await.unwrap(),
+        404,
+    );
+}

@@ -9,6 +9,7 @@ mod page;
 pub(super) mod resources;
 pub(super) mod revisions;
 pub(super) mod rollouts;
+pub(super) mod schemas;
 
 use nxmesh_core::{api::WriteResponse, model::value::ValueError};
 use serde::Deserialize;
