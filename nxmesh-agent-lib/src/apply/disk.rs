@@ -67,11 +67,14 @@ pub(crate) fn write(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
         .mode(mode)
         .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(path)?;
+    let before = file.metadata()?;
     // The mode at creation is cut by the umask.
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    if before.permissions().mode() & 0o7777 != mode {
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+    }
     file.write_all(contents)?;
     let length = contents.len() as u64;
-    if file.metadata()?.len() > length {
+    if before.len() > length {
         file.set_len(length)?;
     }
     Ok(())
@@ -88,8 +91,15 @@ pub(crate) fn sync(paths: &[PathBuf]) -> io::Result<()> {
     }
 }
 
+/// Of a file only what it takes to read it back: that it was written over costs
+/// a journal nothing.
 fn sync_one(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        file.sync_all()
+    } else {
+        file.sync_data()
+    }
 }
 
 /// Makes everything on the file system of `path` survive a power cut.
