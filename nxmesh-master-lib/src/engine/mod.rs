@@ -9,10 +9,7 @@ mod current;
 mod error;
 mod plan;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use nxmesh_core::{
     contract::{
@@ -187,9 +184,8 @@ impl Engine {
             self.storage.begin().await?
         };
         let workspace = &request.workspace;
-        let (_, before) = self.current.of(&mut *unit, workspace).await?;
-        let stored = stored(&mut *unit, request).await?;
-        let plan = plan::plan(request, &before, &stored, &*self.renderer, self.clock.now())?;
+        let before = self.current.of(&mut *unit, workspace).await?;
+        let plan = plan::plan(request, &before, &*self.renderer, self.clock.now())?;
         let mut written = Written {
             version: None,
             agents: self.fleet.chosen(workspace, &plan.selectors),
@@ -211,9 +207,10 @@ impl Engine {
             at: self.clock.unix_millis(),
             changes: plan.changes,
         };
-        let version = unit.revisions().append(revision).await?.version;
+        let revision = unit.revisions().append(revision).await?;
         unit.commit().await?;
-        self.current.note(workspace, version, &plan.after);
+        let version = revision.version;
+        self.current.note(before, revision);
         info!(%version, %workspace, author = request.author, agents = written.agents.len(), "revision committed");
         if let Err(error) = self.bus.publish(Event::HeadAtLeast(version.revision)).await {
             warn!(%error, "a revision was not announced; polling finds it");
@@ -323,39 +320,4 @@ async fn changed_since(
         }
     }
     Ok(None)
-}
-
-/// What is stored for each change asked for.
-async fn stored(
-    unit: &mut dyn UnitOfWork,
-    request: &WriteRequest,
-) -> Result<Vec<Option<StoredResource>>, StorageError> {
-    /// Beyond, reading everything is quicker than asking one by one.
-    const MOST_ASKED: usize = 100;
-    let workspace = &request.workspace;
-    let mut stored = Vec::with_capacity(request.changes.len());
-    if request.changes.len() <= MOST_ASKED {
-        for change in &request.changes {
-            stored.push(unit.resources().get(workspace, &change.key).await?);
-        }
-        return Ok(stored);
-    }
-    let all = unit.resources().list(&everything(workspace)).await?;
-    let mut by_key: HashMap<ResourceKey, StoredResource> = all
-        .into_iter()
-        .map(|stored| (stored.resource.key(), stored))
-        .collect();
-    // No key is asked for twice, or the plan refuses.
-    stored.extend(request.changes.iter().map(|it| by_key.remove(&it.key)));
-    Ok(stored)
-}
-
-/// The query for all resources of a workspace.
-fn everything(workspace: &WorkspaceName) -> ListResources {
-    ListResources {
-        workspace: workspace.clone(),
-        kind: None,
-        after: None,
-        limit: None,
-    }
 }

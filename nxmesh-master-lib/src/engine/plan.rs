@@ -18,7 +18,7 @@ use nxmesh_core::{
     model::{Resource, ResourceKey, ResourceKind, ResourceSet, Selector, VirtualHost},
 };
 
-use super::{DesiredChange, EngineError, WriteRequest, certificate};
+use super::{DesiredChange, EngineError, WriteRequest, certificate, current::Workspace};
 
 /// A write that may happen.
 #[derive(Debug)]
@@ -36,20 +36,19 @@ pub(super) struct Plan {
     pub(super) warnings: Vec<String>,
 }
 
-/// Plans the changes of `request` on a workspace that is `before`; `stored`
-/// has what is stored for each change.
+/// Plans the changes of `request` on a workspace that is `before`.
 pub(super) fn plan(
     request: &WriteRequest,
-    before: &ResourceSet,
-    stored: &[Option<StoredResource>],
+    before: &Workspace,
     renderer: &dyn Renderer,
     now: SystemTime,
 ) -> Result<Plan, EngineError> {
     sound(request)?;
-    let mut after = before.clone();
+    let mut after = before.resources().clone();
     let mut changes = Vec::new();
     let mut summaries = Vec::new();
-    for (wanted, stored) in request.changes.iter().zip(stored) {
+    for wanted in &request.changes {
+        let stored = before.stored(&wanted.key);
         expect(wanted, stored.as_ref())?;
         let old = stored.as_ref().map(|it| &it.resource);
         let kind = match (old, &wanted.after) {
@@ -88,7 +87,7 @@ pub(super) fn plan(
         });
     }
     let mut plan = Plan {
-        selectors: selectors(&changes, before, &after),
+        selectors: selectors(&changes, before.resources(), &after),
         choosing: changes
             .iter()
             .filter_map(|change| change.after.clone())
