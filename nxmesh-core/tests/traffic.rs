@@ -1,7 +1,7 @@
 //! What is refused in traffic settings, policies and access lists, and where it is told.
 
 use nxmesh_core::{
-    check::check,
+    check::{check, check_with},
     document::{Problem, parse_value},
     model::{Resource, ResourceSet},
 };
@@ -255,4 +255,20 @@ fn policies_and_lists_have_rules_of_their_own() {
             "{found}"
         );
     }
+}
+
+#[test]
+fn an_installation_has_its_own_rules_for_snippets() {
+    let snippet = |directives: &str| {
+        let spec = json!({ "context": "server", "directives": directives });
+        let snippet = read("Snippet", "a", spec).expect("well-formed");
+        [snippet].into_iter().collect::<ResourceSet>()
+    };
+    let policy = json!({ "allow": { "more_clear_headers": ["server"] }, "deny": ["gzip"] });
+    let policy = serde_json::from_value(policy).expect("a policy");
+    assert!(check(snippet("more_clear_headers Server;")).is_err());
+    assert!(check_with(snippet("more_clear_headers Server;"), &policy).is_ok());
+    assert!(check(snippet("gzip on;")).is_ok());
+    let refused = check_with(snippet("gzip on;"), &policy).expect_err("denied");
+    assert_eq!(refused[0].pointer, "/spec/directives");
 }

@@ -11,6 +11,7 @@ use nxmesh_core::{
     },
     memory::MemoryEventBus,
     model::value::UserName,
+    snippet::SnippetPolicy,
 };
 use nxmesh_render::HandlebarsRenderer;
 use secrecy::SecretString;
@@ -49,6 +50,7 @@ pub struct MasterBuilder {
     renderer: Arc<dyn Renderer>,
     event_bus: Arc<dyn EventBus>,
     clock: Arc<dyn Clock>,
+    snippet_policy: Arc<SnippetPolicy>,
 }
 
 /// Why a master could not be put together. Nothing is served then.
@@ -115,6 +117,7 @@ impl MasterBuilder {
             renderer: Arc::new(HandlebarsRenderer::new()),
             event_bus: Arc::new(MemoryEventBus::new()),
             clock: Arc::new(SystemClock),
+            snippet_policy: Arc::default(),
         }
     }
 
@@ -145,6 +148,14 @@ impl MasterBuilder {
     /// The source of time. Default: the machine's clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// What snippets may say beside the built-in rules. Default: nothing more,
+    /// nothing less. What one master takes, another has to take too; agents
+    /// have policies of their own and refuse what they do not allow.
+    pub fn snippet_policy(mut self, policy: SnippetPolicy) -> Self {
+        self.snippet_policy = Arc::new(policy);
         self
     }
 
@@ -201,7 +212,8 @@ impl MasterBuilder {
             clock,
             self.renderer,
             fleet.clone(),
-        );
+        )
+        .with_snippet_policy(self.snippet_policy);
         let users = storage.read().await?.access().user_count().await?;
         let stopping = CancellationToken::new();
         let tokens = Arc::clone(&keys.tokens);

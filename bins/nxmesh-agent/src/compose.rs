@@ -55,6 +55,7 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Agent> {
     };
     apply.render.nginx = build.version;
     apply.render.ipv6 = has_ipv6();
+    apply.render.snippets = settings.snippets.clone().unwrap_or_default().into();
     let reloader = SignalReloader::new(SignalOptions {
         binary,
         conf: apply.nginx_conf(),

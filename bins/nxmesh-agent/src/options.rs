@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nxmesh_agent_lib::transport::grpc::MasterUrl;
+use nxmesh_core::snippet::SnippetPolicy;
 use nxmesh_process::{
     config::{self, Secret},
     exit::{Exit, OrExit as _},
@@ -138,6 +139,9 @@ pub(crate) struct Settings {
     pub(crate) deployment_mode: Option<DeploymentMode>,
     #[command(flatten)]
     pub(crate) log: LogOptions,
+    /// What snippets may say beside the built-in rules; in the settings file only
+    #[arg(skip)]
+    pub(crate) snippets: Option<SnippetPolicy>,
 }
 
 nxmesh_process::overlay!(Settings {
@@ -157,6 +161,7 @@ nxmesh_process::overlay!(Settings {
     reloader,
     deployment_mode,
     log,
+    snippets,
 });
 
 impl Settings {
@@ -269,5 +274,9 @@ mod tests {
         assert_eq!(settings.mode, Some(ManagedMode::Full));
         assert_eq!(settings.labels.unwrap().to_string(), "a=b");
         assert!(toml::from_str::<Settings>("token = \"secret\"").is_err());
+        let text = "[snippets]\ndeny = [\"gzip\"]\nallow.more_clear_headers = [\"server\"]\n";
+        let snippets = toml::from_str::<Settings>(text).unwrap().snippets.unwrap();
+        assert!(snippets.deny.contains("gzip"));
+        assert!(snippets.allow.contains_key("more_clear_headers"));
     }
 }

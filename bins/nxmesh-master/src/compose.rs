@@ -64,6 +64,7 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Composed> {
     config.host_name = host_name();
     let builder = Master::builder(data_dir)
         .config(config)
+        .snippet_policy(settings.snippets.clone().unwrap_or_default())
         .storage(Arc::new(storage.clone()));
     Ok(Composed { builder, storage })
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Result, anyhow};
 use clap::{Args, Parser, Subcommand};
-use nxmesh_core::model::value::UserName;
+use nxmesh_core::{model::value::UserName, snippet::SnippetPolicy};
 use nxmesh_process::{
     config::{self, Secret},
     exit::{Exit, OrExit as _},
@@ -115,6 +115,9 @@ pub(crate) struct Settings {
     pub(crate) redis_url: Option<Secret>,
     #[command(flatten)]
     pub(crate) log: LogOptions,
+    /// What snippets may say beside the built-in rules; in the settings file only
+    #[arg(skip)]
+    pub(crate) snippets: Option<SnippetPolicy>,
 }
 
 nxmesh_process::overlay!(Settings {
@@ -125,6 +128,7 @@ nxmesh_process::overlay!(Settings {
     database_url,
     redis_url,
     log,
+    snippets,
 });
 
 impl Settings {

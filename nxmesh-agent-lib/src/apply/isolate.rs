@@ -5,8 +5,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use nxmesh_core::{
     bundle::Slice,
-    check::{check, references_of},
+    check::{check_with, references_of},
     model::{HeldBack, ResourceKey, ResourceSet},
+    snippet::SnippetPolicy,
 };
 
 use super::{BadResource, Failure, Partly, Pipeline};
@@ -48,7 +49,8 @@ impl Pipeline {
             .applied_slice
             .as_deref()
             .map_or(&nothing, Slice::resources);
-        let rest = hold_back(wanted.resources(), good, &isolation.held)?;
+        let snippets = &self.options.render.snippets;
+        let rest = hold_back(wanted.resources(), good, &isolation.held, snippets)?;
         if rest == *good {
             return None;
         }
@@ -74,6 +76,7 @@ pub(super) fn hold_back(
     wanted: &ResourceSet,
     good: &ResourceSet,
     held: &BTreeSet<ResourceKey>,
+    snippets: &SnippetPolicy,
 ) -> Option<ResourceSet> {
     let mut held = held.clone();
     loop {
@@ -97,7 +100,9 @@ pub(super) fn hold_back(
         held.extend(lacking);
         // Each round holds back more, of which there is an end.
         if held.len() == before {
-            return check(kept).ok().map(|checked| checked.into_resources());
+            return check_with(kept, snippets)
+                .ok()
+                .map(|checked| checked.into_resources());
         }
     }
 }
@@ -125,6 +130,14 @@ mod tests {
     use nxmesh_core::{document::parse, model::Resource};
 
     use super::*;
+
+    fn hold_back(
+        wanted: &ResourceSet,
+        good: &ResourceSet,
+        held: &BTreeSet<ResourceKey>,
+    ) -> Option<ResourceSet> {
+        super::hold_back(wanted, good, held, &SnippetPolicy::default())
+    }
 
     fn set(text: &str) -> ResourceSet {
         let parsed = parse("test", text).unwrap_or_else(|problems| panic!("{problems:?}"));

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use crate::{
     document::{Problem, bounded},
     model::{Resource, ResourceSet},
+    snippet::SnippetPolicy,
 };
 
 pub use claims::may_share_agents;
@@ -61,9 +62,21 @@ impl Checked {
 /// assert_eq!(problems[0].pointer, "/spec/locations/0/proxy/upstream");
 /// ```
 pub fn check(resources: ResourceSet) -> Result<Checked, Vec<Problem>> {
+    check_with(resources, &SnippetPolicy::default())
+}
+
+/// As [`check`], with an installation's own policy for snippets.
+///
+/// # Errors
+///
+/// As [`check`].
+pub fn check_with(
+    resources: ResourceSet,
+    snippets: &SnippetPolicy,
+) -> Result<Checked, Vec<Problem>> {
     let mut problems: Vec<Problem> = resources
         .iter()
-        .flat_map(|(_, resource)| document(resource))
+        .flat_map(|(_, resource)| document_with(resource, snippets))
         .collect();
     problems.extend(references::check(&resources));
     problems.extend(snippet::placed(&resources));
@@ -78,13 +91,17 @@ pub fn check(resources: ResourceSet) -> Result<Checked, Vec<Problem>> {
 /// Checks one document by itself.
 #[must_use]
 pub fn document(resource: &Resource) -> Vec<Problem> {
+    document_with(resource, &SnippetPolicy::default())
+}
+
+fn document_with(resource: &Resource, snippets: &SnippetPolicy) -> Vec<Problem> {
     let mut found = Found::default();
     match resource {
         Resource::VirtualHost(host) => virtual_host::check(&host.spec, &mut found),
         Resource::Upstream(upstream) => upstream::check(&upstream.spec, &mut found),
         Resource::AccessList(list) => access_list::check(&list.spec, &mut found),
         Resource::Policy(policy) => traffic::policy(&policy.spec, &mut found),
-        Resource::Snippet(snippet) => snippet::check(&snippet.spec, &mut found),
+        Resource::Snippet(snippet) => snippet::check(&snippet.spec, snippets, &mut found),
         Resource::Certificate(_) | Resource::Template(_) => {}
     }
     let key = resource.key();

@@ -7,14 +7,14 @@ use crate::{
     snippet::{SnippetContext, SnippetPolicy},
 };
 
-pub(super) fn check(spec: &SnippetSpec, found: &mut Found) {
+pub(super) fn check(spec: &SnippetSpec, policy: &SnippetPolicy, found: &mut Found) {
     use SnippetContext::{Http, Location, Server, Upstream};
     if !matches!(spec.context, Http | Server | Location | Upstream) {
         found.say(
             "/spec/context",
             "the context is one of http, server, location and upstream, for example server",
         );
-    } else if let Err(error) = SnippetPolicy::default().approve(spec.context, &spec.directives) {
+    } else if let Err(error) = policy.approve(spec.context, &spec.directives) {
         found.tell("/spec/directives", error.to_string());
     }
     if spec.context != Http && !spec.selector.requirements().is_empty() {

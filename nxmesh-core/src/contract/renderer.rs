@@ -11,6 +11,7 @@ use std::{
 use crate::{
     digest::Digest,
     model::{ResourceKey, ResourceSet},
+    snippet::SnippetPolicy,
 };
 
 /// The version of an nginx, for what can be said to it. Default: 1.18.0, the
@@ -74,6 +75,9 @@ pub struct RenderSettings {
     pub tls_dir: PathBuf,
     /// Whether the machine has IPv6, so that a `listen` without address covers it.
     pub ipv6: bool,
+    /// What snippets may say beside the built-in rules. An agent may be stricter
+    /// than its master.
+    pub snippets: Arc<SnippetPolicy>,
 }
 
 impl Default for RenderSettings {
@@ -82,6 +86,7 @@ impl Default for RenderSettings {
             nginx: NginxVersion::default(),
             tls_dir: PathBuf::from("/run/nxmesh/tls"),
             ipv6: true,
+            snippets: Arc::default(),
         }
     }
 }

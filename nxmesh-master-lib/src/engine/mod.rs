@@ -22,6 +22,7 @@ use nxmesh_core::{
         },
     },
     model::{Resource, ResourceKey, value::WorkspaceName},
+    snippet::SnippetPolicy,
 };
 use tracing::{info, warn};
 
@@ -29,7 +30,8 @@ pub use change::{DesiredChange, WriteRequest, Written};
 pub use error::EngineError;
 
 use crate::coordination::Fleet;
-use current::Current;
+use current::{Current, Workspace};
+use plan::{Plan, Rules};
 
 /// Checks and commits changes of the desired state. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -40,6 +42,7 @@ pub struct Engine {
     renderer: Arc<dyn Renderer>,
     fleet: Fleet,
     current: Arc<Current>,
+    snippets: Arc<SnippetPolicy>,
 }
 
 /// Attempts at a write that others race with.
@@ -87,7 +90,15 @@ impl Engine {
             renderer,
             fleet,
             current: Arc::default(),
+            snippets: Arc::default(),
         }
+    }
+
+    /// What snippets may say beside the built-in rules. Default: nothing more.
+    #[must_use]
+    pub fn with_snippet_policy(mut self, policy: Arc<SnippetPolicy>) -> Self {
+        self.snippets = policy;
+        self
     }
 
     /// Makes one revision of the changes, and announces it. Documents that are
@@ -185,7 +196,7 @@ impl Engine {
         };
         let workspace = &request.workspace;
         let before = self.current.of(&mut *unit, workspace).await?;
-        let plan = plan::plan(request, &before, &*self.renderer, self.clock.now())?;
+        let plan = self.plan(request, &before)?;
         let mut written = Written {
             version: None,
             agents: self.fleet.chosen(workspace, &plan.selectors),
@@ -217,6 +228,15 @@ impl Engine {
         }
         written.version = Some(version);
         Ok(written)
+    }
+
+    fn plan(&self, request: &WriteRequest, before: &Workspace) -> Result<Plan, EngineError> {
+        let rules = Rules {
+            renderer: &*self.renderer,
+            snippets: &self.snippets,
+            now: self.clock.now(),
+        };
+        plan::plan(request, before, &rules)
     }
 
     /// The warning that a resource chooses no agent, if it does not.

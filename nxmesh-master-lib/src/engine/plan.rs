@@ -9,13 +9,14 @@ use std::{
 use nxmesh_core::{
     api::{Change, ChangeKind},
     bundle::with_references,
-    check::{check, references_of, referrers},
+    check::{check_with, references_of, referrers},
     contract::{
         renderer::{NginxVersion, RenderError, RenderSettings, Renderer},
         storage::{Expected, NewChange, StoredResource},
     },
     document::Problem,
     model::{Resource, ResourceKey, ResourceKind, ResourceSet, Selector, VirtualHost},
+    snippet::SnippetPolicy,
 };
 
 use super::{DesiredChange, EngineError, WriteRequest, certificate, current::Workspace};
@@ -36,12 +37,19 @@ pub(super) struct Plan {
     pub(super) warnings: Vec<String>,
 }
 
+/// What a workspace has to keep to.
+#[derive(Debug)]
+pub(super) struct Rules<'a> {
+    pub(super) renderer: &'a dyn Renderer,
+    pub(super) snippets: &'a Arc<SnippetPolicy>,
+    pub(super) now: SystemTime,
+}
+
 /// Plans the changes of `request` on a workspace that is `before`.
 pub(super) fn plan(
     request: &WriteRequest,
     before: &Workspace,
-    renderer: &dyn Renderer,
-    now: SystemTime,
+    rules: &Rules<'_>,
 ) -> Result<Plan, EngineError> {
     sound(request)?;
     let mut after = before.resources().clone();
@@ -99,13 +107,13 @@ pub(super) fn plan(
         after,
     };
     if !plan.changes.is_empty() {
-        plan.examine(renderer, now)?;
+        plan.examine(rules)?;
     }
     Ok(plan)
 }
 
 impl Plan {
-    fn examine(&mut self, renderer: &dyn Renderer, now: SystemTime) -> Result<(), EngineError> {
+    fn examine(&mut self, rules: &Rules<'_>) -> Result<(), EngineError> {
         let mut problems = self.orphaned();
         for change in &self.changes {
             if let Some(Resource::Certificate(document)) = change.after.as_deref() {
@@ -116,10 +124,12 @@ impl Plan {
             return Err(EngineError::Invalid(problems));
         }
         let after = std::mem::take(&mut self.after);
-        self.after = check(after).map_err(EngineError::Invalid)?.into_resources();
-        self.render(renderer)
+        self.after = check_with(after, rules.snippets)
+            .map_err(EngineError::Invalid)?
+            .into_resources();
+        self.render(rules)
             .map_err(|problem| EngineError::Invalid(vec![problem]))?;
-        self.warnings = self.certificate_warnings(now);
+        self.warnings = self.certificate_warnings(rules.now);
         Ok(())
     }
 
@@ -147,7 +157,7 @@ impl Plan {
     }
 
     /// Renders what changed, and what that refers to, on trial.
-    fn render(&self, renderer: &dyn Renderer) -> Result<(), Problem> {
+    fn render(&self, rules: &Rules<'_>) -> Result<(), Problem> {
         // Which nginx an agent has is its renderer's business; here the newest
         // is assumed.
         const NEWEST: NginxVersion = NginxVersion {
@@ -181,24 +191,14 @@ impl Plan {
             .collect();
         let settings = RenderSettings {
             nginx: NEWEST,
+            snippets: Arc::clone(rules.snippets),
             ..RenderSettings::default()
         };
-        renderer
+        rules
+            .renderer
             .render(&trial, &settings)
             .map(drop)
-            .map_err(|error| match &error {
-                RenderError::MissingReference { resource, .. }
-                | RenderError::Unsupported { resource, .. }
-                | RenderError::Unrenderable { resource, .. }
-                | RenderError::Structure { resource, .. } => {
-                    Problem::new(resource, "", &error.to_string())
-                }
-                RenderError::Template { template, .. } => {
-                    let document = format!("{}/{template}", ResourceKind::Template);
-                    Problem::new(document, "/spec/source", &error.to_string())
-                }
-                _ => Problem::new("the rendered tree", "", &error.to_string()),
-            })
+            .map_err(|error| unrenderable(&error))
     }
 
     /// What is doubtful about certificates that changed, or that changed hosts use.
@@ -231,6 +231,21 @@ impl Plan {
             }
         }
         warnings
+    }
+}
+
+/// The document at fault, and why.
+pub(super) fn unrenderable(error: &RenderError) -> Problem {
+    match error {
+        RenderError::MissingReference { resource, .. }
+        | RenderError::Unsupported { resource, .. }
+        | RenderError::Unrenderable { resource, .. }
+        | RenderError::Structure { resource, .. } => Problem::new(resource, "", &error.to_string()),
+        RenderError::Template { template, .. } => {
+            let document = format!("{}/{template}", ResourceKind::Template);
+            Problem::new(document, "/spec/source", &error.to_string())
+        }
+        _ => Problem::new("the rendered tree", "", &error.to_string()),
     }
 }
 

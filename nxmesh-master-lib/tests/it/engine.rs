@@ -461,3 +461,21 @@ async fn what_others_are_made_of_is_checked_with_them() {
     let written = write(&master, vec![fine]).await.unwrap();
     assert_eq!(written.version.unwrap().revision, 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn snippets_are_judged_by_the_policy_of_the_master() {
+    let master = Master::start().await;
+    let policy = serde_json::from_value(json!({ "deny": ["gzip"] })).unwrap();
+    let strict = master.engine.clone().with_snippet_policy(Arc::new(policy));
+    let snippet = nxmesh_core::document::parse_value(
+        "test",
+        json!({
+            "kind": "Snippet", "metadata": { "name": "raw" },
+            "spec": { "context": "server", "directives": "gzip on;" }
+        }),
+    );
+    let change = DesiredChange::put(snippet.unwrap());
+    let refused = problems(strict.write(request(vec![change.clone()])).await);
+    assert_eq!(refused[0].pointer, "/spec/directives");
+    write(&master, vec![change]).await.unwrap();
+}

@@ -3,7 +3,7 @@
 use nxmesh_core::{
     contract::renderer::RenderError,
     model::{ResourceKey, ResourceKind, Snippet, value::ResourceName},
-    snippet::{ApprovedSnippet, SnippetContext, SnippetPolicy},
+    snippet::{ApprovedSnippet, SnippetContext},
     syntax::parse,
 };
 
@@ -42,7 +42,8 @@ pub(crate) fn record<'a>(
     snippet: &'a Snippet,
     context: SnippetContext,
 ) -> Result<SnippetRecord<'a>, RenderError> {
-    let approved = SnippetPolicy::default().approve(context, &snippet.spec.directives);
+    let policy = &scene.settings.snippets;
+    let approved = policy.approve(context, &snippet.spec.directives);
     approved
         .map(|directives| SnippetRecord { directives })
         .map_err(|error| {

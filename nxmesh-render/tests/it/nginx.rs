@@ -98,6 +98,7 @@ impl Staged {
             nginx: version(&nginx),
             tls_dir: folder.path().join("tls"),
             ipv6: TcpListener::bind("[::1]:0").is_ok(),
+            ..RenderSettings::default()
         };
         let tree = HandlebarsRenderer::new().render(resources, &settings)?;
         let staged = Self { nginx, folder };

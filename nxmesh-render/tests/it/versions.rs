@@ -167,3 +167,27 @@ fn a_file_has_a_bound() {
         }
     }
 }
+
+#[test]
+fn an_agent_may_be_stricter_with_snippets_than_its_master() {
+    let snippet = resource(json!({
+        "kind": "Snippet", "metadata": { "name": "raw" },
+        "spec": { "context": "server", "directives": "gzip on;" }
+    }));
+    let host = host(json!({ "server_names": ["a"], "snippets": ["raw"] }));
+    let set: ResourceSet = [snippet, host].into_iter().collect();
+    let policy = serde_json::from_value(json!({ "deny": ["gzip"] })).expect("a policy");
+    let strict = RenderSettings {
+        snippets: std::sync::Arc::new(policy),
+        ..RenderSettings::default()
+    };
+    let renderer = HandlebarsRenderer::new();
+    assert!(renderer.render(&set, &RenderSettings::default()).is_ok());
+    match renderer.render(&set, &strict) {
+        Err(RenderError::Unrenderable { resource, reason }) => {
+            assert_eq!(resource.to_string(), "VirtualHost/shop");
+            assert!(reason.contains("Snippet/raw"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
