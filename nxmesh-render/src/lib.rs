@@ -66,3 +66,8 @@ mod structure;
 pub mod token;
 
 pub use handlebars::HandlebarsRenderer;
+
+/// The code of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
