@@ -109,6 +109,47 @@ pub struct WriteResponse {
     pub warnings: Vec<String>,
 }
 
+/// The answer to `POST /api/v1/workspaces/{w}/plan`: what a write would do, down
+/// to the files of nginx. Nothing is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlanResponse {
+    /// The version of nginx the files are for.
+    pub nginx_version: String,
+    /// What changes, by key.
+    pub changes: Vec<Change>,
+    /// The agents whose configuration changes.
+    pub agents: Vec<AgentId>,
+    /// What is allowed but worth a look, in plain words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The files that differ, by path.
+    pub files: Vec<FileChange>,
+    /// How many files stay as they are.
+    pub unchanged: usize,
+}
+
+/// A file of nginx that a write would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileChange {
+    /// Within the tree.
+    pub path: String,
+    /// The resource it says; absent for what belongs to no single one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceKey>,
+    /// What becomes of it.
+    pub change: ChangeKind,
+    /// What it says now; absent if it is new, or if the answer would be too large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// What it would say; absent if it goes, or if the answer would be too large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Whether the texts were left out, since those of the files before it are
+    /// 8 MiB already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub omitted: bool,
+}
+
 /// A committed revision.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RevisionView {

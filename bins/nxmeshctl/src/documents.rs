@@ -155,3 +155,15 @@ fn bounded(reader: impl std::io::Read, name: &str) -> anyhow::Result<String> {
         })
         .or_exit(Exit::Invalid)
 }
+
+/// Documents as one text.
+pub(crate) fn text(documents: &[Parsed]) -> String {
+    let mut text = String::new();
+    for document in documents {
+        text.push_str("---\n");
+        let json = document.resource.to_canonical_json();
+        text.push_str(&String::from_utf8_lossy(&json));
+        text.push('\n');
+    }
+    text
+}

@@ -45,6 +45,7 @@ async fn run(options: Options) -> anyhow::Result<Exit> {
         Command::Describe(arguments) => command::describe::run(&server, arguments).await,
         Command::Delete(arguments) => command::delete::run(&server, arguments).await,
         Command::Diff(arguments) => command::diff::run(&server, arguments).await,
+        Command::Plan(arguments) => command::plan::run(&server, arguments).await,
         Command::Validate(arguments) => command::validate::run(arguments),
         Command::Render(arguments) => command::render::run(arguments),
         Command::Explain(arguments) => command::explain::run(&arguments),

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use nxmesh_core::{
     contract::renderer::NginxVersion,
     model::{
-        ResourceKind, Selector,
+        AgentId, ResourceKind, Selector,
         value::{Time, WorkspaceName},
     },
 };
@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Delete(DeleteArguments),
     /// Show what apply would change; exits 2 if anything
     Diff(FileArguments),
+    /// Show what apply would change in the files of nginx; exits 2 if anything
+    Plan(PlanArguments),
     /// Check files without a server; exits 3 if anything is wrong
     Validate(FileArguments),
     /// Render files to nginx configuration without a server
@@ -257,6 +259,18 @@ pub(crate) struct DeleteArguments {
     pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    #[command(flatten)]
+    pub(crate) files: FileArguments,
+    /// Id of the agent whose files to show, in the form for its nginx; default: those of all resources
+    #[arg(long, value_name = "ID")]
+    pub(crate) agent: Option<AgentId>,
+    /// The nginx to render for; default: the agent's, or the oldest supported
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) nginx_version: Option<NginxVersion>,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod change;
 mod current;
 mod error;
 mod plan;
+mod preview;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -28,6 +29,7 @@ use tracing::{info, warn};
 
 pub use change::{DesiredChange, WriteRequest, Written};
 pub use error::EngineError;
+pub use preview::Preview;
 
 use crate::coordination::Fleet;
 use current::{Current, Workspace};

@@ -37,6 +37,17 @@ fn a_change_is_compared_applied_undone_and_deleted() {
     );
     assert_eq!(served(), "one");
 
+    let agent = cluster.ctl.run(&["get", "agents", "-o", "name"]).unwrap();
+    let agent = agent.stdout.trim().trim_start_matches("agent/").to_owned();
+    let plan = run_with(&["plan", "-f", "-", "--agent", &agent], &site("two"));
+    assert_eq!(plan.code, 2, "{}", plan.text());
+    for line in ["-        return 200 one;", "+        return 200 two;"] {
+        assert!(plan.stdout.contains(line), "{}", plan.text());
+    }
+    let same = run_with(&["plan", "-f", "-", "--agent", &agent], &site("one"));
+    assert_eq!(same.code, 0, "{}", same.text());
+    assert_eq!(served(), "one");
+
     cluster.apply(&site("two")).unwrap().success().unwrap();
     assert_eq!(served(), "two");
     let undone = run_with(&["rollout", "undo", "-m", "rather not"], "")

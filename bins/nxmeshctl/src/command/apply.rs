@@ -29,17 +29,11 @@ pub(crate) async fn send(
     dry_run: bool,
     message: &str,
 ) -> anyhow::Result<WriteResponse> {
-    let mut yaml = String::new();
-    for document in documents {
-        yaml.push_str("---\n");
-        yaml.push_str(&String::from_utf8_lossy(
-            &document.resource.to_canonical_json(),
-        ));
-        yaml.push('\n');
-    }
     let mut query = vec![("message", message)];
     if dry_run {
         query.push(("dry_run", "true"));
     }
-    client.post_documents("apply", &query, yaml).await
+    client
+        .post_documents("apply", &query, documents::text(documents))
+        .await
 }

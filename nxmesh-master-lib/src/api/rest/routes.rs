@@ -46,7 +46,7 @@ macro_rules! table {
 }
 
 /// Every route of the API.
-pub static ROUTES: [Route; 17] = table! {
+pub static ROUTES: [Route; 18] = table! {
     Public "/livez" [GET] get(probes::livez);
     Public "/readyz" [GET] get(probes::readyz);
     Public "/version" [GET] get(probes::version);
@@ -55,6 +55,7 @@ pub static ROUTES: [Route; 17] = table! {
     Public "/api/v1/auth/login" [POST] post(v1::login::login).layer(DefaultBodyLimit::max(LOGIN_BODY_BYTES));
     Public "/api/v1/schemas/{kind}" [GET] get(v1::schemas::get);
     LoggedIn "/api/v1/workspaces/{workspace}/apply" [POST] post(v1::apply::apply);
+    LoggedIn "/api/v1/workspaces/{workspace}/plan" [POST] post(v1::plan::plan);
     LoggedIn "/api/v1/workspaces/{workspace}/revisions" [GET] get(v1::revisions::list);
     LoggedIn "/api/v1/workspaces/{workspace}/revisions/{revision}" [GET] get(v1::revisions::get);
     LoggedIn "/api/v1/workspaces/{workspace}/revisions/{revision}/undo" [POST] post(v1::revisions::undo);

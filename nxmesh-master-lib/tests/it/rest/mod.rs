@@ -7,6 +7,7 @@ mod certificates;
 mod history;
 mod lifecycle;
 mod lists;
+mod plan;
 mod probes;
 mod problems;
 mod resources;

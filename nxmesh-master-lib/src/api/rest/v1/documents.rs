@@ -1,6 +1,6 @@
 //! Reading the documents of a write.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use nxmesh_core::{
     document::{self, Parsed},
@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::super::Problem;
+use crate::engine::DesiredChange;
 
 /// What errors call the text.
 const SOURCE: &str = "body";
@@ -59,6 +60,35 @@ fn parse(text: &str, workspace: &WorkspaceName) -> Result<Vec<Resource>, Problem
         return Err(Problem::invalid(strangers));
     }
     Ok(parsed.into_iter().map(|parsed| parsed.resource).collect())
+}
+
+/// Reads a text of documents that are to be put: at least one, none twice.
+pub(super) async fn read_set(
+    reading: &Arc<Semaphore>,
+    text: String,
+    workspace: &WorkspaceName,
+) -> Result<Vec<DesiredChange>, Problem> {
+    let resources = read(reading, text, workspace.clone()).await?;
+    let mut keys = BTreeSet::new();
+    let doubled: Vec<_> = resources
+        .iter()
+        .map(Resource::key)
+        .filter(|key| !keys.insert(key.clone()))
+        .map(|key| {
+            let rule = "a resource is written once per apply";
+            document::Problem::new(key, "/metadata/name", rule)
+        })
+        .collect();
+    if !doubled.is_empty() {
+        return Err(Problem::invalid(doubled));
+    }
+    if resources.is_empty() {
+        let rule = "the body holds at least one document, for example kind: Upstream …";
+        return Err(Problem::invalid(vec![document::Problem::new(
+            SOURCE, "", rule,
+        )]));
+    }
+    Ok(resources.into_iter().map(DesiredChange::put).collect())
 }
 
 /// Reads a text that is to hold the one document called `key`.

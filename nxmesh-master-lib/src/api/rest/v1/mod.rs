@@ -6,6 +6,7 @@ pub(super) mod bootstrap_tokens;
 mod documents;
 pub(super) mod login;
 mod page;
+pub(super) mod plan;
 pub(super) mod resources;
 pub(super) mod revisions;
 pub(super) mod rollouts;
