@@ -1,0 +1,73 @@
+//! Locations of a virtual host and what they do.
+
+mod answer;
+mod files;
+mod headers;
+mod proxy;
+mod written;
+
+use serde::Serialize;
+
+use super::{
+    Traffic,
+    value::{LocationPath, RegexPattern},
+};
+pub use answer::{Redirect, Respond};
+pub use files::StaticFiles;
+#[cfg(feature = "schema")]
+pub(crate) use headers::RawRequestHeader;
+pub use headers::{RequestHeader, RequestHeaderValue, ResponseHeader, Variable};
+pub use proxy::{Proxy, ProxyTimeouts, UpstreamScheme};
+pub(crate) use written::RawLocation;
+
+/// A path and what is done with requests for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "RawLocation")]
+pub struct Location {
+    /// Which request paths it is for.
+    pub path: PathMatch,
+    /// What is done with them.
+    pub action: Action,
+    /// How its requests are treated; what it says nothing about is as the
+    /// virtual host says.
+    pub traffic: Traffic,
+}
+
+/// How a request path is compared (nginx manual, `location`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathMatch {
+    /// `exact`: the whole path.
+    Exact(LocationPath),
+    /// `prefix`: the longest matching prefix, unless a pattern matches too.
+    Prefix(LocationPath),
+    /// `prefix_priority`: the longest matching prefix, before any pattern.
+    PrefixPriority(LocationPath),
+    /// `regex`: a case-sensitive pattern; the first in order of writing wins.
+    Regex(RegexPattern),
+    /// `regex_ignore_case`: the same, without regard to case.
+    RegexIgnoreCase(RegexPattern),
+}
+
+impl PathMatch {
+    /// The path or pattern as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Exact(path) | Self::Prefix(path) | Self::PrefixPriority(path) => path.as_str(),
+            Self::Regex(pattern) | Self::RegexIgnoreCase(pattern) => pattern.as_str(),
+        }
+    }
+}
+
+/// What a location does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Passes requests to an upstream.
+    Proxy(Proxy),
+    /// Serves files.
+    Static(StaticFiles),
+    /// Redirects.
+    Redirect(Redirect),
+    /// Answers with a fixed response.
+    Respond(Respond),
+}

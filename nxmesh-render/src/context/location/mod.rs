@@ -1,0 +1,113 @@
+//! Locations and what they do.
+
+mod answer;
+mod files;
+mod proxy;
+
+use nxmesh_core::{
+    contract::renderer::RenderError,
+    model::{Action, Location, PathMatch, TrafficSettings, value::WorkspaceName},
+    snippet::SnippetContext,
+};
+
+use self::{
+    answer::{RedirectRecord, RespondRecord},
+    files::FilesRecord,
+    proxy::ProxyRecord,
+};
+use super::{
+    Scene,
+    headers::{self, HeaderRecord},
+    snippet::{self, SnippetRecord},
+    traffic::{self, Preamble, TrafficRecord},
+};
+use crate::{
+    handlebars::record::record,
+    token::{QuoteError, Word, quote},
+};
+
+record! {
+    /// A location; exactly one of its four actions is there.
+    LocationRecord<'a> {
+        /// `=`, `^~`, `~` or `~*`; absent for a plain prefix.
+        modifier: Option<Word<'a>>,
+        path: Word<'a>,
+        max_body_size: Option<Word<'a>>,
+        /// Its own headers; when there are any, the next two count too.
+        headers: Vec<HeaderRecord<'a>>,
+        inherited_headers: Vec<&'a HeaderRecord<'a>>,
+        /// Whether its own headers leave out Strict-Transport-Security.
+        inherits_hsts: bool,
+        /// The name of a location of its own for its answer, where limits or
+        /// access are to be looked at before.
+        guard: Option<Word<'a>>,
+        proxy: Option<ProxyRecord<'a>>,
+        files: Option<FilesRecord<'a>>,
+        redirect: Option<RedirectRecord<'a>>,
+        respond: Option<RespondRecord<'a>>,
+        snippets: Vec<SnippetRecord<'a>>,
+        traffic: Option<Box<TrafficRecord<'a>>>,
+    }
+}
+
+/// What a location is put into.
+pub(super) struct Place<'a> {
+    pub(super) workspace: &'a WorkspaceName,
+    /// What counts in it.
+    pub(super) settings: &'a TrafficSettings,
+    /// Whether limits or access count in it.
+    pub(super) guarded: bool,
+    /// The headers of the host that it sends beside its own.
+    pub(super) inherited: Vec<&'a HeaderRecord<'a>>,
+}
+
+/// Makes the record of a location.
+pub(super) fn record<'a>(
+    scene: &Scene<'a>,
+    location: &'a Location,
+    place: Place<'a>,
+    preamble: &mut Preamble<'a>,
+) -> Result<LocationRecord<'a>, RenderError> {
+    let settings = place.settings;
+    let modifier = match location.path {
+        PathMatch::Exact(_) => Some("="),
+        PathMatch::Prefix(_) => None,
+        PathMatch::PrefixPriority(_) => Some("^~"),
+        PathMatch::Regex(_) => Some("~"),
+        PathMatch::RegexIgnoreCase(_) => Some("~*"),
+    };
+    let quoting = |error: QuoteError| scene.unrenderable(error);
+    let mut record = LocationRecord {
+        modifier: modifier.map(Word::fixed),
+        path: quote(location.path.as_str()).map_err(quoting)?,
+        max_body_size: settings.max_body_size.map(Word::own),
+        headers: headers::records(scene, &settings.response_headers)?,
+        inherited_headers: place.inherited,
+        inherits_hsts: !headers::sets_hsts(&settings.response_headers),
+        guard: match &location.action {
+            Action::Respond(_) | Action::Redirect(_) if place.guarded => Some(preamble.guard()),
+            _ => None,
+        },
+        proxy: None,
+        files: None,
+        redirect: None,
+        respond: None,
+        snippets: snippet::named(scene, &settings.snippets, SnippetContext::Location)?,
+        traffic: traffic::record(scene, settings, preamble)?,
+    };
+    match &location.action {
+        Action::Proxy(proxy) => record.proxy = Some(proxy::record(scene, place.workspace, proxy)?),
+        Action::Static(files) => record.files = Some(files::record(files).map_err(quoting)?),
+        Action::Redirect(redirect) => {
+            let redirect = answer::redirect(redirect).map_err(quoting)?;
+            if redirect.relative {
+                scene.require("a redirect to a path", (1, 11, 8))?;
+            }
+            record.redirect = Some(redirect);
+        }
+        Action::Respond(respond) => {
+            record.respond = Some(answer::respond(respond).map_err(quoting)?);
+        }
+    }
+    Ok(record)
+}
