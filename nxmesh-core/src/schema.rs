@@ -7,8 +7,8 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 
 use crate::model::{
-    AccessList, Certificate, Location, Policy, RequestHeader, ResourceKind, Snippet, Template,
-    Traffic, TrafficSettings, Upstream, VirtualHost, for_each_kind,
+    AccessList, Certificate, Location, PathTemplate, Policy, RequestHeader, ResourceKind, Rewrite,
+    Snippet, Template, Traffic, TrafficSettings, Upstream, VirtualHost, for_each_kind,
     traffic::RequestRate,
     value::{
         AccessSource, ListenAddress, Network, Port, RedirectCode, SizeBytes, StatusCode, Time,
@@ -113,6 +113,7 @@ values! {
     AccessSource "string" from "",
     ListenAddress "string" from "",
     Network "string" from "",
+    PathTemplate "string" from "",
     RequestRate "string" from "",
     SizeBytes ["string", "integer"] from "",
     Time "string" from "",
@@ -163,6 +164,7 @@ macro_rules! same_as {
 same_as! {
     Location as crate::model::RawLocation,
     RequestHeader as crate::model::RawRequestHeader,
+    Rewrite as crate::model::RawRewrite,
     Traffic as TrafficSettings,
 }
 

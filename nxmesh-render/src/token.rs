@@ -58,6 +58,11 @@ impl Word<'_> {
         Self(Form::Owned(word))
     }
 
+    /// The empty word.
+    pub(crate) const fn empty() -> Self {
+        Self(Form::Plain("\"\""))
+    }
+
     /// The value of an nginx variable, by its name without `$`.
     pub(crate) fn variable(name: &'static str) -> Self {
         Self(Form::Owned(format!("${name}")))
@@ -181,9 +186,48 @@ const PLAIN: [bool; 256] = {
     plain
 };
 
+/// A part of a word that nginx expands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part<'t> {
+    /// A text, which stays as it is.
+    Text(&'t str),
+    /// The value of a variable, by its name without `$`.
+    Variable(&'t str),
+    /// The capture of a pattern, 1 to 9.
+    Capture(u8),
+}
+
+/// Quotes `parts` as one word for a directive that expands variables.
+pub(crate) fn quote_parts<'t>(
+    parts: impl IntoIterator<Item = Part<'t>>,
+) -> Result<Word<'static>, QuoteError> {
+    let mut word = String::from("\"");
+    for part in parts {
+        match part {
+            Part::Text(text) => push_quoted(&mut word, text, DOLLAR)?,
+            Part::Variable(name) => {
+                word.push_str("${");
+                word.push_str(name);
+                word.push('}');
+            }
+            Part::Capture(number) => {
+                word.push('$');
+                word.push(char::from(b'0' + number));
+            }
+        }
+    }
+    closed(word)
+}
+
 fn quoted(text: &str, dollar: &str, suffix: &str) -> Result<Word<'static>, QuoteError> {
     let mut word = String::with_capacity(text.len() + suffix.len() + 8);
     word.push('"');
+    push_quoted(&mut word, text, dollar)?;
+    word.push_str(suffix);
+    closed(word)
+}
+
+fn push_quoted(word: &mut String, text: &str, dollar: &str) -> Result<(), QuoteError> {
     for (at, character) in text.char_indices() {
         match character {
             '"' => word.push_str("\\\""),
@@ -198,7 +242,11 @@ fn quoted(text: &str, dollar: &str, suffix: &str) -> Result<Word<'static>, Quote
             other => word.push(other),
         }
     }
-    word.push_str(suffix);
+    Ok(())
+}
+
+/// The word that was begun with a quote.
+fn closed(mut word: String) -> Result<Word<'static>, QuoteError> {
     word.push('"');
     if word.len() > MAX_WORD_BYTES {
         return Err(QuoteError::TooLong { bytes: word.len() });

@@ -2,6 +2,7 @@
 
 mod access_list;
 mod claims;
+mod location;
 mod references;
 mod snippet;
 mod traffic;

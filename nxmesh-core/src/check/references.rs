@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::{
     document::Problem,
     model::{
-        Action, Resource, ResourceKey, ResourceKind, ResourceSet, TrafficSettings, VirtualHostSpec,
-        value::ResourceName,
+        Action, Resource, ResourceKey, ResourceKind, ResourceSet, TrafficSettings, Trust,
+        UpstreamTls, VirtualHostSpec, value::ResourceName,
     },
 };
 
@@ -59,11 +59,35 @@ impl References {
         self.traffic("/spec", &spec.traffic);
         for (index, location) in spec.locations.iter().enumerate() {
             let at = format!("/spec/locations/{index}");
-            if let Action::Proxy(proxy) = &location.action {
-                let pointer = format!("{at}/proxy/upstream");
-                self.to(pointer, ResourceKind::Upstream, &proxy.upstream);
-            }
+            self.action(&at, &location.action);
             self.traffic(&at, &location.traffic);
+        }
+    }
+
+    fn action(&mut self, at: &str, action: &Action) {
+        match action {
+            Action::Proxy(proxy) => {
+                let at = format!("{at}/proxy");
+                self.to(
+                    format!("{at}/upstream"),
+                    ResourceKind::Upstream,
+                    &proxy.upstream,
+                );
+                if let Some(tls) = &proxy.tls {
+                    self.upstream_tls(&format!("{at}/tls"), tls);
+                }
+            }
+            Action::Static(_) | Action::Redirect(_) | Action::Respond(_) => {}
+        }
+    }
+
+    fn upstream_tls(&mut self, at: &str, tls: &UpstreamTls) {
+        if let Some(Trust::Certificate(name)) = &tls.verify {
+            let pointer = format!("{at}/verify/certificate");
+            self.to(pointer, ResourceKind::Certificate, name);
+        }
+        if let Some(name) = &tls.certificate {
+            self.to(format!("{at}/certificate"), ResourceKind::Certificate, name);
         }
     }
 

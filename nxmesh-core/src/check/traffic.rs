@@ -1,6 +1,6 @@
 //! What traffic settings have to be in themselves.
 
-use super::Found;
+use super::{Found, location::has_variable};
 use crate::model::{
     TrafficSettings,
     traffic::{Access, ConnectionLimit, Gzip, LimitKey, RateLimit},
@@ -144,11 +144,7 @@ fn status(at: &str, status: Option<StatusCode>, found: &mut Found) {
 
 /// nginx has no variable for a header with other characters.
 fn key(at: &str, key: &LimitKey, found: &mut Found) {
-    let plain = |name: &str| {
-        name.bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    if matches!(key, LimitKey::Header(name) if !plain(name.as_str())) {
+    if matches!(key, LimitKey::Header(name) if !has_variable(name)) {
         found.say(
             format!("{at}/key"),
             "a header to count by has letters, digits and '-' only, for example { header: X-Api-Key }",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Found, claims::Socket, traffic};
+use super::{Found, claims::Socket, location, traffic};
 use crate::model::{Listen, Location, PathMatch, Tls, VirtualHostSpec, value::ServerName};
 
 pub(super) fn check(spec: &VirtualHostSpec, found: &mut Found) {
@@ -85,11 +85,9 @@ fn tls(tls: &Tls, listens: &[Listen], found: &mut Found) {
 fn locations(locations: &[Location], found: &mut Found) {
     let mut paths = BTreeSet::new();
     for (index, location) in locations.iter().enumerate() {
-        traffic::check(
-            &format!("/spec/locations/{index}"),
-            &location.traffic,
-            found,
-        );
+        let at = format!("/spec/locations/{index}");
+        traffic::check(&at, &location.traffic, found);
+        location::check(&at, location, found);
         // nginx refuses a prefix and a priority prefix of the same path as duplicates.
         let kind = match location.path {
             PathMatch::Exact(_) => 0,

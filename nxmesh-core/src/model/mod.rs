@@ -22,12 +22,9 @@ mod virtual_host;
 pub use access_list::{AccessList, AccessListSpec, AccessRule};
 pub use agent::{AgentFacts, AgentId, ApplyFailure, ConfigPhase, HeldBack};
 pub use certificate::{Certificate, CertificateChainPem, CertificateSpec, PrivateKeyPem};
-pub use location::{
-    Action, Location, PathMatch, Proxy, ProxyTimeouts, Redirect, RequestHeader, RequestHeaderValue,
-    Respond, ResponseHeader, StaticFiles, UpstreamScheme, Variable,
-};
+pub use location::*;
 #[cfg(feature = "schema")]
-pub(crate) use location::{RawLocation, RawRequestHeader};
+pub(crate) use location::{RawLocation, RawRequestHeader, RawRewrite};
 pub use metadata::{Labels, Metadata};
 pub use policy::{Policy, PolicySpec};
 pub(crate) use resource::for_each_kind;

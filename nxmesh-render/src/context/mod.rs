@@ -5,6 +5,7 @@
 
 pub(crate) mod headers;
 mod location;
+pub(crate) mod maps;
 pub(crate) mod snippet;
 pub(crate) mod traffic;
 mod upstream;
@@ -17,6 +18,7 @@ use nxmesh_core::{
     model::{ResourceKey, ResourceSet},
 };
 
+use crate::token::{Word, quote_expanding};
 pub(crate) use snippet::SnippetRecord;
 pub(crate) use upstream::UpstreamRecord;
 pub(crate) use virtual_host::VirtualHostRecord;
@@ -65,6 +67,19 @@ impl Scene<'_> {
             },
             has: self.settings.nginx,
         })
+    }
+
+    /// The path of a file of a certificate.
+    pub(crate) fn tls_file(&self, stem: &str, suffix: &str) -> Result<Word<'static>, RenderError> {
+        let path = self.settings.tls_dir.join(format!("{stem}{suffix}"));
+        let Some(path) = path.to_str() else {
+            return Err(self.unrenderable("the path of the TLS folder is not UTF-8"));
+        };
+        quote_expanding(path)
+            .map(Word::into_owned)
+            .map_err(|error| {
+                self.unrenderable(format_args!("in the path of the TLS folder {error}"))
+            })
     }
 
     /// Whether nginx is `version` or newer.

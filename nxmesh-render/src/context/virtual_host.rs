@@ -13,19 +13,22 @@ use super::{
     Scene,
     headers::{self, HeaderRecord},
     location::{self, LocationRecord},
+    maps::{GeoRecord, MapRecord},
     snippet::{self, SnippetRecord},
     traffic::{self, Effective, Preamble, TrafficRecord, ZoneRecord},
 };
 use crate::{
     handlebars::record::{Item, record},
     names::Identity,
-    token::{Word, quote, quote_expanding},
+    token::{Word, quote},
 };
 
 record! {
     /// A virtual host.
     VirtualHostRecord<'a> {
         zones: Vec<ZoneRecord<'a>>,
+        geos: Vec<GeoRecord<'a>>,
+        maps: Vec<MapRecord<'a>>,
         servers: Vec<ServerRecord<'a>>,
         server_names: Vec<Item<'a>>,
         max_body_size: Option<Word<'a>>,
@@ -115,6 +118,8 @@ impl<'a> VirtualHostRecord<'a> {
         let snippets_match_all = snippet::match_all(&snippets);
         Ok(Self {
             zones: preamble.zones,
+            geos: preamble.geos,
+            maps: preamble.maps,
             servers: servers(scene, spec, settings, pem_stem)?,
             server_names: spec
                 .server_names
@@ -225,20 +230,9 @@ fn tls(
             name: tls.certificate.clone(),
         }));
     };
-    let path = |suffix: &str| {
-        let path = scene.settings.tls_dir.join(format!("{stem}{suffix}"));
-        let Some(path) = path.to_str() else {
-            return Err(scene.unrenderable("the path of the TLS folder is not UTF-8"));
-        };
-        quote_expanding(path)
-            .map(Word::into_owned)
-            .map_err(|error| {
-                scene.unrenderable(format_args!("in the path of the TLS folder {error}"))
-            })
-    };
     Ok(TlsRecord {
-        certificate: path(".crt")?,
-        key: path(".key")?,
+        certificate: scene.tls_file(stem, ".crt")?,
+        key: scene.tls_file(stem, ".key")?,
         modern: tls.policy == TlsPolicy::Modern,
     })
 }

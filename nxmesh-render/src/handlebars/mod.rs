@@ -29,7 +29,7 @@ use self::{
 use crate::context::{SnippetRecord, UpstreamRecord, VirtualHostRecord};
 
 /// The built-in templates.
-const TEMPLATES: [(&str, &str); 9] = [
+const TEMPLATES: [(&str, &str); 10] = [
     (
         VIRTUAL_HOST,
         include_str!("../../templates/virtual-host.hbs"),
@@ -39,6 +39,10 @@ const TEMPLATES: [(&str, &str); 9] = [
     ("location", include_str!("../../templates/location.hbs")),
     ("answer", include_str!("../../templates/answer.hbs")),
     ("proxy", include_str!("../../templates/proxy.hbs")),
+    (
+        "proxy-details",
+        include_str!("../../templates/proxy-details.hbs"),
+    ),
     ("headers", include_str!("../../templates/headers.hbs")),
     ("tls", include_str!("../../templates/tls.hbs")),
     ("traffic", include_str!("../../templates/traffic.hbs")),
@@ -103,7 +107,7 @@ impl HandlebarsRenderer {
 
     /// With templates in place of built-in ones of the same name, and more
     /// that these include. The built-in ones are `virtual-host`, `upstream`,
-    /// `snippet`, and `location`, `answer`, `proxy`, `headers`, `tls` and `traffic` that the first includes.
+    /// `snippet`, and `location`, `answer`, `proxy`, `proxy-details`, `headers`, `tls` and `traffic` that the first includes.
     ///
     /// Everything a template can name is known beforehand, and all of it is
     /// quoted; and it has to write whole directives and blocks, whichever way its

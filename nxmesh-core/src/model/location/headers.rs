@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::value::{HeaderName, HeaderValue, ValueError};
 
-/// A header of the request to the upstream; exactly one of `value` and `variable`.
+/// A header of the request to the upstream; exactly one of `value`, `variable`, `append` and `remove`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawRequestHeader", into = "RawRequestHeader")]
 pub struct RequestHeader {
@@ -21,6 +21,8 @@ pub enum RequestHeaderValue {
     Text(HeaderValue),
     /// What nginx knows about the request.
     Variable(Variable),
+    /// What the client sent, and behind it, after a comma, this text.
+    Append(HeaderValue),
     /// The header is not sent.
     Remove,
 }
@@ -79,12 +81,15 @@ impl Variable {
 pub(crate) struct RawRequestHeader {
     /// The header's name.
     name: HeaderName,
-    /// This text. Exactly one of value, variable and remove is there.
+    /// This text. Exactly one of value, variable, append and remove is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     value: Option<HeaderValue>,
     /// What nginx knows about the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     variable: Option<Variable>,
+    /// This text behind what the client sent, with a comma between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    append: Option<HeaderValue>,
     /// Do not send the header.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     remove: bool,
@@ -94,13 +99,14 @@ impl TryFrom<RawRequestHeader> for RequestHeader {
     type Error = ValueError;
 
     fn try_from(raw: RawRequestHeader) -> Result<Self, ValueError> {
-        let value = match (raw.value, raw.variable, raw.remove) {
-            (Some(text), None, false) => RequestHeaderValue::Text(text),
-            (None, Some(variable), false) => RequestHeaderValue::Variable(variable),
-            (None, None, true) => RequestHeaderValue::Remove,
+        let value = match (raw.value, raw.variable, raw.append, raw.remove) {
+            (Some(text), None, None, false) => RequestHeaderValue::Text(text),
+            (None, Some(variable), None, false) => RequestHeaderValue::Variable(variable),
+            (None, None, Some(text), false) => RequestHeaderValue::Append(text),
+            (None, None, None, true) => RequestHeaderValue::Remove,
             _ => {
                 return Err(ValueError {
-                    rule: "a request header has exactly one of value, variable and remove: true",
+                    rule: "a request header has exactly one of value, variable, append and remove: true",
                     example: "{ name: X-Request-Id, variable: request_id }",
                 });
             }
@@ -118,11 +124,13 @@ impl From<RequestHeader> for RawRequestHeader {
             name: header.name,
             value: None,
             variable: None,
+            append: None,
             remove: false,
         };
         match header.value {
             RequestHeaderValue::Text(text) => raw.value = Some(text),
             RequestHeaderValue::Variable(variable) => raw.variable = Some(variable),
+            RequestHeaderValue::Append(text) => raw.append = Some(text),
             RequestHeaderValue::Remove => raw.remove = true,
         }
         raw

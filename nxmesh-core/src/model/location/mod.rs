@@ -17,7 +17,14 @@ pub use files::StaticFiles;
 #[cfg(feature = "schema")]
 pub(crate) use headers::RawRequestHeader;
 pub use headers::{RequestHeader, RequestHeaderValue, ResponseHeader, Variable};
-pub use proxy::{Proxy, ProxyTimeouts, UpstreamScheme};
+#[cfg(feature = "schema")]
+pub(crate) use proxy::RawRewrite;
+pub use proxy::{
+    Buffers, CookieFlags, CookieRewrites, DomainRewrite, Forwarded, ForwardedPolicy, HttpVersion,
+    IgnoredHeader, PathRewrite, PathTemplate, Proxy, ProxyTimeouts, RedirectRewrite, Redirects,
+    Retry, RetryOn, Rewrite, SameSite, TemplatePart, TlsVersion, Trust, UpstreamScheme,
+    UpstreamTls,
+};
 pub(crate) use written::RawLocation;
 
 /// A path and what is done with requests for it.

@@ -5,15 +5,18 @@ mod net;
 mod path;
 mod quantity;
 mod text;
+mod web;
 
 pub use name::{LabelKey, LabelValue, ResourceName, ServerName, UserName, WorkspaceName};
 pub use net::{
-    AccessSource, HeaderName, ListenAddress, Network, Port, RedirectTarget, UpstreamAddress,
+    AccessSource, HeaderName, HostName, ListenAddress, Network, Port, RedirectTarget,
+    UpstreamAddress,
 };
 pub(crate) use path::is_reserved_variable;
 pub use path::{FilePath, IndexName, LocationPath, RegexPattern};
 pub use quantity::{RedirectCode, SizeBytes, StatusCode, Time};
 pub use text::{ContentType, HeaderValue, ResponseBody, TemplateSource};
+pub use web::{CipherList, CookieDomain, CookieName, CookiePath, UriPath};
 
 /// Why a text is not a value of some type.
 ///

@@ -94,6 +94,19 @@ impl<'de> Deserialize<'de> for ListenAddress {
 }
 
 parsed_text! {
+    /// The name of one host, in lower case.
+    HostName,
+    rule: "a host name is a DNS name or IPv4 address without wildcards",
+    example: "api.example.com",
+    parse: host_name,
+}
+
+fn host_name(text: &str) -> Option<String> {
+    let name = super::ServerName::parse(text).ok()?;
+    (!name.as_str().contains(['*', '~']) && name.as_str() != "_").then(|| name.to_string())
+}
+
+parsed_text! {
     /// Where an upstream server listens: `host:port`, `[v6]:port` or `unix:/path`.
     UpstreamAddress,
     rule: "an upstream address is host:port, an IPv6 address in brackets with :port, or unix: and an absolute path",
@@ -119,11 +132,7 @@ fn upstream_address(text: &str) -> Option<String> {
     {
         format!("[{}]", v6.parse::<std::net::Ipv6Addr>().ok()?)
     } else {
-        let name = super::ServerName::parse(host).ok()?;
-        if name.as_str().contains(['*', '~']) || name.as_str() == "_" {
-            return None;
-        }
-        name.to_string()
+        host_name(host)?
     };
     (port != 0).then(|| format!("{host}:{port}"))
 }

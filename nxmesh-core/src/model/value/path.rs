@@ -31,6 +31,15 @@ parsed_text! {
     },
 }
 
+impl RegexPattern {
+    /// How many captures it has.
+    #[must_use]
+    pub fn captures(&self) -> usize {
+        let compiled = pcre2::bytes::RegexBuilder::new().build(self.as_str());
+        compiled.map_or(0, |pattern| pattern.captures_len() - 1)
+    }
+}
+
 /// Whether nginx would take a capture of this name, or a variable that is set,
 /// for a variable that others read. It refuses its other variables itself
 /// (`ngx_http_add_variable`), but takes names below these prefixes for new ones

@@ -96,7 +96,15 @@ pub(super) fn record<'a>(
         traffic: traffic::record(scene, settings, preamble)?,
     };
     match &location.action {
-        Action::Proxy(proxy) => record.proxy = Some(proxy::record(scene, place.workspace, proxy)?),
+        Action::Proxy(proxy) => {
+            record.proxy = Some(proxy::record(
+                scene,
+                place.workspace,
+                location,
+                proxy,
+                preamble,
+            )?)
+        }
         Action::Static(files) => record.files = Some(files::record(files).map_err(quoting)?),
         Action::Redirect(redirect) => {
             let redirect = answer::redirect(redirect).map_err(quoting)?;

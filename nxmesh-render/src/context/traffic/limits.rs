@@ -15,7 +15,7 @@ use nxmesh_core::{
 
 use super::Preamble;
 use crate::{
-    context::Scene,
+    context::{Scene, maps::header_variable},
     handlebars::record::{Item, record},
     names,
     token::Word,
@@ -162,18 +162,6 @@ fn variable(key: &LimitKey) -> String {
         LimitKey::RemoteAddr => "binary_remote_addr".to_owned(),
         LimitKey::Host => "server_name".to_owned(),
         LimitKey::RequestUri => "request_uri".to_owned(),
-        LimitKey::Header(name) => {
-            let plain = |c: char| {
-                if c.is_ascii_alphanumeric() {
-                    c.to_ascii_lowercase()
-                } else {
-                    '_'
-                }
-            };
-            format!(
-                "http_{}",
-                name.as_str().chars().map(plain).collect::<String>()
-            )
-        }
+        LimitKey::Header(name) => header_variable(name.as_str()),
     }
 }

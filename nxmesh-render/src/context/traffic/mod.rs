@@ -9,7 +9,10 @@ mod limits;
 use nxmesh_core::{contract::renderer::RenderError, digest::Digest, model::TrafficSettings};
 
 use self::{access::AccessRuleRecord, compression::GzipRecord, limits::LimitRecord};
-use super::Scene;
+use super::{
+    Scene,
+    maps::{GeoRecord, MapRecord, on_or_off},
+};
 use crate::{
     handlebars::record::{Item, record},
     names::{self, Identity},
@@ -37,7 +40,9 @@ record! {
 
 /// What the settings of one virtual host need outside of its servers.
 pub(crate) struct Preamble<'a> {
-    identity: Identity,
+    pub(super) identity: Identity,
+    pub(crate) geos: Vec<GeoRecord<'a>>,
+    pub(crate) maps: Vec<MapRecord<'a>>,
     pub(crate) zones: Vec<ZoneRecord<'a>>,
     guards: usize,
 }
@@ -46,6 +51,8 @@ impl Preamble<'_> {
     pub(crate) const fn new(identity: Identity) -> Self {
         Self {
             identity,
+            geos: Vec::new(),
+            maps: Vec::new(),
             zones: Vec::new(),
             guards: 0,
         }
@@ -95,7 +102,6 @@ pub(crate) fn record<'a>(
     if nothing {
         return Ok(None);
     }
-    let on_or_off = |on| Word::fixed(if on { "on" } else { "off" });
     let mut record = TrafficRecord {
         access: access::rules(scene, access.as_deref())?,
         request_limits: Vec::new(),

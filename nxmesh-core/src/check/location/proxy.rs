@@ -1,0 +1,182 @@
+//! What passing requests has to be in itself.
+
+use super::{Found, has_pattern, has_variable};
+use crate::model::{
+    Buffers, CookieRewrites, HttpVersion, Location, Proxy, Redirects, RequestHeader,
+    RequestHeaderValue, Retry, Rewrite, UpstreamScheme, UpstreamTls, value::SizeBytes,
+};
+
+pub(super) fn check(at: &str, proxy: &Proxy, location: &Location, found: &mut Found) {
+    if let Some(tls) = &proxy.tls {
+        if proxy.scheme == UpstreamScheme::Http {
+            found.say(
+                format!("{at}/tls"),
+                "tls needs scheme: https, for example { upstream: shop, scheme: https, tls: { server_name: shop.internal } }",
+            );
+        }
+        self::tls(&format!("{at}/tls"), tls, found);
+    }
+    if proxy.websocket && proxy.http_version != HttpVersion::Http11 {
+        found.say(
+            format!("{at}/http_version"),
+            "websocket needs HTTP/1.1, for example http_version: HTTP/1.1",
+        );
+    }
+    rewrite(at, proxy.rewrite.as_deref(), location, found);
+    if let Some(forwarded) = &proxy.forwarded
+        && forwarded.trusted.len() > 1000
+    {
+        found.say(
+            format!("{at}/forwarded/trusted"),
+            "there are at most 1000 networks",
+        );
+    }
+    request_headers(at, &proxy.request_headers, found);
+    if let Some(buffers) = &proxy.buffers {
+        self::buffers(&format!("{at}/buffers"), buffers, found);
+    }
+    if let Some(retry) = &proxy.retry {
+        self::retry(&format!("{at}/retry"), retry, found);
+    }
+    if let Redirects::Rewrite(rewrites) = &proxy.redirects
+        && !(1..=50).contains(&rewrites.len())
+    {
+        found.say(
+            format!("{at}/redirects/rewrite"),
+            "1 to 50 redirects are rewritten, for example [{ from: /v1/, to: /api/ }]",
+        );
+    }
+    if let Some(cookies) = &proxy.cookies {
+        self::cookies(&format!("{at}/cookies"), cookies, found);
+    }
+    for (field, count) in [
+        ("hide_headers", proxy.hide_headers.len()),
+        ("pass_headers", proxy.pass_headers.len()),
+        ("ignore_headers", proxy.ignore_headers.len()),
+    ] {
+        if count > 100 {
+            found.say(format!("{at}/{field}"), "there are at most 100 headers");
+        }
+    }
+}
+
+/// A path prefix is replaced where the path of the location is one.
+pub(super) fn rewrite(at: &str, rewrite: Option<&Rewrite>, location: &Location, found: &mut Found) {
+    if matches!(rewrite, Some(Rewrite::Prefix(_))) && has_pattern(&location.path) {
+        found.say(
+            format!("{at}/rewrite/prefix"),
+            "a location with a pattern has no prefix to replace, for example rewrite: { pattern: ^/old/(.*)$, to: \"/new/{1}\" }",
+        );
+    }
+}
+
+pub(super) fn request_headers(at: &str, headers: &[RequestHeader], found: &mut Found) {
+    for (index, header) in headers.iter().enumerate() {
+        if matches!(header.value, RequestHeaderValue::Append(_)) && !has_variable(&header.name) {
+            found.say(
+                format!("{at}/request_headers/{index}/name"),
+                "a header to append to has letters, digits and '-' only, for example { name: X-Via, append: edge }",
+            );
+        }
+    }
+}
+
+fn tls(at: &str, tls: &UpstreamTls, found: &mut Found) {
+    if let Some(depth) = tls.depth {
+        if tls.verify.is_none() {
+            found.say(
+                format!("{at}/depth"),
+                "depth needs verify, for example verify: { file: /etc/ssl/certs/ca-certificates.crt }",
+            );
+        }
+        if !(1..=10).contains(&depth) {
+            found.say(format!("{at}/depth"), "depth is 1 to 10, for example 2");
+        }
+    }
+    let repeated = |index: usize| tls.protocols[..index].contains(&tls.protocols[index]);
+    if let Some(index) = (0..tls.protocols.len()).find(|index| repeated(*index)) {
+        found.say(
+            format!("{at}/protocols/{index}"),
+            "a protocol is written once",
+        );
+    }
+}
+
+/// What nginx itself wants of the sizes (`src/http/ngx_http_upstream.c`).
+fn buffers(at: &str, buffers: &Buffers, found: &mut Found) {
+    let mut say = |field: &str, rule| found.say(format!("{at}/{field}"), rule);
+    if !(2..=1024).contains(&buffers.count) {
+        return say("count", "there are 2 to 1024 buffers, for example 8");
+    }
+    let whole = |size: SizeBytes| (1 << 10..=1 << 20).contains(&size.bytes());
+    for (field, size) in [("size", buffers.size), ("head", buffers.head)] {
+        if !whole(size) {
+            return say(field, "a buffer is 1k to 1m, for example 16k");
+        }
+    }
+    if buffers.all_but_one() < buffers.largest() {
+        return say(
+            "count",
+            "all buffers but one hold as much as head, for example { count: 8, size: 16k, head: 32k }",
+        );
+    }
+    let busy = buffers.busy_bytes();
+    if !(buffers.largest()..=buffers.all_but_one()).contains(&busy) {
+        say(
+            "busy",
+            "busy is at least the larger of size and head, and at most all buffers but one, for example { count: 8, size: 4k, busy: 8k }",
+        );
+    }
+    let least = buffers.largest();
+    if buffers
+        .max_file
+        .is_some_and(|size| (1..least).contains(&size.bytes()))
+    {
+        say(
+            "max_file",
+            "max_file is 0, or at least the larger of size and head, for example 100m",
+        );
+    }
+    if buffers.file_write.is_some_and(|size| size.bytes() < least) {
+        say(
+            "file_write",
+            "file_write is at least the larger of size and head, for example 16k",
+        );
+    }
+}
+
+pub(super) fn retry(at: &str, retry: &Retry, found: &mut Found) {
+    if retry.tries.is_some_and(|tries| !(1..=100).contains(&tries)) {
+        found.say(format!("{at}/tries"), "tries is 1 to 100, for example 2");
+    }
+    let on = retry.on.as_deref().unwrap_or_default();
+    if let Some(index) = (0..on.len()).find(|index| on[..*index].contains(&on[*index])) {
+        found.say(format!("{at}/on/{index}"), "a condition is written once");
+    }
+    if retry.on.as_deref() == Some(&[]) && retry.non_idempotent {
+        found.say(
+            format!("{at}/non_idempotent"),
+            "non_idempotent needs a condition, for example { on: [error, timeout], non_idempotent: true }",
+        );
+    }
+}
+
+fn cookies(at: &str, cookies: &CookieRewrites, found: &mut Found) {
+    for (field, count) in [
+        ("domains", cookies.domains.len()),
+        ("paths", cookies.paths.len()),
+        ("flags", cookies.flags.len()),
+    ] {
+        if count > 50 {
+            found.say(format!("{at}/{field}"), "there are at most 50");
+        }
+    }
+    for (index, flags) in cookies.flags.iter().enumerate() {
+        if !flags.secure && !flags.http_only && flags.same_site.is_none() {
+            found.say(
+                format!("{at}/flags/{index}"),
+                "flags set something, for example { cookie: session, secure: true, same_site: lax }",
+            );
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Paths of URLs, parts of cookies, ciphers.
+
+use super::parsed_text;
+
+parsed_text! {
+    /// The path of a URL as it is sent: RFC 3986, section 3.3, without a query.
+    UriPath,
+    rule: "a path of a URL starts with one '/' and has letters, digits, any of -._~!&'()*+,;=:@ and %XX, 1000 bytes at most",
+    example: "/v1/",
+    parse: |text| {
+        let bytes = text.as_bytes();
+        let encoded = |at: usize| {
+            bytes.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
+        };
+        let plain = bytes.iter().enumerate().all(|(at, byte)| match byte {
+            b'%' => encoded(at),
+            other => other.is_ascii_alphanumeric() || b"/-._~!&'()*+,;=:@".contains(other),
+        });
+        let path = text.starts_with('/') && !text.starts_with("//");
+        (path && plain && text.len() <= 1000).then(|| text.to_owned())
+    },
+}
+
+parsed_text! {
+    /// The `Domain` of a cookie; a leading dot counts for nothing.
+    CookieDomain,
+    rule: "a domain of a cookie is a host name of letters, digits, '-' and '.', 253 bytes at most",
+    example: "shop.example.com",
+    parse: |text| {
+        let name = text.strip_prefix('.').unwrap_or(text);
+        let label = |label: &str| {
+            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        (name.len() <= 253 && name.split('.').all(label)).then(|| text.to_owned())
+    },
+}
+
+parsed_text! {
+    /// The `Path` of a cookie (RFC 6265, section 4.1.1).
+    CookiePath,
+    rule: "a path of a cookie starts with '/', in printable ASCII without spaces and ';', 1000 bytes at most",
+    example: "/shop/",
+    parse: |text| {
+        let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';');
+        (text.starts_with('/') && plain && text.len() <= 1000).then(|| text.to_owned())
+    },
+}
+
+parsed_text! {
+    /// The name of a cookie or of an argument of a query, as far as nginx has a
+    /// variable for it.
+    CookieName,
+    rule: "a name of a cookie is 1 to 100 letters, digits and '_'",
+    example: "session_id",
+    parse: |text| {
+        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        (matches!(text.len(), 1..=100) && plain).then(|| text.to_owned())
+    },
+}
+
+parsed_text! {
+    /// Ciphers in the form of OpenSSL (manual, openssl-ciphers).
+    CipherList,
+    rule: "ciphers are names as OpenSSL writes them, with ':' between, 2000 bytes at most",
+    example: "ECDHE-RSA-AES256-GCM-SHA384:!aNULL",
+    parse: |text| {
+        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_+!:@=.".contains(&byte));
+        (matches!(text.len(), 1..=2000) && plain).then(|| text.to_owned())
+    },
+}

@@ -1,0 +1,177 @@
+//! Passing requests to an upstream.
+
+mod details;
+mod forwarded;
+mod rewrite;
+mod tls;
+
+use nxmesh_core::{
+    contract::renderer::RenderError,
+    model::{
+        HttpVersion, Location, Proxy, RequestHeader, RequestHeaderValue, ResourceKey, ResourceKind,
+        UpstreamScheme, Variable,
+        value::{ResourceName, WorkspaceName},
+    },
+};
+
+use self::details::DetailsRecord;
+use crate::{
+    context::{Scene, maps, traffic::Preamble},
+    handlebars::record::record,
+    names::Identity,
+    token::{Part, Word, quote, quote_expanding, quote_parts},
+};
+
+record! {
+    /// Passing to an upstream. The flags `default_…` say which usual request
+    /// headers the user did not set otherwise.
+    ProxyRecord<'a> {
+        /// `http` or `https`.
+        scheme: Word<'a>,
+        /// Whether it is TLS of which nothing else is said.
+        tls: bool,
+        upstream: Word<'a>,
+        /// The whole URL, where it is more than scheme and upstream.
+        url: Option<Word<'a>>,
+        /// HTTP/1.0 instead of 1.1.
+        http_1_0: bool,
+        websocket: bool,
+        default_host: bool,
+        default_real_ip: bool,
+        default_forwarded_for: bool,
+        default_forwarded_proto: bool,
+        default_proxy: bool,
+        request_headers: Vec<RequestHeaderRecord<'a>>,
+        connect_timeout: Option<Word<'a>>,
+        read_timeout: Option<Word<'a>>,
+        send_timeout: Option<Word<'a>>,
+        /// `on` or `off`.
+        buffering: Option<Word<'a>>,
+        /// What few say something about.
+        details: Option<Box<DetailsRecord<'a>>>,
+    }
+}
+
+record! {
+    /// A header of the request to the upstream; an empty value removes it.
+    RequestHeaderRecord<'a> {
+        name: Word<'a>,
+        value: Word<'a>,
+    }
+}
+
+pub(super) fn record<'a>(
+    scene: &Scene<'_>,
+    workspace: &WorkspaceName,
+    location: &'a Location,
+    proxy: &'a Proxy,
+    preamble: &mut Preamble<'a>,
+) -> Result<ProxyRecord<'a>, RenderError> {
+    let upstream = upstream(scene, workspace, &proxy.upstream)?;
+    let default = |name: &str| !sets(&proxy.request_headers, name);
+    let (scheme, tls) = match proxy.scheme {
+        UpstreamScheme::Http => ("http", false),
+        UpstreamScheme::Https => ("https", true),
+    };
+    let url = rewrite::prefix(location, proxy).map(|path| {
+        quote_parts([
+            Part::Text(scheme),
+            Part::Text("://"),
+            Part::Text(&upstream),
+            Part::Text(path.as_str()),
+        ])
+    });
+    let url = url.transpose().map_err(|error| scene.unrenderable(error))?;
+    let mut record = ProxyRecord {
+        scheme: Word::fixed(scheme),
+        tls: tls && proxy.tls.is_none(),
+        upstream: Word::own(upstream),
+        url,
+        http_1_0: proxy.http_version == HttpVersion::Http10,
+        websocket: proxy.websocket,
+        default_host: default("Host"),
+        default_real_ip: default("X-Real-IP"),
+        default_forwarded_for: default("X-Forwarded-For"),
+        default_forwarded_proto: default("X-Forwarded-Proto"),
+        default_proxy: default("Proxy"),
+        request_headers: request_headers(scene, &proxy.request_headers, preamble)?,
+        connect_timeout: proxy.timeouts.connect.map(Word::own),
+        read_timeout: proxy.timeouts.read.map(Word::own),
+        send_timeout: proxy.timeouts.send.map(Word::own),
+        buffering: proxy.buffering.map(maps::on_or_off),
+        details: details::record(scene, location, proxy)?,
+    };
+    if let Some(forwarded) = &proxy.forwarded {
+        forwarded::set(scene, forwarded, proxy, &mut record, preamble)?;
+    }
+    Ok(record)
+}
+
+/// What nginx calls an upstream.
+pub(super) fn upstream(
+    scene: &Scene<'_>,
+    workspace: &WorkspaceName,
+    name: &ResourceName,
+) -> Result<String, RenderError> {
+    if scene.resources.upstream(name).is_none() {
+        return Err(scene.missing(ResourceKey {
+            kind: ResourceKind::Upstream,
+            name: name.clone(),
+        }));
+    }
+    Ok(Identity::of(workspace, ResourceKind::Upstream, name).upstream())
+}
+
+/// Whether one of `headers` is called `name`.
+pub(super) fn sets(headers: &[RequestHeader], name: &str) -> bool {
+    let mut names = headers.iter().map(|header| header.name.as_str());
+    names.any(|own| own.eq_ignore_ascii_case(name))
+}
+
+pub(super) fn request_headers<'a>(
+    scene: &Scene<'_>,
+    headers: &'a [RequestHeader],
+    preamble: &mut Preamble<'a>,
+) -> Result<Vec<RequestHeaderRecord<'a>>, RenderError> {
+    let records = headers
+        .iter()
+        .map(|header| request_header(scene, header, preamble));
+    records.collect()
+}
+
+fn request_header<'a>(
+    scene: &Scene<'_>,
+    header: &'a RequestHeader,
+    preamble: &mut Preamble<'a>,
+) -> Result<RequestHeaderRecord<'a>, RenderError> {
+    let value = match &header.value {
+        RequestHeaderValue::Text(text) => quote_expanding(text.as_str()),
+        RequestHeaderValue::Variable(variable) => {
+            if *variable == Variable::RequestId {
+                scene.require("the variable request_id", (1, 11, 0))?;
+            }
+            Ok(Word::variable(variable.nginx_name()))
+        }
+        RequestHeaderValue::Append(text) => {
+            let sent = maps::header_variable(header.name.as_str());
+            // Nothing stands before the comma if the client sent nothing.
+            let before = quote_parts([Part::Variable(&sent), Part::Text(", ")])
+                .map_err(|error| scene.unrenderable(error))?;
+            let before = preamble.map(
+                Word::made_variable(&sent),
+                vec![(Word::empty(), Word::empty())],
+                before,
+            );
+            quote_parts([Part::Variable(&before), Part::Text(text.as_str())])
+        }
+        RequestHeaderValue::Remove => Ok(Word::empty()),
+    };
+    quote(header.name.as_str())
+        .and_then(|name| {
+            Ok(RequestHeaderRecord {
+                name,
+                value: value?,
+            })
+        })
+        .map_err(|error| scene.unrenderable(error))
+}

@@ -1,0 +1,85 @@
+//! TLS towards an upstream.
+
+use nxmesh_core::{
+    contract::renderer::RenderError,
+    model::{ResourceKey, ResourceKind, TlsVersion, Trust, UpstreamTls, value::ResourceName},
+};
+
+use crate::{
+    context::Scene,
+    handlebars::record::{Item, record},
+    names,
+    token::{Word, quote, quote_expanding},
+};
+
+record! {
+    /// How TLS is spoken with an upstream.
+    UpstreamTlsRecord<'a> {
+        /// Whether the name is said in the handshake.
+        sni: bool,
+        /// The name; the requested host if there is none.
+        name: Option<Word<'a>>,
+        /// The file of those who may have signed the certificate.
+        trusted: Option<Word<'a>>,
+        depth: Option<Word<'a>>,
+        protocols: Vec<Item<'a>>,
+        ciphers: Option<Word<'a>>,
+        /// What nginx shows, and its key.
+        certificate: Option<Word<'a>>,
+        certificate_key: Option<Word<'a>>,
+    }
+}
+
+pub(in crate::context::location) fn record<'a>(
+    scene: &Scene<'_>,
+    tls: &'a UpstreamTls,
+) -> Result<UpstreamTlsRecord<'a>, RenderError> {
+    if tls.protocols.contains(&TlsVersion::Tls13) {
+        scene.require("TLS 1.3", (1, 13, 0))?;
+    }
+    let quoting = |error| scene.unrenderable(error);
+    let name = tls.server_name.as_ref();
+    let ciphers = tls.ciphers.as_ref();
+    let shown = tls
+        .certificate
+        .as_ref()
+        .map(|name| stem(scene, name))
+        .transpose()?;
+    let file = |suffix| {
+        let stem = shown.as_deref();
+        stem.map(|stem| scene.tls_file(stem, suffix)).transpose()
+    };
+    Ok(UpstreamTlsRecord {
+        sni: !tls.without_sni,
+        name: name
+            .map(|name| quote_expanding(name.as_str()).map_err(quoting))
+            .transpose()?,
+        trusted: match &tls.verify {
+            None => None,
+            Some(Trust::File(path)) => Some(quote(path.as_str()).map_err(quoting)?),
+            Some(Trust::Certificate(name)) => Some(scene.tls_file(&stem(scene, name)?, ".crt")?),
+        },
+        depth: tls.depth.map(|depth| Word::number(depth.into())),
+        protocols: tls
+            .protocols
+            .iter()
+            .map(|version| Item(Word::fixed(version.nginx_name())))
+            .collect(),
+        ciphers: ciphers
+            .map(|ciphers| quote(ciphers.as_str()).map_err(quoting))
+            .transpose()?,
+        certificate: file(".crt")?,
+        certificate_key: file(".key")?,
+    })
+}
+
+/// The stem of the files of a certificate.
+fn stem(scene: &Scene<'_>, name: &ResourceName) -> Result<String, RenderError> {
+    let certificate = scene.resources.certificate(name).ok_or_else(|| {
+        scene.missing(ResourceKey {
+            kind: ResourceKind::Certificate,
+            name: name.clone(),
+        })
+    })?;
+    Ok(names::pem_stem(name, &certificate.spec))
+}
