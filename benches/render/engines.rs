@@ -248,7 +248,7 @@ fn location_value(location: &Location, upstream: &str) -> Value {
             });
         }
         Action::Static(files) => {
-            value["files"] = json!({ "root": files.root, "index": files.index })
+            value["files"] = json!({ "root": files.folder.path(), "index": files.index })
         }
         _ => {}
     }
@@ -390,7 +390,11 @@ fn by_hand_host(host: &VirtualHost, upstream: &str) -> Option<String> {
             Action::Static(files) => {
                 push(
                     &mut text,
-                    &["        root ", files.root.as_str(), ";\n        index"],
+                    &[
+                        "        root ",
+                        files.folder.path().as_str(),
+                        ";\n        index",
+                    ],
                 );
                 for name in &files.index {
                     push(&mut text, &[" ", name.as_str()]);

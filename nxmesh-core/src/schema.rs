@@ -7,8 +7,9 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 
 use crate::model::{
-    AccessList, Certificate, Location, PathTemplate, Policy, RequestHeader, ResourceKind, Rewrite,
-    Snippet, Template, Traffic, TrafficSettings, Upstream, VirtualHost, for_each_kind,
+    AccessList, Certificate, Location, PathTemplate, Policy, Redirect, RequestHeader, ResourceKind,
+    Rewrite, Snippet, StaticFiles, Template, Traffic, TrafficSettings, Upstream, VirtualHost,
+    for_each_kind,
     traffic::RequestRate,
     value::{
         AccessSource, ListenAddress, Network, Port, RedirectCode, SizeBytes, StatusCode, Time,
@@ -163,8 +164,10 @@ macro_rules! same_as {
 }
 same_as! {
     Location as crate::model::RawLocation,
+    Redirect as crate::model::RawRedirect,
     RequestHeader as crate::model::RawRequestHeader,
     Rewrite as crate::model::RawRewrite,
+    StaticFiles as crate::model::RawStaticFiles,
     Traffic as TrafficSettings,
 }
 

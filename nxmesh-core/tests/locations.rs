@@ -202,3 +202,108 @@ fn what_a_proxy_cannot_say() {
         ),
     ]);
 }
+
+#[test]
+fn what_files_and_redirects_cannot_say() {
+    let redirect = |redirect: Value| json!({ "path": "/old/", "redirect": redirect });
+    let files = |files: Value| json!({ "path": "/img/", "static": files });
+    let with_root = |field: &str, value: Value| {
+        let mut files = json!({ "root": "/srv" });
+        files[field] = value;
+        json!({ "path": "/img/", "static": files })
+    };
+    refused([
+        (redirect(json!({})), "/redirect", "either to, or some of"),
+        (
+            redirect(json!({ "to": "/x", "scheme": "https" })),
+            "/redirect",
+            "either to, or some of",
+        ),
+        (
+            redirect(json!({ "path": "/x", "append_request_uri": true })),
+            "/redirect",
+            "either to, or some of",
+        ),
+        (
+            redirect(json!({ "path": "/x", "prefix": "/y" })),
+            "/redirect",
+            "path or prefix, not both",
+        ),
+        (
+            redirect(json!({ "path": "//evil.example" })),
+            "/redirect/path",
+            "starts with one '/'",
+        ),
+        (
+            redirect(json!({ "path": "/$request_uri" })),
+            "/redirect/path",
+            "starts with one '/'",
+        ),
+        (
+            redirect(json!({ "host": "a.example/$x" })),
+            "/redirect/host",
+            "a host name is",
+        ),
+        (
+            redirect(json!({ "host": "*.example" })),
+            "/redirect/host",
+            "a host name is",
+        ),
+        (
+            redirect(json!({ "scheme": "https", "drop_query": true })),
+            "/redirect/drop_query",
+            "needs path",
+        ),
+        (
+            redirect(json!({ "prefix": "/new/", "code": 308 })),
+            "/redirect/code",
+            "301 or 302",
+        ),
+        (
+            json!({ "path": "x", "match": "regex", "redirect": { "prefix": "/new/" } }),
+            "/redirect/prefix",
+            "no prefix to replace",
+        ),
+        (files(json!({})), "/static", "exactly one of root and alias"),
+        (
+            files(json!({ "root": "/srv", "alias": "/srv/" })),
+            "/static",
+            "exactly one of root and alias",
+        ),
+        (
+            files(json!({ "alias": "/srv" })),
+            "/static/alias",
+            "both end in '/'",
+        ),
+        (
+            json!({ "path": "/img", "static": { "alias": "/srv/" } }),
+            "/static/alias",
+            "both end in '/'",
+        ),
+        (
+            json!({ "path": "x", "match": "regex", "static": { "alias": "/srv/" } }),
+            "/static/alias",
+            "both end in '/'",
+        ),
+        (
+            with_root("try", json!(vec!["uri"; 11])),
+            "/static/try",
+            "at most 10",
+        ),
+        (
+            with_root("try", json!([{ "suffix": "$x" }])),
+            "/static/try/0/suffix",
+            "the end of a file name",
+        ),
+        (
+            files(json!({ "alias": "/srv/", "try": ["uri", { "path": "/$a" }] })),
+            "/static/try/1/path",
+            "no '$'",
+        ),
+        (
+            with_root("otherwise", json!({ "path": "/a?b" })),
+            "/static/otherwise/path",
+            "no '?'",
+        ),
+    ]);
+}

@@ -73,6 +73,11 @@ impl Word<'_> {
         Self(Form::Owned(format!("${name}")))
     }
 
+    /// A status, as the last word of `try_files`.
+    pub(crate) fn status(status: u16) -> Self {
+        Self(Form::Owned(format!("={status}")))
+    }
+
     /// The name of a location that only nginx leads to.
     pub(crate) fn internal_location(name: &str) -> Self {
         Self(Form::Owned(format!("@{name}")))

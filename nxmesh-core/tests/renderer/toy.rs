@@ -182,18 +182,18 @@ impl Toy {
                     .iter()
                     .map(|name| self.word(name.as_str()))
                     .collect();
-                let root = self.word(files.root.as_str());
+                let root = self.word(files.folder.path().as_str());
                 match index.is_empty() {
                     true => format!("root {root};"),
                     false => format!("root {root}; index {};", index.join(" ")),
                 }
             }
             Action::Redirect(redirect) => {
-                format!(
-                    "return {} {};",
-                    redirect.code.get(),
-                    self.word(redirect.to.as_str())
-                )
+                let to = match &redirect.to {
+                    nxmesh_core::model::RedirectTo::Target { target, .. } => target.as_str(),
+                    nxmesh_core::model::RedirectTo::Parts(_) => "/",
+                };
+                format!("return {} {};", redirect.code.get(), self.word(to))
             }
             Action::Respond(respond) => {
                 let kind = respond

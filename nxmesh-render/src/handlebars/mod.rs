@@ -29,7 +29,7 @@ use self::{
 use crate::context::{SnippetRecord, UpstreamRecord, VirtualHostRecord};
 
 /// The built-in templates.
-const TEMPLATES: [(&str, &str); 10] = [
+const TEMPLATES: [(&str, &str); 11] = [
     (
         VIRTUAL_HOST,
         include_str!("../../templates/virtual-host.hbs"),
@@ -37,6 +37,7 @@ const TEMPLATES: [(&str, &str); 10] = [
     (UPSTREAM, include_str!("../../templates/upstream.hbs")),
     (SNIPPET, include_str!("../../templates/snippet.hbs")),
     ("location", include_str!("../../templates/location.hbs")),
+    ("files", include_str!("../../templates/files.hbs")),
     ("answer", include_str!("../../templates/answer.hbs")),
     ("proxy", include_str!("../../templates/proxy.hbs")),
     (
@@ -107,7 +108,7 @@ impl HandlebarsRenderer {
 
     /// With templates in place of built-in ones of the same name, and more
     /// that these include. The built-in ones are `virtual-host`, `upstream`,
-    /// `snippet`, and `location`, `answer`, `proxy`, `proxy-details`, `headers`, `tls` and `traffic` that the first includes.
+    /// `snippet`, and `location`, `files`, `answer`, `proxy`, `proxy-details`, `headers`, `tls` and `traffic` that the first includes.
     ///
     /// Everything a template can name is known beforehand, and all of it is
     /// quoted; and it has to write whole directives and blocks, whichever way its

@@ -7,6 +7,7 @@
 
 #![expect(clippy::expect_used, reason = "what a test cannot do without fails it")]
 
+mod answers;
 mod conformance;
 mod control_characters;
 mod determinism;

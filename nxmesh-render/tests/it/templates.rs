@@ -100,7 +100,7 @@ fn mistakes_are_told_with_their_place() {
         host,
         "server {\n  {{names}}\n}",
         (2, 3),
-        "no field \"names\"; it has zones, servers, ",
+        "no field \"names\"; it has zones, ",
     );
     refused(
         host,

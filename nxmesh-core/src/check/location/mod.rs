@@ -1,5 +1,6 @@
 //! What locations and their actions have to be in themselves.
 
+mod answer;
 mod proxy;
 
 use super::Found;
@@ -8,7 +9,11 @@ use crate::model::{Action, Location, PathMatch, value::HeaderName};
 pub(super) fn check(at: &str, location: &Location, found: &mut Found) {
     match &location.action {
         Action::Proxy(proxy) => proxy::check(&format!("{at}/proxy"), proxy, location, found),
-        Action::Static(_) | Action::Redirect(_) | Action::Respond(_) => {}
+        Action::Static(files) => answer::files(&format!("{at}/static"), files, location, found),
+        Action::Redirect(redirect) => {
+            answer::redirect(&format!("{at}/redirect"), redirect, location, found);
+        }
+        Action::Respond(_) => {}
     }
 }
 

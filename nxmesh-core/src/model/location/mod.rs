@@ -12,8 +12,12 @@ use super::{
     Traffic,
     value::{LocationPath, RegexPattern},
 };
-pub use answer::{Redirect, Respond};
-pub use files::StaticFiles;
+#[cfg(feature = "schema")]
+pub(crate) use answer::RawRedirect;
+pub use answer::{Redirect, RedirectParts, RedirectPath, RedirectScheme, RedirectTo, Respond};
+#[cfg(feature = "schema")]
+pub(crate) use files::RawStaticFiles;
+pub use files::{Expires, Folder, Otherwise, StaticFiles, Tries, TryPart};
 #[cfg(feature = "schema")]
 pub(crate) use headers::RawRequestHeader;
 pub use headers::{RequestHeader, RequestHeaderValue, ResponseHeader, Variable};

@@ -16,7 +16,7 @@ pub(crate) use path::is_reserved_variable;
 pub use path::{FilePath, IndexName, LocationPath, RegexPattern};
 pub use quantity::{RedirectCode, SizeBytes, StatusCode, Time};
 pub use text::{ContentType, HeaderValue, ResponseBody, TemplateSource};
-pub use web::{CipherList, CookieDomain, CookieName, CookiePath, UriPath};
+pub use web::{CipherList, CookieDomain, CookieName, CookiePath, FileSuffix, UriPath};
 
 /// Why a text is not a value of some type.
 ///

@@ -59,6 +59,18 @@ parsed_text! {
 }
 
 parsed_text! {
+    /// The end of the name of a file.
+    FileSuffix,
+    rule: "the end of a file name is '.' and letters, digits, '-', '_' and '.', 50 bytes at most",
+    example: ".html",
+    parse: |text| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let whole = text.len() > 1 && !text.contains("..") && text.bytes().all(plain);
+        (text.starts_with('.') && whole && text.len() <= 50).then(|| text.to_owned())
+    },
+}
+
+parsed_text! {
     /// Ciphers in the form of OpenSSL (manual, openssl-ciphers).
     CipherList,
     rule: "ciphers are names as OpenSSL writes them, with ':' between, 2000 bytes at most",

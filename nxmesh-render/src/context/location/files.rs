@@ -1,27 +1,66 @@
 //! Serving files.
 
-use nxmesh_core::model::StaticFiles;
+use nxmesh_core::model::{Expires, Folder, Otherwise, StaticFiles, Tries, TryPart};
 
 use crate::{
     handlebars::record::{Item, record},
-    token::{QuoteError, Word, quote_expanding},
+    token::{Part, QuoteError, Word, quote_expanding, quote_parts},
 };
 
 record! {
     /// Files from a folder.
     FilesRecord<'a> {
+        /// Whether only what follows the path of the location is looked up.
+        alias: bool,
         root: Word<'a>,
         index: Vec<Item<'a>>,
+        /// What is tried, and last what happens otherwise.
+        tries: Vec<Item<'a>>,
+        autoindex: bool,
+        expires: Option<Word<'a>>,
     }
 }
 
 pub(super) fn record(files: &StaticFiles) -> Result<FilesRecord<'_>, QuoteError> {
+    let index = files.index.iter();
+    let index = index.map(|name| quote_expanding(name.as_str()).map(Item));
     Ok(FilesRecord {
-        root: quote_expanding(files.root.as_str())?,
-        index: files
-            .index
-            .iter()
-            .map(|name| quote_expanding(name.as_str()).map(Item))
-            .collect::<Result<_, _>>()?,
+        alias: matches!(files.folder, Folder::Alias(_)),
+        root: quote_expanding(files.folder.path().as_str())?,
+        index: index.collect::<Result<_, _>>()?,
+        tries: match &files.tries {
+            Some(tries) => self::tries(tries)?,
+            None => Vec::new(),
+        },
+        autoindex: files.autoindex,
+        expires: files.expires.map(|expires| match expires {
+            Expires::Epoch => Word::fixed("epoch"),
+            Expires::Max => Word::fixed("max"),
+            Expires::After(time) => Word::own(format!("{}s", time.whole_seconds())),
+        }),
     })
+}
+
+fn tries(tries: &Tries) -> Result<Vec<Item<'_>>, QuoteError> {
+    let uri = Part::Variable("uri");
+    let part = |part: &'_ TryPart| match part {
+        TryPart::Uri => Ok(Word::variable("uri")),
+        TryPart::Folder => quote_parts([uri, Part::Text("/")]),
+        TryPart::Suffix(suffix) => quote_parts([uri, Part::Text(suffix.as_str())]),
+        TryPart::Path(path) => quote_parts([Part::Text(path.as_str())]),
+    };
+    let mut words: Vec<Item<'_>> = tries
+        .parts
+        .iter()
+        .map(|one| part(one).map(Item))
+        .collect::<Result<_, _>>()?;
+    words.push(Item(match &tries.otherwise {
+        Otherwise::Status(status) => Word::status(status.get()),
+        Otherwise::Path(path) => quote_parts([
+            Part::Text(path.as_str()),
+            Part::Variable("is_args"),
+            Part::Variable("args"),
+        ])?,
+    }));
+    Ok(words)
 }

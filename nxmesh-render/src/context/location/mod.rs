@@ -107,7 +107,7 @@ pub(super) fn record<'a>(
         }
         Action::Static(files) => record.files = Some(files::record(files).map_err(quoting)?),
         Action::Redirect(redirect) => {
-            let redirect = answer::redirect(redirect).map_err(quoting)?;
+            let redirect = answer::redirect(redirect, location).map_err(quoting)?;
             if redirect.relative {
                 scene.require("a redirect to a path", (1, 11, 8))?;
             }
