@@ -12,8 +12,8 @@ use crate::model::{
     for_each_kind,
     traffic::RequestRate,
     value::{
-        AccessSource, ListenAddress, Network, Port, RedirectCode, SizeBytes, StatusCode, Time,
-        ValueError,
+        AccessSource, ListenAddress, LogStatus, Network, Percent, Port, RedirectCode, RefusalCode,
+        SizeBytes, StatusCode, Time, UpstreamStatus, ValueError,
     },
 };
 
@@ -113,8 +113,10 @@ macro_rules! values {
 values! {
     AccessSource "string" from "",
     ListenAddress "string" from "",
+    LogStatus ["string", "integer"] from "",
     Network "string" from "",
     PathTemplate "string" from "",
+    Percent "string" from "",
     RequestRate "string" from "",
     SizeBytes ["string", "integer"] from "",
     Time "string" from "",
@@ -141,7 +143,9 @@ macro_rules! numbers {
 numbers! {
     Port: "A port, 1 to 65535.", 1 to 65535,
     RedirectCode: "301, 302, 303, 307 or 308.", 301 to 308,
+    RefusalCode: "The status of a refusal.", 400 to 599,
     StatusCode: "The status of a response.", 200 to 599,
+    UpstreamStatus: "The status of a response of an upstream.", 200 to 599,
 }
 
 /// As a type that has the same form in documents.

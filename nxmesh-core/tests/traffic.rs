@@ -272,3 +272,146 @@ fn an_installation_has_its_own_rules_for_snippets() {
     let refused = check_with(snippet("gzip on;"), &policy).expect_err("denied");
     assert_eq!(refused[0].pointer, "/spec/directives");
 }
+
+#[test]
+fn answers_logs_and_caches_are_refused_at_their_field() {
+    let many = |count: usize, item: Value| Value::from(vec![item; count]);
+    for (settings, pointer) in [
+        (json!({ "block": {} }), "/block"),
+        (
+            json!({ "block": { "user_agents": ["("] } }),
+            "/block/user_agents/0",
+        ),
+        (
+            json!({ "block": { "networks": ["10.0.0.1/8"] } }),
+            "/block/networks/0",
+        ),
+        (
+            json!({ "block": { "networks": ["10.0.0.0/8"], "status": 302 } }),
+            "/block/status",
+        ),
+        (
+            json!({ "maintenance": { "retry_after": "soon" } }),
+            "/maintenance/retry_after",
+        ),
+        (json!({ "cors": { "origins": [] } }), "/cors/origins"),
+        (
+            json!({ "cors": { "origins": ["*", "https://a.example"] } }),
+            "/cors/origins",
+        ),
+        (
+            json!({ "cors": { "origins": ["*"], "credentials": true } }),
+            "/cors/credentials",
+        ),
+        (
+            json!({ "cors": { "origins": ["https://a.example/path"] } }),
+            "/cors/origins/0",
+        ),
+        (
+            json!({ "cors": { "origins": ["*"], "methods": ["put"] } }),
+            "/cors/methods/0",
+        ),
+        (
+            json!({ "error_pages": [{ "codes": [], "send": { "upstream": "a" } }] }),
+            "/error_pages/0/codes",
+        ),
+        (
+            json!({ "error_pages": [{ "codes": [200], "send": { "redirect": "https://a/" } }] }),
+            "/error_pages/0/codes/0",
+        ),
+        (
+            json!({ "error_pages": [{ "codes": [404, 404], "send": { "redirect": "https://a/" } }] }),
+            "/error_pages/0/codes/1",
+        ),
+        (
+            json!({ "error_pages": [{ "codes": [404], "send": { "redirect": "/here" } }] }),
+            "/error_pages/0/send/redirect",
+        ),
+        (
+            json!({ "external_auth": { "service": { "upstream": "a", "path": "//evil" } } }),
+            "/external_auth/service/path",
+        ),
+        (
+            json!({ "external_auth": { "service": { "upstream": "a", "path": "/", "copy_headers": ["X_User"] } } }),
+            "/external_auth/service/copy_headers/0",
+        ),
+        (
+            json!({ "external_auth": { "service": { "upstream": "a", "path": "/" } } }),
+            "/external_auth/service/upstream",
+        ),
+        (
+            json!({ "mirror": { "to": { "upstream": "a", "percent": "0%" } } }),
+            "/mirror/to/percent",
+        ),
+        (
+            json!({ "mirror": { "to": { "upstream": "a" } } }),
+            "/mirror/to/upstream",
+        ),
+        (json!({ "real_ip": { "trusted": [] } }), "/real_ip/trusted"),
+        (json!({ "access_log": { "to": {} } }), "/access_log/to"),
+        (
+            json!({ "access_log": { "to": { "file": "/a", "syslog": "b:1" } } }),
+            "/access_log/to",
+        ),
+        (
+            json!({ "access_log": { "to": { "file": "relative" } } }),
+            "/access_log/to/file",
+        ),
+        (
+            json!({ "access_log": { "to": { "file": "/a", "format": { "custom": "{secret}" } } } }),
+            "/access_log/to/format/custom",
+        ),
+        (
+            json!({ "access_log": { "to": { "file": "/a", "skip": { "statuses": [99] } } } }),
+            "/access_log/to/skip/statuses/0",
+        ),
+        (json!({ "error_log": {} }), "/error_log"),
+        (
+            json!({ "error_log": { "file": "/a", "level": "loud" } }),
+            "/error_log/level",
+        ),
+        (
+            json!({ "cache": { "rules": { "max_size": "1k" } } }),
+            "/cache/rules/max_size",
+        ),
+        (
+            json!({ "cache": { "rules": { "zone_size": "1k" } } }),
+            "/cache/rules/zone_size",
+        ),
+        (
+            json!({ "cache": { "rules": { "min_uses": 0 } } }),
+            "/cache/rules/min_uses",
+        ),
+        (
+            json!({ "cache": { "rules": { "methods": ["PUT"] } } }),
+            "/cache/rules/methods/0",
+        ),
+        (
+            json!({ "cache": { "rules": { "background_update": true } } }),
+            "/cache/rules/background_update",
+        ),
+        (
+            json!({ "cache": { "rules": { "ignore_headers": ["X-Own"] } } }),
+            "/cache/rules/ignore_headers/0",
+        ),
+        (
+            json!({ "cache": { "rules": { "key": [{ "cookie": "a-b" }] } } }),
+            "/cache/rules/key/0/cookie",
+        ),
+        (
+            json!({ "cache": { "rules": { "key": many(11, json!({ "cookie": "a" })) } } }),
+            "/cache/rules/key",
+        ),
+    ] {
+        let found = problem(vec![host(&settings)]);
+        assert_eq!(
+            found.pointer,
+            format!("/spec{pointer}"),
+            "{settings}: {}",
+            found.rule
+        );
+    }
+    let location = json!([{ "path": "/", "respond": { "status": 200 }, "real_ip": { "trusted": ["10.0.0.0/8"] } }]);
+    let found = problem(vec![host(&json!({ "locations": location }))]);
+    assert_eq!(found.pointer, "/spec/locations/0/real_ip");
+}

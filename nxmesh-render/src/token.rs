@@ -78,6 +78,24 @@ impl Word<'_> {
         Self(Form::Owned(format!("={status}")))
     }
 
+    /// Whether a variable whose name, without `$`, was made here is neither empty
+    /// nor 0: for `if`.
+    pub(crate) fn condition(name: impl fmt::Display) -> Self {
+        Self(Form::Owned(format!("(${name})")))
+    }
+
+    /// A text of our own with variables in it, as nginx reads it between quotes.
+    pub(crate) fn expression(text: impl fmt::Display) -> Self {
+        Self(Form::Owned(format!("\"{text}\"")))
+    }
+
+    /// The word without its quotes, to stand in a larger one that has them.
+    pub(crate) fn bare(&self) -> String {
+        let text = self.to_string();
+        let inner = text.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+        inner.map_or(text.clone(), ToOwned::to_owned)
+    }
+
     /// The name of a location that only nginx leads to.
     pub(crate) fn internal_location(name: &str) -> Self {
         Self(Form::Owned(format!("@{name}")))

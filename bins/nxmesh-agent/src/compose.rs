@@ -23,7 +23,8 @@ const VERSION_DEADLINE: Duration = Duration::from_secs(10);
 /// Looks at everything the settings name, and puts an agent together. Starts
 /// nothing and writes nothing.
 pub(crate) async fn compose(settings: &Settings) -> Result<Agent> {
-    let layout = Layout::new(settings.state_dir()?, settings.runtime_dir()?);
+    let layout = Layout::new(settings.state_dir()?, settings.runtime_dir()?)
+        .with_cache_dir(settings.cache_dir()?);
     let binary = match &settings.nginx_binary {
         Some(binary) => std::path::absolute(binary)?,
         None => find_nginx()?,

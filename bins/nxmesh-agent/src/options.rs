@@ -19,6 +19,8 @@ use crate::values::{DeploymentMode, LabelList, ReloaderChoice, TransportChoice};
 const STATE_DIR: &str = "/var/lib/nxmesh-agent";
 /// Where it keeps keys in use and sockets, with the state folder above.
 const RUNTIME_DIR: &str = "/run/nxmesh-agent";
+/// Where responses are cached, with the two above.
+const CACHE_DIR: &str = "/var/cache/nxmesh-agent";
 /// Holds the bootstrap token; there is no flag, as others see those.
 const TOKEN_VARIABLE: &str = "NXMESH_AGENT_TOKEN";
 
@@ -98,6 +100,10 @@ pub(crate) struct Settings {
     /// `run` in a state folder of your own]
     #[arg(long, env = "NXMESH_RUNTIME_DIR", value_name = "DIR")]
     runtime_dir: Option<PathBuf>,
+    /// Folder for responses that nginx caches; its workers have to get there [default:
+    /// /var/cache/nxmesh-agent, or `cache` in a runtime folder of your own]
+    #[arg(long, env = "NXMESH_CACHE_DIR", value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
     /// Where the master is [default: where it was at the enrolment]
     #[arg(long, env = "NXMESH_MASTER_URL", value_name = "URL")]
     pub(crate) master_url: Option<MasterUrl>,
@@ -147,6 +153,7 @@ pub(crate) struct Settings {
 nxmesh_process::overlay!(Settings {
     state_dir,
     runtime_dir,
+    cache_dir,
     master_url,
     token_file,
     master_ca,
@@ -175,6 +182,16 @@ impl Settings {
             (Some(folder), _) => folder.clone(),
             (None, Some(state_dir)) => state_dir.join("run"),
             (None, None) => RUNTIME_DIR.into(),
+        };
+        absolute(folder)
+    }
+
+    /// Beside the runtime folder, unless that is the system's.
+    pub(crate) fn cache_dir(&self) -> Result<PathBuf> {
+        let folder = match (&self.cache_dir, &self.runtime_dir, &self.state_dir) {
+            (Some(folder), _, _) => folder.clone(),
+            (None, None, None) => CACHE_DIR.into(),
+            (None, _, _) => self.runtime_dir()?.join("cache"),
         };
         absolute(folder)
     }

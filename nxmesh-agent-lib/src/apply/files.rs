@@ -30,9 +30,13 @@ struct Held {
 impl Files {
     /// Makes the folders and takes the lock. Blocks.
     pub(super) fn open(layout: &Layout) -> Result<Self, PipelineError> {
-        // These two may be folders of the system's: their mode stays if they
-        // exist. Workers of another user pass through the second.
-        for (folder, mode) in [(layout.state_dir(), 0o700), (layout.runtime_dir(), 0o711)] {
+        // These may be folders of the system's: their mode stays if they
+        // exist. Workers of another user pass through the second and the third.
+        for (folder, mode) in [
+            (layout.state_dir(), 0o700),
+            (layout.runtime_dir(), 0o711),
+            (layout.cache(), 0o711),
+        ] {
             if !folder.is_dir() {
                 disk::make_folder(folder, mode).map_err(PipelineError::io("make", folder))?;
             }

@@ -39,7 +39,8 @@ pub struct ApplyOptions {
     pub layout: Layout,
     /// How much of the configuration is ours.
     pub mode: Mode,
-    /// What the renderer is told; `tls_dir` is set from the layout.
+    /// What the renderer is told; `tls_dir` and `cache_dir` are set from
+    /// the layout.
     pub render: RenderSettings,
     /// What becomes of a version of which one resource is bad. Default: it is refused.
     pub bad_resource: BadResource,
@@ -66,6 +67,7 @@ impl ApplyOptions {
     pub fn new(layout: Layout, mode: Mode) -> Self {
         let render = RenderSettings {
             tls_dir: layout.tls(),
+            cache_dir: layout.cache().to_owned(),
             ..RenderSettings::default()
         };
         Self {

@@ -15,16 +15,28 @@ use nxmesh_render::placement::FullOptions;
 pub struct Layout {
     state_dir: PathBuf,
     runtime_dir: PathBuf,
+    cache_dir: PathBuf,
 }
 
 impl Layout {
     /// Takes two absolute folders; they are made when they are first needed.
     #[must_use]
     pub fn new(state_dir: impl Into<PathBuf>, runtime_dir: impl Into<PathBuf>) -> Self {
+        let runtime_dir = runtime_dir.into();
         Self {
             state_dir: state_dir.into(),
-            runtime_dir: runtime_dir.into(),
+            cache_dir: runtime_dir.join("cache"),
+            runtime_dir,
         }
+    }
+
+    /// Takes another absolute folder for cached responses. The workers of nginx
+    /// have to get through it and all folders above. Default: `cache` in the
+    /// runtime folder, which is memory where that is a tmpfs.
+    #[must_use]
+    pub fn with_cache_dir(mut self, cache_dir: impl Into<PathBuf>) -> Self {
+        self.cache_dir = cache_dir.into();
+        self
     }
 
     /// The folder for what outlives a reboot.
@@ -115,6 +127,12 @@ impl Layout {
     #[must_use]
     pub fn tls(&self) -> PathBuf {
         self.runtime_dir.join("tls")
+    }
+
+    /// The folder of cached responses.
+    #[must_use]
+    pub fn cache(&self) -> &Path {
+        &self.cache_dir
     }
 
     /// The folder of the probe socket: whoever may enter it may ask.

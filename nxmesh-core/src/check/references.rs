@@ -6,7 +6,9 @@ use crate::{
     document::Problem,
     model::{
         Action, Resource, ResourceKey, ResourceKind, ResourceSet, TrafficSettings, Trust,
-        UpstreamTls, VirtualHostSpec, value::ResourceName,
+        UpstreamTls, VirtualHostSpec,
+        traffic::{ErrorAnswer, ExternalAuth, Mirror},
+        value::ResourceName,
     },
 };
 
@@ -107,6 +109,25 @@ impl References {
             for (index, name) in access.lists.iter().enumerate() {
                 let pointer = format!("{at}/access/lists/{index}");
                 self.to(pointer, ResourceKind::AccessList, name);
+            }
+        }
+        self.upstreams_of_traffic(at, traffic);
+    }
+
+    fn upstreams_of_traffic(&mut self, at: &str, traffic: &TrafficSettings) {
+        let mut to = |pointer: String, name| self.to(pointer, ResourceKind::Upstream, name);
+        if let Some(ExternalAuth::Service(service)) = traffic.external_auth.as_deref() {
+            to(
+                format!("{at}/external_auth/service/upstream"),
+                &service.upstream,
+            );
+        }
+        if let Some(Mirror::To(target)) = traffic.mirror.as_deref() {
+            to(format!("{at}/mirror/to/upstream"), &target.upstream);
+        }
+        for (index, page) in traffic.error_pages.iter().enumerate() {
+            if let ErrorAnswer::Upstream(name) = &page.send {
+                to(format!("{at}/error_pages/{index}/send/upstream"), name);
             }
         }
     }

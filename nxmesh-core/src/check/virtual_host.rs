@@ -88,6 +88,12 @@ fn locations(locations: &[Location], found: &mut Found) {
         let at = format!("/spec/locations/{index}");
         traffic::check(&at, &location.traffic, found);
         location::check(&at, location, found);
+        if location.traffic.real_ip.is_some() {
+            found.say(
+                format!("{at}/real_ip"),
+                "real_ip is for the virtual host: nginx takes the address before it looks for a location",
+            );
+        }
         // nginx refuses a prefix and a priority prefix of the same path as duplicates.
         let kind = match location.path {
             PathMatch::Exact(_) => 0,

@@ -73,6 +73,9 @@ pub struct RenderSettings {
     /// The absolute folder in which certificates and keys will lie, under the
     /// names of [`RenderedTree::pem_files`].
     pub tls_dir: PathBuf,
+    /// The absolute folder below which nginx keeps cached responses, each cache
+    /// in a folder of its own. It exists, and nginx's workers get through it.
+    pub cache_dir: PathBuf,
     /// Whether the machine has IPv6, so that a `listen` without address covers it.
     pub ipv6: bool,
     /// What snippets may say beside the built-in rules. An agent may be stricter
@@ -85,6 +88,7 @@ impl Default for RenderSettings {
         Self {
             nginx: NginxVersion::default(),
             tls_dir: PathBuf::from("/run/nxmesh/tls"),
+            cache_dir: PathBuf::from("/var/cache/nxmesh"),
             ipv6: true,
             snippets: Arc::default(),
         }

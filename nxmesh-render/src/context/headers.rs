@@ -57,9 +57,6 @@ pub(super) fn inherited<'r, 'a>(
     own: &[ResponseHeader],
     lines: &mut usize,
 ) -> Result<Vec<&'r HeaderRecord<'a>>, RenderError> {
-    if own.is_empty() {
-        return Ok(Vec::new());
-    }
     *lines += own.len() + host.0.len();
     if *lines > MAX_LINES {
         return Err(scene.unrenderable(format_args!(

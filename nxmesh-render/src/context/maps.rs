@@ -4,12 +4,11 @@
 //! nginx takes time for every map when it reads its configuration, so each is
 //! there only where it is asked for, and once.
 
-use nxmesh_core::{digest::Digest, model::value::Network};
+use nxmesh_core::model::value::Network;
 
 use super::traffic::Preamble;
 use crate::{
     handlebars::record::{Item, record},
-    names,
     token::Word,
 };
 
@@ -38,6 +37,17 @@ record! {
         /// With its `$`.
         variable: Word<'a>,
         networks: Vec<Item<'a>>,
+    }
+}
+
+record! {
+    /// A variable that has each of its values for a share of another text's.
+    SplitRecord<'a> {
+        source: Word<'a>,
+        /// With its `$`.
+        variable: Word<'a>,
+        /// Shares, the last of which is `*`, and values.
+        rows: Vec<RowRecord<'a>>,
     }
 }
 
@@ -83,12 +93,32 @@ impl<'a> Preamble<'a> {
         name
     }
 
+    /// The name of a variable that has each value for a share of what `source`
+    /// may be; the last row takes the rest.
+    pub(crate) fn split(&mut self, source: Word<'a>, rows: Vec<(Word<'a>, Word<'a>)>) -> String {
+        let words = rows.iter().flat_map(|(key, value)| [key, value]);
+        let words: Vec<String> = std::iter::once(&source)
+            .chain(words)
+            .map(ToString::to_string)
+            .collect();
+        let name = self.variable("split", &words);
+        let variable = Word::made_variable(&name);
+        if !self.splits.iter().any(|split| split.variable == variable) {
+            let rows = rows.into_iter();
+            self.splits.push(SplitRecord {
+                source,
+                variable,
+                rows: rows.map(|(key, value)| RowRecord { key, value }).collect(),
+            });
+        }
+        name
+    }
+
     /// A name that stands for `words` in this virtual host.
     fn variable(&self, kind: &str, words: &[String]) -> String {
-        let own = self.identity.digest().as_bytes();
-        let words = words.iter().map(String::as_bytes);
-        let parts = [&own[..], kind.as_bytes()].into_iter().chain(words);
-        format!("nxmesh_{kind}_{}", names::object(Digest::of_parts(parts)))
+        let words = words.iter().map(String::as_str);
+        let id = self.id(std::iter::once(kind).chain(words));
+        format!("nxmesh_{kind}_{id}")
     }
 }
 

@@ -15,10 +15,16 @@ use std::fmt;
 
 use nxmesh_core::{
     contract::renderer::{NginxVersion, RenderError, RenderSettings},
-    model::{ResourceKey, ResourceSet},
+    model::{
+        ResourceKey, ResourceKind, ResourceSet,
+        value::{ResourceName, WorkspaceName},
+    },
 };
 
-use crate::token::{Word, quote_expanding};
+use crate::{
+    names::Identity,
+    token::{Word, quote_expanding},
+};
 pub(crate) use snippet::SnippetRecord;
 pub(crate) use upstream::UpstreamRecord;
 pub(crate) use virtual_host::VirtualHostRecord;
@@ -26,6 +32,7 @@ pub(crate) use virtual_host::VirtualHostRecord;
 /// What is known while the record of one resource is made.
 pub(crate) struct Scene<'a> {
     pub(crate) key: &'a ResourceKey,
+    pub(crate) workspace: &'a WorkspaceName,
     pub(crate) resources: &'a ResourceSet,
     pub(crate) settings: &'a RenderSettings,
 }
@@ -45,6 +52,16 @@ impl Scene<'_> {
             resource: self.key.clone(),
             missing,
         }
+    }
+
+    /// What nginx calls the upstream called `name`.
+    pub(crate) fn upstream(&self, name: &ResourceName) -> Result<String, RenderError> {
+        let kind = ResourceKind::Upstream;
+        if self.resources.upstream(name).is_none() {
+            let name = name.clone();
+            return Err(self.missing(ResourceKey { kind, name }));
+        }
+        Ok(Identity::of(self.workspace, kind, name).upstream())
     }
 
     /// Refuses `feature` for an nginx older than `needs`.

@@ -13,9 +13,12 @@ use super::{
     Scene,
     headers::{self, HeaderRecord},
     location::{self, LocationRecord},
-    maps::{GeoRecord, MapRecord},
+    maps::{GeoRecord, MapRecord, SplitRecord},
     snippet::{self, SnippetRecord},
-    traffic::{self, Effective, Preamble, TrafficRecord, ZoneRecord},
+    traffic::{
+        self, CacheZoneRecord, Effective, GatesRecord, InternalRecord, LogFormatRecord, Preamble,
+        TellingRecord, TrafficRecord, ZoneRecord,
+    },
 };
 use crate::{
     handlebars::record::{Item, record},
@@ -28,14 +31,23 @@ record! {
     VirtualHostRecord<'a> {
         zones: Vec<ZoneRecord<'a>>,
         geos: Vec<GeoRecord<'a>>,
+        splits: Vec<SplitRecord<'a>>,
         maps: Vec<MapRecord<'a>>,
+        caches: Vec<CacheZoneRecord<'a>>,
+        log_formats: Vec<LogFormatRecord<'a>>,
         servers: Vec<ServerRecord<'a>>,
         server_names: Vec<Item<'a>>,
         max_body_size: Option<Word<'a>>,
         headers: &'a [HeaderRecord<'a>],
+        /// What is told beside the headers.
+        telling: Option<Box<TellingRecord<'a>>>,
         snippets: Vec<SnippetRecord<'a>>,
         traffic: Option<Box<TrafficRecord<'a>>>,
         locations: Vec<LocationRecord<'a>>,
+        /// Locations that only nginx leads to.
+        internals: Vec<InternalRecord<'a>>,
+        /// Who is turned away where no location matches.
+        gates: Option<Box<GatesRecord<'a>>>,
         /// Whether a location of its own is for every path.
         matches_all: bool,
     }
@@ -95,7 +107,9 @@ impl<'a> VirtualHostRecord<'a> {
             &document.metadata.name,
         );
         let mut preamble = Preamble::new(identity);
-        let traffic = traffic::record(scene, settings, &mut preamble)?;
+        let traffic = traffic::record(scene, settings, settings, &mut preamble)?;
+        let telling = traffic::telling(scene, settings, settings, &mut preamble)?;
+        let gates = traffic::gates(scene, settings, settings, &mut preamble)?;
         let snippets = snippet::named(scene, &settings.snippets, SnippetContext::Server)?;
         let mut lines = 0;
         let locations = spec
@@ -105,10 +119,14 @@ impl<'a> VirtualHostRecord<'a> {
             .map(|(index, location)| {
                 let own = effective.location(index, location);
                 let host = (&settings.response_headers[..], headers);
-                let inherited = headers::inherited(scene, host, &own.response_headers, &mut lines)?;
+                let inherited = if traffic::tells(own) {
+                    headers::inherited(scene, host, &own.response_headers, &mut lines)?
+                } else {
+                    Vec::new()
+                };
                 let place = location::Place {
-                    workspace: &document.metadata.workspace,
                     settings: own,
+                    host: settings,
                     guarded: traffic::guards(own) || traffic::guards(settings),
                     inherited,
                 };
@@ -119,7 +137,13 @@ impl<'a> VirtualHostRecord<'a> {
         Ok(Self {
             zones: preamble.zones,
             geos: preamble.geos,
+            splits: preamble.splits,
             maps: preamble.maps,
+            caches: preamble.caches,
+            log_formats: preamble.log_formats,
+            internals: preamble.internals,
+            gates,
+            telling,
             servers: servers(scene, spec, settings, pem_stem)?,
             server_names: spec
                 .server_names

@@ -29,7 +29,7 @@ use self::{
 use crate::context::{SnippetRecord, UpstreamRecord, VirtualHostRecord};
 
 /// The built-in templates.
-const TEMPLATES: [(&str, &str); 11] = [
+const TEMPLATES: [(&str, &str); 14] = [
     (
         VIRTUAL_HOST,
         include_str!("../../templates/virtual-host.hbs"),
@@ -47,6 +47,9 @@ const TEMPLATES: [(&str, &str); 11] = [
     ("headers", include_str!("../../templates/headers.hbs")),
     ("tls", include_str!("../../templates/tls.hbs")),
     ("traffic", include_str!("../../templates/traffic.hbs")),
+    ("telling", include_str!("../../templates/telling.hbs")),
+    ("gates", include_str!("../../templates/gates.hbs")),
+    ("internal", include_str!("../../templates/internal.hbs")),
 ];
 const VIRTUAL_HOST: &str = "virtual-host";
 const UPSTREAM: &str = "upstream";
@@ -108,7 +111,8 @@ impl HandlebarsRenderer {
 
     /// With templates in place of built-in ones of the same name, and more
     /// that these include. The built-in ones are `virtual-host`, `upstream`,
-    /// `snippet`, and `location`, `files`, `answer`, `proxy`, `proxy-details`, `headers`, `tls` and `traffic` that the first includes.
+    /// `snippet`, and `location`, `files`, `answer`, `proxy`, `proxy-details`, `headers`, `tls`,
+    /// `traffic`, `telling`, `gates` and `internal` that the first includes.
     ///
     /// Everything a template can name is known beforehand, and all of it is
     /// quoted; and it has to write whole directives and blocks, whichever way its

@@ -9,7 +9,7 @@ use nxmesh_core::{
     check::referrers,
     contract::renderer::{PemFile, RenderError, RenderSettings, RenderedTree},
     model::{
-        Certificate, Resource, ResourceKey, ResourceKind, ResourceSet, Snippet, Upstream,
+        Certificate, Metadata, Resource, ResourceKey, ResourceKind, ResourceSet, Snippet, Upstream,
         VirtualHost, value::ResourceName,
     },
     snippet::SnippetContext,
@@ -134,7 +134,7 @@ impl<'a> Work<'a> {
                 .map(|certificate| self.pem_stem(certificate).to_owned()),
             None => None,
         };
-        let scene = self.scene(key);
+        let scene = self.scene(key, &host.metadata);
         let effective = Effective::of(&scene, &host.spec)?;
         let headers = headers::records(&scene, &effective.host(&host.spec).response_headers)?;
         let record = VirtualHostRecord::of(&scene, host, &effective, &headers, stem.as_deref())?;
@@ -145,7 +145,7 @@ impl<'a> Work<'a> {
 
     fn upstream(&mut self, key: &ResourceKey, upstream: &'a Upstream) -> Result<(), RenderError> {
         let identity = Identity::of(&upstream.metadata.workspace, key.kind, &key.name);
-        let record = UpstreamRecord::of(&self.scene(key), identity, upstream)?;
+        let record = UpstreamRecord::of(&self.scene(key, &upstream.metadata), identity, upstream)?;
         let path = identity.path(names::UPSTREAMS, &key.name);
         self.write(key, path, &self.programs.upstream, &record)
     }
@@ -155,7 +155,11 @@ impl<'a> Work<'a> {
         if document.spec.context != SnippetContext::Http {
             return Ok(());
         }
-        let record = snippet::record(&self.scene(key), document, SnippetContext::Http)?;
+        let record = snippet::record(
+            &self.scene(key, &document.metadata),
+            document,
+            SnippetContext::Http,
+        )?;
         let identity = Identity::of(&document.metadata.workspace, key.kind, &key.name);
         let path = identity.path(names::SNIPPETS, &key.name);
         self.write(key, path, &self.programs.snippet, &record)
@@ -181,12 +185,13 @@ impl<'a> Work<'a> {
             .or_insert_with(|| names::pem_stem(name, &certificate.spec))
     }
 
-    const fn scene<'s>(&self, key: &'s ResourceKey) -> Scene<'s>
+    const fn scene<'s>(&self, key: &'s ResourceKey, metadata: &'s Metadata) -> Scene<'s>
     where
         'a: 's,
     {
         Scene {
             key,
+            workspace: &metadata.workspace,
             resources: self.resources,
             settings: self.settings,
         }

@@ -9,17 +9,27 @@ use std::{
 /// Starts it and returns its port. Each answer's body is the request: its first
 /// line and its headers, one per line.
 pub(crate) fn start() -> u16 {
+    start_with(|request| ("200 OK", request.to_owned()))
+}
+
+/// Starts a server that answers as `answer` says of the request: with a status,
+/// and with a body behind header lines of its own, if it begins with such.
+pub(crate) fn start_with(
+    answer: impl Fn(&str) -> (&'static str, String) + Send + Sync + 'static,
+) -> u16 {
+    let answer = std::sync::Arc::new(answer);
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let port = listener.local_addr().expect("its address").port();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            thread::spawn(move || answer(stream));
+            let answer = std::sync::Arc::clone(&answer);
+            thread::spawn(move || serve(stream, &*answer));
         }
     });
     port
 }
 
-fn answer(mut stream: TcpStream) {
+fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> (&'static str, String)) {
     let mut seen = Vec::new();
     let mut line = Vec::new();
     let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
@@ -31,8 +41,14 @@ fn answer(mut stream: TcpStream) {
         seen.push(b'\n');
         line.clear();
     }
-    let length = seen.len();
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).expect("answer");
-    stream.write_all(&seen).expect("answer");
+    let (status, body) = answer(&String::from_utf8_lossy(&seen));
+    let (headers, body) = body.split_once("\r\n\r\n").unwrap_or(("", &body));
+    let headers = headers.trim_start();
+    let line = if headers.is_empty() { "" } else { "\r\n" };
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\n{headers}{line}Content-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    // Who asked may have gone.
+    drop(stream.write_all((head + body).as_bytes()));
 }

@@ -8,6 +8,7 @@
 #![expect(clippy::expect_used, reason = "what a test cannot do without fails it")]
 
 mod answers;
+mod cache;
 mod conformance;
 mod control_characters;
 mod determinism;
@@ -15,6 +16,7 @@ mod echo;
 mod fuzz;
 mod golden;
 mod import;
+mod logs;
 mod nginx;
 mod nginx_answers;
 mod nginx_reads_back;
@@ -24,4 +26,5 @@ mod purity;
 mod site;
 mod templates;
 mod traffic;
+mod treatment;
 mod versions;

@@ -97,9 +97,11 @@ impl Staged {
         let settings = RenderSettings {
             nginx: version(&nginx),
             tls_dir: folder.path().join("tls"),
+            cache_dir: folder.path().join("cache"),
             ipv6: TcpListener::bind("[::1]:0").is_ok(),
             ..RenderSettings::default()
         };
+        fs::create_dir(&settings.cache_dir).expect("make a folder");
         let tree = HandlebarsRenderer::new().render(resources, &settings)?;
         let staged = Self { nginx, folder };
         let options = FullOptions {
@@ -259,7 +261,7 @@ impl Nginx {
     /// Asks the probe socket; `None` while nobody answers.
     pub(crate) fn probe(&self, path: &str) -> Option<Answer> {
         let stream = UnixStream::connect(self.staged.socket()).ok()?;
-        ask(stream, "probe", path.as_bytes(), "")
+        ask(stream, "GET", "probe", path.as_bytes(), "")
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -303,17 +305,23 @@ pub(crate) fn get(port: u16, host: &str, path: &[u8]) -> Answer {
 
 /// The same with more headers, each with its line break.
 pub(crate) fn get_with(port: u16, host: &str, path: &[u8], headers: &str) -> Answer {
+    request(port, "GET", host, path, headers)
+}
+
+/// The same with another method.
+pub(crate) fn request(port: u16, method: &str, host: &str, path: &[u8], headers: &str) -> Answer {
     let stream = TcpStream::connect(("127.0.0.1", port)).expect("connect to nginx");
-    ask(stream, host, path, headers).unwrap_or_else(|| panic!("{host} does not answer"))
+    ask(stream, method, host, path, headers).unwrap_or_else(|| panic!("{host} does not answer"))
 }
 
 fn ask(
     mut stream: impl std::io::Read + std::io::Write,
+    method: &str,
     host: &str,
     path: &[u8],
     headers: &str,
 ) -> Option<Answer> {
-    let mut request = b"GET ".to_vec();
+    let mut request = format!("{method} ").into_bytes();
     request.extend_from_slice(path);
     write!(
         request,

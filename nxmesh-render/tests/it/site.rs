@@ -32,12 +32,26 @@ pub(crate) fn upstream(name: &str, ports: &[u16]) -> String {
     )
 }
 
+/// The host `site.test` on `port`, and other documents beside it.
+pub(crate) fn site(port: u16, spec: &str, others: &str) -> ResourceSet {
+    resources(&format!("{}---\n{others}", host("site", port, spec)))
+}
+
 /// nginx with these documents; `None` if there is no nginx.
 pub(crate) fn serving(documents: &[String]) -> Option<Nginx> {
-    let resources = resources(&documents.concat());
-    let staged = Staged::new(binary()?, &resources);
+    serving_set(&resources(&documents.concat()))
+}
+
+/// The same with resources.
+pub(crate) fn serving_set(resources: &ResourceSet) -> Option<Nginx> {
+    let staged = Staged::new(binary()?, resources);
     staged.assert_accepted("the site");
     Some(staged.start())
+}
+
+/// The status with which `site.test` answers.
+pub(crate) fn status(port: u16, path: &str) -> u16 {
+    ask(port, path).status
 }
 
 /// Asks `site.test`.

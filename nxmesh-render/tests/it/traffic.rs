@@ -1,37 +1,11 @@
 //! How requests are treated, asked of a real nginx.
 
-use nxmesh_core::{check::check, document::parse, model::ResourceSet};
+use nxmesh_core::model::ResourceSet;
 
-use crate::nginx::{Answer, Nginx, Staged, binary, free_port, get};
-
-fn resources(text: &str) -> ResourceSet {
-    let parsed = parse("test", text).unwrap_or_else(|problems| panic!("{}", problems[0]));
-    let set = parsed.into_iter().map(|parsed| parsed.resource).collect();
-    let checked = check(set).unwrap_or_else(|problems| panic!("{}", problems[0]));
-    checked.into_resources()
-}
-
-/// One host with these settings and locations, and other documents beside it.
-fn site(port: u16, settings: &str, others: &str) -> ResourceSet {
-    resources(&format!(
-        "kind: VirtualHost\nmetadata: {{ name: site }}\nspec:\n  server_names: [site.test]\n  \
-         listen: [{{ port: {port}, address: 127.0.0.1 }}]\n{settings}\n---\n{others}"
-    ))
-}
-
-fn serving(resources: &ResourceSet) -> Option<Nginx> {
-    let staged = Staged::new(binary()?, resources);
-    staged.assert_accepted("the site");
-    Some(staged.start())
-}
-
-fn status(port: u16, path: &str) -> u16 {
-    ask(port, path).status
-}
-
-fn ask(port: u16, path: &str) -> Answer {
-    get(port, "site.test", path.as_bytes())
-}
+use crate::{
+    nginx::free_port,
+    site::{ask, serving_set as serving, site, status},
+};
 
 #[test]
 fn clients_are_let_in_by_their_address() {
@@ -135,7 +109,7 @@ fn some_clients_are_not_limited() {
     );
 }
 
-fn rendered(resources: &ResourceSet) -> String {
+pub(crate) fn rendered(resources: &ResourceSet) -> String {
     use nxmesh_core::contract::renderer::{RenderSettings, Renderer as _};
     let renderer = nxmesh_render::HandlebarsRenderer::new();
     let tree = renderer

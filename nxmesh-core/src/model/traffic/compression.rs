@@ -12,7 +12,7 @@ use crate::model::value::{ContentType, SizeBytes};
 pub struct Gzip {
     /// Whether to compress; false switches off what is said further out.
     /// Default: true.
-    #[serde(default = "on", skip_serializing_if = "Clone::clone")]
+    #[serde(default = "super::on", skip_serializing_if = "Clone::clone")]
     pub enabled: bool,
     /// 1 (fast) to 9 (small). Default: nginx's, 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,13 +25,9 @@ pub struct Gzip {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<ContentType>,
     /// Send `Vary: Accept-Encoding`. Default: true.
-    #[serde(default = "on", skip_serializing_if = "Clone::clone")]
+    #[serde(default = "super::on", skip_serializing_if = "Clone::clone")]
     pub vary: bool,
     /// Compress also for requests that came through a proxy. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub proxied: bool,
-}
-
-const fn on() -> bool {
-    true
 }

@@ -8,8 +8,16 @@
 //! pointer then.
 
 mod access;
+mod auth;
+mod block;
+mod cache;
 mod compression;
+mod cors;
+mod errors;
 mod limits;
+mod log;
+mod mirror;
+mod real_ip;
 mod split;
 
 use std::ops::Deref;
@@ -21,11 +29,24 @@ use super::{
     value::{ResourceName, SizeBytes},
 };
 pub use access::Access;
+pub use auth::{AuthService, ExternalAuth, Satisfy};
+pub use block::{Block, Maintenance};
+pub use cache::{Cache, CacheRules, CacheValidity, RequestPart, StaleCase};
 pub use compression::Gzip;
+pub use cors::Cors;
+pub use errors::{ErrorAnswer, ErrorPage};
 pub use limits::{
     Bandwidth, ConnectionCount, ConnectionLimit, LimitKey, RateLimit, RequestLimit, RequestRate,
 };
+pub use log::{AccessLog, ErrorLog, ErrorLogLevel, LogSkip, LogStyle, LogTarget};
+pub use mirror::{Mirror, MirrorTarget};
+pub use real_ip::{RealIp, RealIpSource};
 pub(super) use split::Splitting;
+
+/// For switches that are on unless said otherwise.
+const fn on() -> bool {
+    true
+}
 
 /// A field that may say nothing.
 trait Unset: Sized {
@@ -113,6 +134,32 @@ settings! {
     max_body_size: Option<SizeBytes>,
     /// Which clients are let in, by their address. Default: all.
     access: Option<Box<Access>>,
+    /// Another service that decides about requests. Default: none.
+    external_auth: Option<Box<ExternalAuth>>,
+    /// Whether one of `access` and `external_auth` is enough. Default: `all`.
+    satisfy: Option<Satisfy>,
+    /// Clients that are turned away. Default: none.
+    block: Option<Box<Block>>,
+    /// Answers everybody with 503. Default: no.
+    maintenance: Option<Box<Maintenance>>,
+    /// Which pages of other origins may read responses. Default: none.
+    cors: Option<Box<Cors>>,
+    /// What is sent instead of nginx's error pages, at most 20. Default: those.
+    error_pages: Vec<ErrorPage>,
+    /// Whether `error_pages` also count for errors that upstreams answer.
+    /// Default: false (nginx: `proxy_intercept_errors`).
+    intercept_errors: Option<bool>,
+    /// Keeping responses of upstreams. Default: no.
+    cache: Option<Box<Cache>>,
+    /// Copies of requests for another upstream. Default: none.
+    mirror: Option<Box<Mirror>>,
+    /// Where the client's address comes from. Not in a location, which nginx
+    /// looks for later. Default: the connection.
+    real_ip: Option<Box<RealIp>>,
+    /// What is written down about requests. Default: what the `http` block says.
+    access_log: Option<Box<AccessLog>>,
+    /// What is written down about errors. Default: what the `http` block says.
+    error_log: Option<Box<ErrorLog>>,
     /// How many requests are taken per time. Default: any.
     rate_limit: Option<Box<RateLimit>>,
     /// How many connections are taken at a time. Default: any.

@@ -4,6 +4,7 @@ mod name;
 mod net;
 mod path;
 mod quantity;
+mod request;
 mod text;
 mod web;
 
@@ -14,7 +15,13 @@ pub use net::{
 };
 pub(crate) use path::is_reserved_variable;
 pub use path::{FilePath, IndexName, LocationPath, RegexPattern};
-pub use quantity::{RedirectCode, SizeBytes, StatusCode, Time};
+pub use quantity::{
+    Percent, RedirectCode, RefusalCode, SizeBytes, StatusCode, Time, UpstreamStatus,
+};
+pub use request::{
+    CorsOrigin, HeaderVariable, LogFormat, LogPart, LogStatus, Method, RequestTarget,
+    SyslogAddress, VariableName,
+};
 pub use text::{ContentType, HeaderValue, ResponseBody, TemplateSource};
 pub use web::{CipherList, CookieDomain, CookieName, CookiePath, FileSuffix, UriPath};
 

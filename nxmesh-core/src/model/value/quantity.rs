@@ -199,7 +199,7 @@ macro_rules! serialize_as_text {
         }
     )+};
 }
-serialize_as_text!(SizeBytes, Time);
+serialize_as_text!(SizeBytes, Time, Percent);
 
 macro_rules! code {
     ($(#[$doc:meta])* $name:ident, $allowed:expr, $rule:literal, $example:literal) => {
@@ -252,6 +252,79 @@ code! {
     "308"
 }
 
+code! {
+    /// What a client gets that is turned away: an error, or 444 for a closed
+    /// connection without a response (nginx manual, `return`).
+    RefusalCode,
+    |code| matches!(code, 400..=599) && code != 499,
+    "a refusal is 400 to 599, except 499; 444 closes the connection without a response",
+    "403"
+}
+
+code! {
+    /// The status of a response of an upstream.
+    UpstreamStatus,
+    |code| matches!(code, 200..=599),
+    "the status of a response is 200 to 599",
+    "301"
+}
+
+/// A share in percent, from 0.01 to 100 in steps of 0.01.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Percent(u16);
+
+impl Percent {
+    const ERROR: ValueError = ValueError {
+        rule: "a share is 0.01 to 100 percent with two decimals at most, written as a text",
+        example: "12.5%",
+    };
+
+    /// In hundredths of a percent, 1 to 10000.
+    #[must_use]
+    pub const fn hundredths(self) -> u16 {
+        self.0
+    }
+}
+
+impl FromStr for Percent {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let number = text.strip_suffix('%').ok_or(Self::ERROR)?;
+        let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+        if !digits(whole) || !digits(part) || whole.len() > 3 || part.len() > 2 {
+            return Err(Self::ERROR);
+        }
+        let whole: u16 = whole.parse().map_err(|_| Self::ERROR)?;
+        let part: u16 = format!("{part:0<2}").parse().map_err(|_| Self::ERROR)?;
+        match whole * 100 + part {
+            hundredths @ 1..=10_000 => Ok(Self(hundredths)),
+            _ => Err(Self::ERROR),
+        }
+    }
+}
+
+impl fmt::Display for Percent {
+    /// As nginx reads it: `12.5%` (nginx manual, `split_clients`).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, part) = (self.0 / 100, self.0 % 100);
+        match part {
+            0 => write!(f, "{whole}%"),
+            part if part % 10 == 0 => write!(f, "{whole}.{}%", part / 10),
+            part => write!(f, "{whole}.{part:02}%"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,6 +375,19 @@ mod tests {
             "18446744073709551615d",
         ] {
             assert!(text.parse::<Time>().is_err(), "{text:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn shares_are_exact_to_a_hundredth() {
+        for text in ["0.01%", "12.5%", "33.33%", "7.05%", "100%"] {
+            let share = text.parse::<Percent>().map(|it| it.to_string());
+            assert_eq!(share, Ok(text.to_owned()));
+        }
+        for text in [
+            "", "%", "0%", "0.00%", "100.01%", "1", "1.234%", "-1%", "1.%", ".5%",
+        ] {
+            assert!(text.parse::<Percent>().is_err(), "{text:?} was accepted");
         }
     }
 }

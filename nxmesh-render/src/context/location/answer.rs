@@ -27,7 +27,8 @@ record! {
     /// A fixed response.
     RespondRecord<'a> {
         status: Word<'a>,
-        body: Word<'a>,
+        /// Absent for nginx's own page.
+        body: Option<Word<'a>>,
         content_type: Word<'a>,
     }
 }
@@ -120,16 +121,16 @@ pub(super) fn beginning_with(path: &str) -> String {
     pattern
 }
 
-pub(super) fn respond(respond: &Respond) -> Result<RespondRecord<'_>, QuoteError> {
+pub(crate) fn respond(respond: &Respond) -> Result<RespondRecord<'_>, QuoteError> {
     let body = respond.body.as_str();
     Ok(RespondRecord {
         status: Word::number(respond.status.get().into()),
         // For an error without text nginx would send a page of its own.
-        body: if body.is_empty() && respond.status.get() >= 400 {
+        body: Some(if body.is_empty() && respond.status.get() >= 400 {
             Word::variable("nxmesh_empty")
         } else {
             quote_expanding(body)?
-        },
+        }),
         content_type: match &respond.content_type {
             Some(content_type) => quote(content_type.as_str())?,
             None => Word::fixed("text/plain"),

@@ -6,25 +6,24 @@ mod proxy;
 
 use nxmesh_core::{
     contract::renderer::RenderError,
-    model::{Action, Location, PathMatch, TrafficSettings, value::WorkspaceName},
+    model::{Action, Location, PathMatch, TrafficSettings},
     snippet::SnippetContext,
 };
 
-use self::{
-    answer::{RedirectRecord, RespondRecord},
-    files::FilesRecord,
-    proxy::ProxyRecord,
-};
+use self::{answer::RedirectRecord, files::FilesRecord, proxy::ProxyRecord};
 use super::{
     Scene,
     headers::{self, HeaderRecord},
     snippet::{self, SnippetRecord},
-    traffic::{self, Preamble, TrafficRecord},
+    traffic::{self, GatesRecord, Preamble, TellingRecord, TrafficRecord},
 };
 use crate::{
     handlebars::record::record,
     token::{QuoteError, Word, quote},
 };
+
+pub(super) use answer::{RespondRecord, respond};
+pub(super) use proxy::RequestHeaderRecord;
 
 record! {
     /// A location; exactly one of its four actions is there.
@@ -33,11 +32,15 @@ record! {
         modifier: Option<Word<'a>>,
         path: Word<'a>,
         max_body_size: Option<Word<'a>>,
-        /// Its own headers; when there are any, the next two count too.
+        /// Whether it sends other headers than the host: then all of the next
+        /// four count.
+        tells: bool,
         headers: Vec<HeaderRecord<'a>>,
         inherited_headers: Vec<&'a HeaderRecord<'a>>,
         /// Whether its own headers leave out Strict-Transport-Security.
         inherits_hsts: bool,
+        telling: Option<Box<TellingRecord<'a>>>,
+        gates: Option<Box<GatesRecord<'a>>>,
         /// The name of a location of its own for its answer, where limits or
         /// access are to be looked at before.
         guard: Option<Word<'a>>,
@@ -52,9 +55,10 @@ record! {
 
 /// What a location is put into.
 pub(super) struct Place<'a> {
-    pub(super) workspace: &'a WorkspaceName,
-    /// What counts in it.
+    /// What it says itself.
     pub(super) settings: &'a TrafficSettings,
+    /// What the host says.
+    pub(super) host: &'a TrafficSettings,
     /// Whether limits or access count in it.
     pub(super) guarded: bool,
     /// The headers of the host that it sends beside its own.
@@ -65,10 +69,16 @@ pub(super) struct Place<'a> {
 pub(super) fn record<'a>(
     scene: &Scene<'a>,
     location: &'a Location,
-    place: Place<'a>,
+    mut place: Place<'a>,
     preamble: &mut Preamble<'a>,
 ) -> Result<LocationRecord<'a>, RenderError> {
     let settings = place.settings;
+    if settings.real_ip.is_some() {
+        return Err(scene.unrenderable(format_args!(
+            "the location {} has a real_ip, which only a virtual host can have: nginx takes the address before it looks for a location",
+            location.path.as_str()
+        )));
+    }
     let modifier = match location.path {
         PathMatch::Exact(_) => Some("="),
         PathMatch::Prefix(_) => None,
@@ -81,9 +91,16 @@ pub(super) fn record<'a>(
         modifier: modifier.map(Word::fixed),
         path: quote(location.path.as_str()).map_err(quoting)?,
         max_body_size: settings.max_body_size.map(Word::own),
+        tells: traffic::tells(settings),
         headers: headers::records(scene, &settings.response_headers)?,
-        inherited_headers: place.inherited,
+        inherited_headers: std::mem::take(&mut place.inherited),
         inherits_hsts: !headers::sets_hsts(&settings.response_headers),
+        telling: if traffic::tells(settings) {
+            traffic::telling(scene, settings, place.host, preamble)?
+        } else {
+            None
+        },
+        gates: traffic::gates(scene, settings, place.host, preamble)?,
         guard: match &location.action {
             Action::Respond(_) | Action::Redirect(_) if place.guarded => Some(preamble.guard()),
             _ => None,
@@ -93,17 +110,11 @@ pub(super) fn record<'a>(
         redirect: None,
         respond: None,
         snippets: snippet::named(scene, &settings.snippets, SnippetContext::Location)?,
-        traffic: traffic::record(scene, settings, preamble)?,
+        traffic: traffic::record(scene, settings, place.host, preamble)?,
     };
     match &location.action {
         Action::Proxy(proxy) => {
-            record.proxy = Some(proxy::record(
-                scene,
-                place.workspace,
-                location,
-                proxy,
-                preamble,
-            )?)
+            record.proxy = Some(proxy::record(scene, location, proxy, &place, preamble)?);
         }
         Action::Static(files) => record.files = Some(files::record(files).map_err(quoting)?),
         Action::Redirect(redirect) => {

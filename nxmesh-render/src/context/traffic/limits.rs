@@ -6,7 +6,6 @@
 
 use nxmesh_core::{
     contract::renderer::RenderError,
-    digest::Digest,
     model::{
         traffic::{ConnectionLimit, LimitKey, RateLimit},
         value::{Network, SizeBytes, StatusCode},
@@ -17,7 +16,6 @@ use super::Preamble;
 use crate::{
     context::{Scene, maps::header_variable},
     handlebars::record::{Item, record},
-    names,
     token::Word,
 };
 
@@ -129,10 +127,7 @@ impl Preamble<'_> {
         };
         let parts = [kind, &variable, &size, rate.unwrap_or_default()];
         let parts = parts.into_iter().chain(networks.iter().map(String::as_str));
-        let digest = Digest::of_parts(
-            std::iter::once(&self.identity.digest().as_bytes()[..]).chain(parts.map(str::as_bytes)),
-        );
-        let id = names::object(digest);
+        let id = self.id(parts);
         let name = format!("nxmesh_limit_{id}");
         let known = self.zones.iter().any(|zone| zone.name == Word::own(&name));
         if !known {

@@ -2,24 +2,48 @@
 //! that needs outside of all servers.
 
 mod access;
+mod auth;
+mod cache;
 mod compression;
+mod cors;
 mod effective;
+mod errors;
+mod gates;
+mod internal;
 mod limits;
+mod logs;
+mod mirror;
+mod preamble;
+mod real_ip;
 
-use nxmesh_core::{contract::renderer::RenderError, digest::Digest, model::TrafficSettings};
-
-use self::{access::AccessRuleRecord, compression::GzipRecord, limits::LimitRecord};
-use super::{
-    Scene,
-    maps::{GeoRecord, MapRecord, on_or_off},
+use nxmesh_core::{
+    contract::renderer::RenderError,
+    model::{
+        TrafficSettings,
+        traffic::{Cache, ExternalAuth},
+    },
 };
+
+use self::{
+    access::AccessRuleRecord, auth::AuthRecord, cache::CacheRecord, compression::GzipRecord,
+    errors::ErrorPageRecord, limits::LimitRecord, logs::AccessLogRecord, logs::ErrorLogRecord,
+    mirror::MirrorRecord, real_ip::RealIpRecord,
+};
+use super::{Scene, maps::on_or_off};
 use crate::{
     handlebars::record::{Item, record},
-    names::{self, Identity},
     token::Word,
 };
+pub(super) use auth::copied_headers;
+pub(crate) use cache::CacheZoneRecord;
+pub(crate) use cors::CorsRecord;
 pub(crate) use effective::Effective;
+pub(crate) use gates::GatesRecord;
+pub(super) use gates::record as gates;
+pub(crate) use internal::{InternalRecord, PassRecord};
 pub(crate) use limits::ZoneRecord;
+pub(crate) use logs::LogFormatRecord;
+pub(crate) use preamble::Preamble;
 
 record! {
     /// What a server or a location says; each of these replaces what is said
@@ -35,50 +59,77 @@ record! {
         bandwidth: Option<Word<'a>>,
         bandwidth_after: Option<Word<'a>>,
         gzip: Option<GzipRecord<'a>>,
+        auth: Option<AuthRecord<'a>>,
+        /// `all` or `any`.
+        satisfy: Option<Word<'a>>,
+        error_pages: Vec<ErrorPageRecord<'a>>,
+        /// `on` or `off`.
+        intercept_errors: Option<Word<'a>>,
+        cache: Option<CacheRecord<'a>>,
+        mirror: Option<MirrorRecord<'a>>,
+        real_ip: Option<RealIpRecord<'a>>,
+        access_log: Option<AccessLogRecord<'a>>,
+        error_log: Option<ErrorLogRecord<'a>>,
     }
 }
 
-/// What the settings of one virtual host need outside of its servers.
-pub(crate) struct Preamble<'a> {
-    pub(super) identity: Identity,
-    pub(crate) geos: Vec<GeoRecord<'a>>,
-    pub(crate) maps: Vec<MapRecord<'a>>,
-    pub(crate) zones: Vec<ZoneRecord<'a>>,
-    guards: usize,
-}
-
-impl Preamble<'_> {
-    pub(crate) const fn new(identity: Identity) -> Self {
-        Self {
-            identity,
-            geos: Vec::new(),
-            maps: Vec::new(),
-            zones: Vec::new(),
-            guards: 0,
-        }
-    }
-
-    /// The name of a location that nobody else has.
-    pub(crate) fn guard<'w>(&mut self) -> Word<'w> {
-        self.guards += 1;
-        let number = self.guards.to_string();
-        let own = self.identity.digest().as_bytes();
-        let id = names::object(Digest::of_parts([&own[..], b"guard", number.as_bytes()]));
-        Word::internal_location(&format!("nxmesh_answer_{id}"))
+record! {
+    /// What is told with responses beside the headers of the document.
+    TellingRecord<'a> {
+        cors: Option<CorsRecord<'a>>,
+        /// How it went with the cache.
+        cache_status: bool,
     }
 }
 
-/// Whether clients may be refused.
+/// Whether clients may be refused after `return` would have answered them.
 pub(crate) fn guards(settings: &TrafficSettings) -> bool {
     settings.access.is_some()
         || settings.rate_limit.is_some()
         || settings.connection_limit.is_some()
+        || settings.external_auth.is_some()
 }
 
-/// The record of `settings`; `None` if they say nothing of this.
+/// What is told with responses; `None` for nothing.
+pub(crate) fn telling<'a>(
+    scene: &Scene<'_>,
+    own: &'a TrafficSettings,
+    host: &'a TrafficSettings,
+    preamble: &mut Preamble<'a>,
+) -> Result<Option<Box<TellingRecord<'a>>>, RenderError> {
+    let cors = own.cors.as_deref().or(host.cors.as_deref());
+    let cache = own.cache.as_deref().or(host.cache.as_deref());
+    let cache_status = matches!(cache, Some(Cache::Rules(rules)) if rules.status_header);
+    if cors.is_none() && !cache_status {
+        return Ok(None);
+    }
+    let cors = cors.map(|cors| cors::record(scene, cors, preamble));
+    Ok(Some(Box::new(TellingRecord {
+        cors: cors.transpose()?,
+        cache_status,
+    })))
+}
+
+/// Whether `settings` change what is told.
+pub(crate) fn tells(settings: &TrafficSettings) -> bool {
+    !settings.response_headers.is_empty() || settings.cors.is_some() || settings.cache.is_some()
+}
+
+/// Who is asked about requests where settings of its `own` in a `host` count.
+pub(crate) fn authority<'s>(
+    own: &'s TrafficSettings,
+    host: &'s TrafficSettings,
+) -> Option<&'s ExternalAuth> {
+    let own = own.external_auth.as_deref();
+    own.or(host.external_auth.as_deref())
+}
+
+/// The record of settings of its `own` in a `host`, which is the same for the
+/// host itself; `None` if they say nothing of this.
 pub(crate) fn record<'a>(
     scene: &Scene<'a>,
-    settings: &'a TrafficSettings,
+    own: &'a TrafficSettings,
+    host: &'a TrafficSettings,
     preamble: &mut Preamble<'a>,
 ) -> Result<Option<Box<TrafficRecord<'a>>>, RenderError> {
     let TrafficSettings {
@@ -87,14 +138,34 @@ pub(crate) fn record<'a>(
         snippets: _,
         response_headers: _,
         max_body_size: _,
+        block: _,
+        maintenance: _,
+        cors: _,
         access,
+        external_auth,
+        satisfy,
+        error_pages,
+        intercept_errors,
+        cache,
+        mirror,
+        real_ip,
+        access_log,
+        error_log,
         rate_limit,
         connection_limit,
         bandwidth,
         gzip,
-        ..
-    } = settings;
+    } = own;
     let nothing = access.is_none()
+        && external_auth.is_none()
+        && satisfy.is_none()
+        && error_pages.is_empty()
+        && intercept_errors.is_none()
+        && cache.is_none()
+        && mirror.is_none()
+        && real_ip.is_none()
+        && access_log.is_none()
+        && error_log.is_none()
         && rate_limit.is_none()
         && connection_limit.is_none()
         && bandwidth.is_none()
@@ -114,6 +185,33 @@ pub(crate) fn record<'a>(
         gzip: gzip
             .as_deref()
             .map(|gzip| compression::record(scene, gzip))
+            .transpose()?,
+        auth: external_auth
+            .as_deref()
+            .map(|auth| auth::record(scene, auth, preamble))
+            .transpose()?,
+        satisfy: auth::satisfy(own),
+        error_pages: errors::records(scene, own, host, preamble)?,
+        intercept_errors: intercept_errors.map(on_or_off),
+        cache: cache
+            .as_deref()
+            .map(|cache| cache::record(scene, cache, preamble))
+            .transpose()?,
+        mirror: mirror
+            .as_deref()
+            .map(|mirror| mirror::record(scene, mirror, preamble))
+            .transpose()?,
+        real_ip: real_ip
+            .as_deref()
+            .map(|real_ip| real_ip::record(scene, real_ip))
+            .transpose()?,
+        access_log: access_log
+            .as_deref()
+            .map(|log| logs::access(scene, log, preamble))
+            .transpose()?,
+        error_log: error_log
+            .as_deref()
+            .map(|log| logs::errors(scene, log))
             .transpose()?,
     };
     if let Some(limit) = rate_limit {

@@ -8,17 +8,18 @@ mod tls;
 use nxmesh_core::{
     contract::renderer::RenderError,
     model::{
-        HttpVersion, Location, Proxy, RequestHeader, RequestHeaderValue, ResourceKey, ResourceKind,
-        UpstreamScheme, Variable,
-        value::{ResourceName, WorkspaceName},
+        HttpVersion, Location, Proxy, RequestHeader, RequestHeaderValue, UpstreamScheme, Variable,
     },
 };
 
 use self::details::DetailsRecord;
+use super::Place;
 use crate::{
-    context::{Scene, maps, traffic::Preamble},
+    context::{
+        Scene, maps,
+        traffic::{self, Preamble},
+    },
     handlebars::record::record,
-    names::Identity,
     token::{Part, Word, quote, quote_expanding, quote_parts},
 };
 
@@ -36,6 +37,8 @@ record! {
         /// HTTP/1.0 instead of 1.1.
         http_1_0: bool,
         websocket: bool,
+        /// What it says about other origins is not sent.
+        hides_cors: bool,
         default_host: bool,
         default_real_ip: bool,
         default_forwarded_for: bool,
@@ -62,12 +65,12 @@ record! {
 
 pub(super) fn record<'a>(
     scene: &Scene<'_>,
-    workspace: &WorkspaceName,
     location: &'a Location,
     proxy: &'a Proxy,
+    place: &Place<'a>,
     preamble: &mut Preamble<'a>,
 ) -> Result<ProxyRecord<'a>, RenderError> {
-    let upstream = upstream(scene, workspace, &proxy.upstream)?;
+    let upstream = scene.upstream(&proxy.upstream)?;
     let default = |name: &str| !sets(&proxy.request_headers, name);
     let (scheme, tls) = match proxy.scheme {
         UpstreamScheme::Http => ("http", false),
@@ -89,6 +92,7 @@ pub(super) fn record<'a>(
         url,
         http_1_0: proxy.http_version == HttpVersion::Http10,
         websocket: proxy.websocket,
+        hides_cors: place.settings.cors.is_some() || place.host.cors.is_some(),
         default_host: default("Host"),
         default_real_ip: default("X-Real-IP"),
         default_forwarded_for: default("X-Forwarded-For"),
@@ -101,25 +105,14 @@ pub(super) fn record<'a>(
         buffering: proxy.buffering.map(maps::on_or_off),
         details: details::record(scene, location, proxy)?,
     };
+    let authority = traffic::authority(place.settings, place.host);
+    let is_set = |name: &str| sets(&proxy.request_headers, name);
+    let copied = traffic::copied_headers(scene, authority, is_set, preamble)?;
+    record.request_headers.extend(copied);
     if let Some(forwarded) = &proxy.forwarded {
         forwarded::set(scene, forwarded, proxy, &mut record, preamble)?;
     }
     Ok(record)
-}
-
-/// What nginx calls an upstream.
-pub(super) fn upstream(
-    scene: &Scene<'_>,
-    workspace: &WorkspaceName,
-    name: &ResourceName,
-) -> Result<String, RenderError> {
-    if scene.resources.upstream(name).is_none() {
-        return Err(scene.missing(ResourceKey {
-            kind: ResourceKind::Upstream,
-            name: name.clone(),
-        }));
-    }
-    Ok(Identity::of(workspace, ResourceKind::Upstream, name).upstream())
 }
 
 /// Whether one of `headers` is called `name`.

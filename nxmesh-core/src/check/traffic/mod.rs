@@ -1,10 +1,14 @@
 //! What traffic settings have to be in themselves.
 
-use super::{Found, location::has_variable};
+mod answers;
+mod cache;
+mod limits;
+mod logs;
+
+use super::Found;
 use crate::model::{
     TrafficSettings,
-    traffic::{Access, ConnectionLimit, Gzip, LimitKey, RateLimit},
-    value::{SizeBytes, StatusCode},
+    traffic::{Access, ExternalAuth, Gzip, RealIp},
 };
 
 /// Checks the settings that stand at `at`.
@@ -25,10 +29,10 @@ pub(super) fn check(at: &str, settings: &TrafficSettings, found: &mut Found) {
         self::access(&format!("{at}/access"), access, found);
     }
     if let Some(limit) = &settings.rate_limit {
-        rate_limit(&format!("{at}/rate_limit"), limit, found);
+        limits::requests(&format!("{at}/rate_limit"), limit, found);
     }
     if let Some(limit) = &settings.connection_limit {
-        connection_limit(&format!("{at}/connection_limit"), limit, found);
+        limits::connections(&format!("{at}/connection_limit"), limit, found);
     }
     if settings
         .bandwidth
@@ -42,6 +46,29 @@ pub(super) fn check(at: &str, settings: &TrafficSettings, found: &mut Found) {
     }
     if let Some(gzip) = &settings.gzip {
         self::gzip(&format!("{at}/gzip"), gzip, found);
+    }
+    if let Some(ExternalAuth::Service(service)) = settings.external_auth.as_deref()
+        && service.copy_headers.len() > 20
+    {
+        let at = format!("{at}/external_auth/service/copy_headers");
+        found.say(at, "there are at most 20 headers to copy");
+    }
+    if let Some(real_ip) = &settings.real_ip {
+        self::real_ip(&format!("{at}/real_ip"), real_ip, found);
+    }
+    if let Some(cache) = settings.cache.as_deref() {
+        cache::check(&format!("{at}/cache"), cache, found);
+    }
+    answers::check(at, settings, found);
+    logs::check(at, settings, found);
+}
+
+fn real_ip(at: &str, real_ip: &RealIp, found: &mut Found) {
+    if !(1..=1000).contains(&real_ip.trusted.len()) {
+        found.say(
+            format!("{at}/trusted"),
+            "there are 1 to 1000 trusted networks, for example 10.0.0.0/8",
+        );
     }
 }
 
@@ -79,84 +106,6 @@ fn access(at: &str, access: &Access, found: &mut Found) {
         found.say(
             format!("{at}/lists"),
             "there are at most 20 lists in one place",
-        );
-    }
-}
-
-fn rate_limit(at: &str, limit: &RateLimit, found: &mut Found) {
-    count(at, limit.limits.len(), found);
-    status(at, limit.status, found);
-    if limit.except.len() > 1000 {
-        found.say(format!("{at}/except"), "there are at most 1000 networks");
-    }
-    for (index, one) in limit.limits.iter().enumerate() {
-        let at = format!("{at}/limits/{index}");
-        key(&at, &one.key, found);
-        zone(&at, one.zone_size, found);
-        if one.burst.is_some_and(|burst| burst > 100_000) {
-            found.say(
-                format!("{at}/burst"),
-                "a burst is at most 100000 requests, for example 20",
-            );
-        }
-        if one.without_delay > one.burst {
-            found.say(
-                format!("{at}/without_delay"),
-                "without_delay is at most the burst, for example { burst: 20, without_delay: 20 }",
-            );
-        }
-    }
-}
-
-fn connection_limit(at: &str, limit: &ConnectionLimit, found: &mut Found) {
-    count(at, limit.limits.len(), found);
-    status(at, limit.status, found);
-    for (index, one) in limit.limits.iter().enumerate() {
-        let at = format!("{at}/limits/{index}");
-        key(&at, &one.key, found);
-        zone(&at, one.zone_size, found);
-        if one.connections == 0 {
-            found.say(
-                format!("{at}/connections"),
-                "a limit is 1 to 65535 connections, for example 100",
-            );
-        }
-    }
-}
-
-fn count(at: &str, limits: usize, found: &mut Found) {
-    if !(1..=10).contains(&limits) {
-        found.say(
-            format!("{at}/limits"),
-            "there are 1 to 10 limits in one place",
-        );
-    }
-}
-
-fn status(at: &str, status: Option<StatusCode>, found: &mut Found) {
-    if status.is_some_and(|status| status.get() < 400) {
-        found.say(
-            format!("{at}/status"),
-            "the status of refused requests is 400 to 599, for example 429",
-        );
-    }
-}
-
-/// nginx has no variable for a header with other characters.
-fn key(at: &str, key: &LimitKey, found: &mut Found) {
-    if matches!(key, LimitKey::Header(name) if !has_variable(name)) {
-        found.say(
-            format!("{at}/key"),
-            "a header to count by has letters, digits and '-' only, for example { header: X-Api-Key }",
-        );
-    }
-}
-
-fn zone(at: &str, size: Option<SizeBytes>, found: &mut Found) {
-    if size.is_some_and(|size| !(32 << 10..=1 << 30).contains(&size.bytes())) {
-        found.say(
-            format!("{at}/zone_size"),
-            "the memory for counting is 32k to 1g, for example 10m",
         );
     }
 }

@@ -1,0 +1,33 @@
+//! What is sent instead of error pages.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    Respond,
+    value::{RedirectTarget, ResourceName, StatusCode},
+};
+
+/// What is sent instead of an error (nginx: `error_page`). Of a location that
+/// has some, those of the virtual host do not count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ErrorPage {
+    /// The errors: 1 to 20 codes from 400 to 599.
+    pub codes: Vec<StatusCode>,
+    /// What is sent for them.
+    pub send: ErrorAnswer,
+}
+
+/// What is sent for an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorAnswer {
+    /// A fixed response, with its own status.
+    Respond(Respond),
+    /// A redirect (302) to there.
+    Redirect(RedirectTarget),
+    /// What this Upstream answers, over plain HTTP, to a GET of the same path.
+    Upstream(ResourceName),
+}

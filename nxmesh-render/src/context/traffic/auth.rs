@@ -1,0 +1,123 @@
+//! Asking another service about each request.
+
+use nxmesh_core::{
+    contract::renderer::RenderError,
+    model::{
+        TrafficSettings,
+        traffic::{AuthService, ExternalAuth, Satisfy},
+        value::HeaderVariable,
+    },
+};
+
+use super::{InternalRecord, PassRecord, Preamble};
+use crate::{
+    context::{Scene, location::RequestHeaderRecord},
+    handlebars::record::record,
+    token::{QuoteError, Word, quote, quote_expanding, quote_expanding_before},
+};
+
+record! {
+    /// Who is asked about a request.
+    AuthRecord<'a> {
+        /// The path that leads there, or `off`.
+        path: Word<'a>,
+        copies: Vec<CopyRecord<'a>>,
+    }
+}
+
+record! {
+    /// A header of the answer that is kept.
+    CopyRecord<'a> {
+        variable: Word<'a>,
+        value: Word<'a>,
+    }
+}
+
+pub(super) fn record<'a>(
+    scene: &Scene<'_>,
+    auth: &'a ExternalAuth,
+    preamble: &mut Preamble<'a>,
+) -> Result<AuthRecord<'a>, RenderError> {
+    let ExternalAuth::Service(service) = auth else {
+        return Ok(AuthRecord {
+            path: Word::fixed("off"),
+            copies: Vec::new(),
+        });
+    };
+    let id = id(service, preamble);
+    let mut location = InternalRecord::path("auth", &id);
+    let path = location.name.clone();
+    let upstream = scene.upstream(&service.upstream)?;
+    let target = quote_expanding(&format!("http://{upstream}{}", service.path))
+        .map(Word::into_owned)
+        .map_err(|error| scene.unrenderable(error))?;
+    location.auth = Some(PassRecord::to(target));
+    preamble.internal(location);
+    let copies = service.copy_headers.iter().map(|header| CopyRecord {
+        variable: copied(header, &id, preamble),
+        value: Word::made_variable(format!("upstream_http_{}", header.variable())),
+    });
+    Ok(AuthRecord {
+        path,
+        copies: copies.collect(),
+    })
+}
+
+/// The headers that a request to the upstream gets from the service's answer,
+/// but for those that are set otherwise.
+pub(crate) fn copied_headers<'a>(
+    scene: &Scene<'_>,
+    effective: Option<&'a ExternalAuth>,
+    is_set: impl Fn(&str) -> bool,
+    preamble: &Preamble<'_>,
+) -> Result<Vec<RequestHeaderRecord<'a>>, RenderError> {
+    let Some(ExternalAuth::Service(service)) = effective else {
+        return Ok(Vec::new());
+    };
+    let id = id(service, preamble);
+    let headers = service.copy_headers.iter();
+    headers
+        .filter(|header| !is_set(header.as_str()))
+        .map(|header| {
+            Ok(RequestHeaderRecord {
+                name: quote(header.as_str())?,
+                value: copied(header, &id, preamble),
+            })
+        })
+        .collect::<Result<_, QuoteError>>()
+        .map_err(|error| scene.unrenderable(error))
+}
+
+/// Where clients without credentials are sent, with what they asked for.
+pub(super) fn sign_in<'a>(
+    scene: &Scene<'_>,
+    effective: Option<&ExternalAuth>,
+) -> Result<Option<Word<'a>>, RenderError> {
+    let Some(ExternalAuth::Service(service)) = effective else {
+        return Ok(None);
+    };
+    let to = service.sign_in.as_ref();
+    to.map(|to| quote_expanding_before(to.as_str(), "${scheme}://${host}${request_uri}"))
+        .transpose()
+        .map_err(|error| scene.unrenderable(error))
+}
+
+/// `all` or `any`.
+pub(super) fn satisfy<'a>(settings: &TrafficSettings) -> Option<Word<'a>> {
+    settings.satisfy.map(|satisfy| {
+        Word::fixed(match satisfy {
+            Satisfy::All => "all",
+            Satisfy::Any => "any",
+        })
+    })
+}
+
+fn id(service: &AuthService, preamble: &Preamble<'_>) -> String {
+    preamble.id(["auth", service.upstream.as_str(), service.path.as_str()])
+}
+
+/// The variable that keeps a header of the answer.
+fn copied<'w>(header: &HeaderVariable, service: &str, preamble: &Preamble<'_>) -> Word<'w> {
+    let id = preamble.id([service, header.as_str()]);
+    Word::made_variable(format!("nxmesh_var_{id}"))
+}

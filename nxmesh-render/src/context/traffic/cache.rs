@@ -1,0 +1,170 @@
+//! Keeping responses of upstreams.
+
+use nxmesh_core::{
+    contract::renderer::RenderError,
+    model::traffic::{Cache, CacheRules, RequestPart},
+};
+
+use super::Preamble;
+use crate::{
+    context::Scene,
+    handlebars::record::{Item, record},
+    token::{Word, quote},
+};
+
+record! {
+    /// A cache outside of all servers: its folder, and the memory for its keys.
+    CacheZoneRecord<'a> {
+        path: Word<'a>,
+        /// The parameter of its name and size.
+        zone: Word<'a>,
+        max_size: Word<'a>,
+        inactive: Word<'a>,
+        name: Word<'a>,
+    }
+}
+
+record! {
+    /// What is kept, and how long.
+    CacheRecord<'a> {
+        /// The cache, or `off`.
+        zone: Word<'a>,
+        /// Whether there is one.
+        on: bool,
+        key: Word<'a>,
+        valid: Vec<ValidityRecord<'a>>,
+        methods: Vec<Item<'a>>,
+        use_stale: Vec<Item<'a>>,
+        /// `on` or `off`, as the next two.
+        lock: Word<'a>,
+        revalidate: Word<'a>,
+        background_update: Word<'a>,
+        min_uses: Option<Word<'a>>,
+        bypass: Vec<Item<'a>>,
+        ignore_headers: Vec<Item<'a>>,
+    }
+}
+
+record! {
+    /// How long responses with some statuses are kept.
+    ValidityRecord<'a> {
+        statuses: Vec<Item<'a>>,
+        time: Word<'a>,
+    }
+}
+
+const DEFAULT_MAX_SIZE: &str = "1g";
+const DEFAULT_ZONE_SIZE: &str = "10m";
+const DEFAULT_INACTIVE: &str = "600s";
+
+pub(super) fn record<'a>(
+    scene: &Scene<'_>,
+    cache: &'a Cache,
+    preamble: &mut Preamble<'a>,
+) -> Result<CacheRecord<'a>, RenderError> {
+    let switch = |on| Word::fixed(if on { "on" } else { "off" });
+    let Cache::Rules(rules) = cache else {
+        return Ok(CacheRecord {
+            zone: switch(false),
+            on: false,
+            key: switch(false),
+            valid: Vec::new(),
+            methods: Vec::new(),
+            use_stale: Vec::new(),
+            lock: switch(false),
+            revalidate: switch(false),
+            background_update: switch(false),
+            min_uses: None,
+            bypass: Vec::new(),
+            ignore_headers: Vec::new(),
+        });
+    };
+    if rules.background_update {
+        scene.require("background_update", (1, 11, 10))?;
+    }
+    let key = key(rules);
+    let valid = rules.valid.iter().map(|valid| ValidityRecord {
+        statuses: super::items(
+            valid
+                .statuses
+                .iter()
+                .map(|it| Word::number(it.get().into())),
+        ),
+        time: Word::own(valid.time),
+    });
+    let ignored = rules.ignore_headers.iter();
+    let ignored: Result<Vec<Word<'a>>, _> = ignored.map(|it| quote(it.as_str())).collect();
+    let bypass = rules
+        .bypass
+        .iter()
+        .map(|part| Word::made_variable(variable(part)));
+    Ok(CacheRecord {
+        zone: zone(scene, rules, &key, preamble)?,
+        on: true,
+        valid: valid.collect(),
+        methods: super::items(rules.methods.iter().map(|it| Word::own(it.as_str()))),
+        use_stale: super::items(rules.use_stale.iter().map(|it| Word::fixed(it.as_str()))),
+        lock: switch(rules.lock),
+        revalidate: switch(rules.revalidate),
+        background_update: switch(rules.background_update),
+        min_uses: rules.min_uses.map(|it| Word::number(it.into())),
+        bypass: super::items(bypass),
+        ignore_headers: super::items(
+            ignored
+                .map_err(|error| scene.unrenderable(error))?
+                .into_iter(),
+        ),
+        key: Word::expression(key),
+    })
+}
+
+/// A cache is named after all that it is: what is kept under one key must not
+/// be found under another.
+fn zone<'a>(
+    scene: &Scene<'_>,
+    rules: &CacheRules,
+    key: &str,
+    preamble: &mut Preamble<'a>,
+) -> Result<Word<'a>, RenderError> {
+    let text = |value: Option<String>, default: &str| value.unwrap_or_else(|| default.to_owned());
+    let max_size = text(rules.max_size.map(|it| it.to_string()), DEFAULT_MAX_SIZE);
+    let size = text(rules.zone_size.map(|it| it.to_string()), DEFAULT_ZONE_SIZE);
+    let inactive = text(rules.inactive.map(|it| it.to_string()), DEFAULT_INACTIVE);
+    let id = preamble.id(["cache", key, &max_size, &size, &inactive]);
+    let name = format!("nxmesh_cache_{id}");
+    let word = Word::own(&name);
+    if !preamble.caches.iter().any(|it| it.name == word) {
+        let folder = scene.settings.cache_dir.join(&name);
+        let folder = folder
+            .to_str()
+            .ok_or_else(|| scene.unrenderable("the path of the cache folder is not UTF-8"))?;
+        // nginx expands no variables here.
+        let path = quote(folder).map(Word::into_owned);
+        preamble.caches.push(CacheZoneRecord {
+            path: path.map_err(|error| scene.unrenderable(error))?,
+            zone: Word::expression(format!("keys_zone={name}:{size}")),
+            max_size: Word::own(max_size),
+            inactive: Word::own(inactive),
+            name: word.clone(),
+        });
+    }
+    Ok(word)
+}
+
+/// What tells responses apart.
+fn key(rules: &CacheRules) -> String {
+    let parts = rules
+        .key
+        .iter()
+        .map(|part| format!("|${{{}}}", variable(part)));
+    "$scheme://$host$request_uri".to_owned() + &parts.collect::<String>()
+}
+
+/// The name of nginx's variable, without `$`.
+pub(crate) fn variable(part: &RequestPart) -> String {
+    match part {
+        RequestPart::Header(name) => format!("http_{}", name.variable()),
+        RequestPart::Cookie(name) => format!("cookie_{name}"),
+        RequestPart::Query(name) => format!("arg_{name}"),
+    }
+}

@@ -1,0 +1,101 @@
+//! What is sent instead of error pages.
+
+use nxmesh_core::{
+    contract::renderer::RenderError,
+    model::{
+        TrafficSettings,
+        traffic::{ErrorAnswer, ErrorPage},
+    },
+};
+
+use super::{InternalRecord, PassRecord, Preamble, auth};
+use crate::{
+    context::{Scene, location},
+    handlebars::record::{Item, record},
+    token::{Word, quote_expanding},
+};
+
+record! {
+    /// What is sent for some errors.
+    ErrorPageRecord<'a> {
+        codes: Vec<Item<'a>>,
+        /// `=` or with a status.
+        status: Word<'a>,
+        to: Word<'a>,
+    }
+}
+
+/// The pages of a place with settings of its `own` in a `host`: all that count,
+/// as nginx inherits none of them as soon as one is there.
+pub(super) fn records<'a>(
+    scene: &Scene<'a>,
+    own: &'a TrafficSettings,
+    host: &'a TrafficSettings,
+    preamble: &mut Preamble<'a>,
+) -> Result<Vec<ErrorPageRecord<'a>>, RenderError> {
+    if own.error_pages.is_empty() && own.external_auth.is_none() {
+        return Ok(Vec::new());
+    }
+    let auth = own.external_auth.as_deref();
+    let auth = auth.or(host.external_auth.as_deref());
+    let pages = if own.error_pages.is_empty() {
+        &host.error_pages
+    } else {
+        &own.error_pages
+    };
+    let mut records = Vec::new();
+    // The first that names a code counts.
+    if let Some(to) = auth::sign_in(scene, auth)? {
+        records.push(ErrorPageRecord {
+            codes: vec![Item(Word::number(401))],
+            status: Word::fixed("=302"),
+            to,
+        });
+    }
+    for page in pages {
+        records.push(record(scene, page, preamble)?);
+    }
+    Ok(records)
+}
+
+fn record<'a>(
+    scene: &Scene<'a>,
+    page: &'a ErrorPage,
+    preamble: &mut Preamble<'a>,
+) -> Result<ErrorPageRecord<'a>, RenderError> {
+    let (status, to) = match &page.send {
+        ErrorAnswer::Respond(respond) => {
+            let status = respond.status.get().to_string();
+            let content_type = respond.content_type.as_ref().map_or("", |it| it.as_str());
+            let id = preamble.id(["error", &status, respond.body.as_str(), content_type]);
+            let mut internal = InternalRecord::named("error", &id);
+            let name = internal.name.clone();
+            let answer = location::respond(respond);
+            internal.respond = Some(answer.map_err(|error| scene.unrenderable(error))?);
+            preamble.internal(internal);
+            ("=", name)
+        }
+        ErrorAnswer::Redirect(to) => {
+            let to = quote_expanding(to.as_str()).map_err(|error| scene.unrenderable(error))?;
+            ("=302", to)
+        }
+        ErrorAnswer::Upstream(upstream) => {
+            let id = preamble.id(["error", "upstream", upstream.as_str()]);
+            let mut internal = InternalRecord::named("error", &id);
+            let name = internal.name.clone();
+            let target = format!("http://{}", scene.upstream(upstream)?);
+            internal.page = Some(PassRecord::to(Word::own(target)));
+            preamble.internal(internal);
+            ("=", name)
+        }
+    };
+    let codes = page
+        .codes
+        .iter()
+        .map(|code| Word::number(code.get().into()));
+    Ok(ErrorPageRecord {
+        codes: super::items(codes),
+        status: Word::fixed(status),
+        to,
+    })
+}

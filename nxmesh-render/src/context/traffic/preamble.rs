@@ -1,0 +1,65 @@
+//! What the settings of a virtual host need elsewhere: outside of its servers,
+//! and in each of them beside its locations.
+
+use nxmesh_core::digest::Digest;
+
+use super::super::maps::{GeoRecord, MapRecord, SplitRecord};
+use super::{CacheZoneRecord, InternalRecord, LogFormatRecord, ZoneRecord};
+use crate::{
+    names::{self, Identity},
+    token::Word,
+};
+
+/// What the settings of one virtual host need elsewhere. All is named from
+/// digests of what it is, so what is asked for twice is there once.
+pub(crate) struct Preamble<'a> {
+    identity: Identity,
+    pub(crate) geos: Vec<GeoRecord<'a>>,
+    pub(crate) splits: Vec<SplitRecord<'a>>,
+    pub(crate) zones: Vec<ZoneRecord<'a>>,
+    pub(crate) maps: Vec<MapRecord<'a>>,
+    pub(crate) caches: Vec<CacheZoneRecord<'a>>,
+    pub(crate) log_formats: Vec<LogFormatRecord<'a>>,
+    pub(crate) internals: Vec<InternalRecord<'a>>,
+    guards: usize,
+}
+
+impl<'a> Preamble<'a> {
+    pub(crate) const fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            geos: Vec::new(),
+            splits: Vec::new(),
+            zones: Vec::new(),
+            maps: Vec::new(),
+            caches: Vec::new(),
+            log_formats: Vec::new(),
+            internals: Vec::new(),
+            guards: 0,
+        }
+    }
+
+    /// A part of a name that only what is made of these `parts` has.
+    pub(crate) fn id<'p>(&self, parts: impl IntoIterator<Item = &'p str>) -> String {
+        let mut all = vec![&self.identity.digest().as_bytes()[..]];
+        for part in parts {
+            all.push(part.as_bytes());
+        }
+        names::object(Digest::of_parts(all))
+    }
+
+    /// The name of a location that nobody else has.
+    pub(crate) fn guard<'w>(&mut self) -> Word<'w> {
+        self.guards += 1;
+        let id = self.id(["guard", &self.guards.to_string()]);
+        Word::internal_location(&format!("nxmesh_answer_{id}"))
+    }
+
+    /// Adds a location that only nginx leads to, unless it is there.
+    pub(crate) fn internal(&mut self, location: InternalRecord<'a>) {
+        let same = |it: &InternalRecord<'_>| it.name == location.name;
+        if !self.internals.iter().any(same) {
+            self.internals.push(location);
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Who is turned away, and what is answered instead, asked of a real nginx.
+
+use crate::{
+    echo,
+    nginx::{Answer, free_port, request},
+    site::{ask, ask_with, body as text, header, serving_set as serving, site, status, upstream},
+};
+
+#[test]
+fn clients_are_turned_away_by_address_and_by_what_they_say() {
+    let port = free_port();
+    let site = site(
+        port,
+        r#"
+  block: { user_agents: ["evil[0-9]+", '^"quoted"; }$'], referers: [spam], status: 410 }
+  locations:
+    - { path: /, respond: { status: 200, body: open } }
+    - { path: /here, block: { networks: [127.0.0.0/8] }, respond: { status: 200 } }
+    - { path: /silent, block: { networks: [127.0.0.0/8, "::1"], status: 444 }, respond: { status: 200 } }
+    - { path: /elsewhere, block: { networks: [192.0.2.0/24] }, respond: { status: 200 } }"#,
+        "",
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    let with = |headers: &str| ask_with(port, "/", headers).status;
+    assert_eq!(with(""), 200);
+    assert_eq!(with("User-Agent: an EVIL7 one\r\n"), 410);
+    assert_eq!(with("User-Agent: evil\r\n"), 200);
+    assert_eq!(with("User-Agent: \"quoted\"; }\r\n"), 410);
+    assert_eq!(with("Referer: http://spam.example/\r\n"), 410);
+    assert_eq!(ask_with(port, "/missing", "Referer: spam\r\n").status, 410);
+    assert_eq!(status(port, "/here"), 403);
+    assert_eq!(status(port, "/elsewhere"), 200);
+    let silent = std::panic::catch_unwind(|| status(port, "/silent"));
+    assert!(silent.is_err(), "the connection was not closed: {silent:?}");
+}
+
+#[test]
+fn maintenance_is_for_everybody_but_some() {
+    let port = free_port();
+    let site = site(
+        port,
+        r#"
+  maintenance: { body: "back soon; $5", retry_after: 90s }
+  locations:
+    - { path: /, respond: { status: 200, body: open } }
+    - { path: /old, redirect: { to: /new } }
+    - { path: /health, maintenance: { enabled: false }, respond: { status: 200, body: well } }
+    - { path: /mine, maintenance: { except: [127.0.0.1] }, respond: { status: 200, body: mine } }
+    - { path: /theirs, maintenance: { except: [192.0.2.1] }, respond: { status: 200 } }"#,
+        "",
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    for path in ["/", "/old", "/anything"] {
+        let answer = ask(port, path);
+        assert_eq!(
+            (answer.status, text(&answer).as_str()),
+            (503, "back soon; $5"),
+            "{path}"
+        );
+        assert_eq!(header(&answer, "Retry-After").as_deref(), Some("90"));
+    }
+    assert_eq!(text(&ask(port, "/health")), "well");
+    assert_eq!(text(&ask(port, "/mine")), "mine");
+    assert_eq!(status(port, "/theirs"), 503);
+}
+
+fn preflight(port: u16, path: &str, origin: &str) -> Answer {
+    let headers = format!("Origin: {origin}\r\nAccess-Control-Request-Method: PUT\r\n");
+    request(port, "OPTIONS", "site.test", path.as_bytes(), &headers)
+}
+
+#[test]
+fn other_origins_may_read_where_it_is_said() {
+    let backend = echo::start_with(|_| {
+        let own = "Access-Control-Allow-Origin: *\r\nX-Backend: yes\r\n\r\nbody";
+        ("200 OK", own.to_owned())
+    });
+    let port = free_port();
+    let site = site(
+        port,
+        r#"
+  response_headers: [{ name: X-Host, value: host }]
+  cors:
+    origins: [https://app.example.com, "http://*.dev.example:8080"]
+    methods: [PUT, DELETE]
+    headers: [X-Token]
+    expose: [X-Total]
+    credentials: true
+    max_age: 10m
+  locations:
+    - { path: /, proxy: { upstream: backend } }
+    - { path: /closed, access: { rules: [{ deny: all }] }, proxy: { upstream: backend } }
+    - { path: /any, cors: { origins: ["*"] }, respond: { status: 200 } }"#,
+        &upstream("backend", &[backend]),
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    let origin = |answer: &Answer| header(answer, "Access-Control-Allow-Origin");
+    let good = "https://app.example.com";
+    for path in ["/", "/closed"] {
+        let answer = preflight(port, path, good);
+        assert_eq!(answer.status, 204, "{path}");
+        assert_eq!(origin(&answer).as_deref(), Some(good));
+        let told = |name: &str| header(&answer, &format!("Access-Control-{name}"));
+        assert_eq!(told("Allow-Methods").as_deref(), Some("PUT, DELETE"));
+        assert_eq!(told("Allow-Headers").as_deref(), Some("X-Token"));
+        assert_eq!(told("Max-Age").as_deref(), Some("600"));
+        assert_eq!(told("Allow-Credentials").as_deref(), Some("true"));
+    }
+    let read = ask_with(port, "/", &format!("Origin: {good}\r\n"));
+    assert_eq!(origin(&read).as_deref(), Some(good));
+    assert_eq!(header(&read, "Vary").as_deref(), Some("Origin"));
+    assert_eq!(
+        header(&read, "Access-Control-Expose-Headers").as_deref(),
+        Some("X-Total")
+    );
+    assert_eq!(header(&read, "Access-Control-Allow-Methods"), None);
+    assert_eq!(header(&read, "X-Host").as_deref(), Some("host"));
+    assert_eq!(header(&read, "X-Backend").as_deref(), Some("yes"));
+    let dev = "http://a-b.dev.example:8080";
+    assert_eq!(origin(&preflight(port, "/", dev)).as_deref(), Some(dev));
+    for bad in [
+        "https://app.example.com.evil.example",
+        "https://appXexample.com",
+        "http://app.example.com",
+        "http://a.b.dev.example:8080",
+        "http://.dev.example:8080",
+        "null",
+        "evil https://app.example.com",
+    ] {
+        let answer = preflight(port, "/", bad);
+        assert_ne!(answer.status, 204, "{bad}");
+        for answer in [answer, ask_with(port, "/", &format!("Origin: {bad}\r\n"))] {
+            assert_eq!(origin(&answer), None, "{bad}");
+            assert_eq!(header(&answer, "Access-Control-Allow-Credentials"), None);
+        }
+    }
+    assert_eq!(origin(&ask(port, "/any")).as_deref(), Some("*"));
+    assert_eq!(
+        header(&ask(port, "/any"), "X-Host").as_deref(),
+        Some("host")
+    );
+    assert_eq!(
+        ask_with(port, "/closed", &format!("Origin: {good}\r\n")).status,
+        403
+    );
+}
+
+#[test]
+fn errors_are_answered_as_it_is_said() {
+    let backend = echo::start_with(|request| {
+        if request.starts_with("GET /teapot") {
+            ("418 Teapot", "a teapot".to_owned())
+        } else if request.starts_with("GET /broken") {
+            ("500 Broken", "broken".to_owned())
+        } else {
+            ("200 OK", format!("page for {request}"))
+        }
+    });
+    let port = free_port();
+    let site = site(
+        port,
+        r#"
+  error_pages:
+    - { codes: [404], send: { respond: { status: 404, body: "nothing; \"here\"", content_type: text/html } } }
+    - { codes: [403], send: { upstream: backend } }
+    - { codes: [500, 502], send: { redirect: "https://status.example.com/?a=b" } }
+  locations:
+    - { path: /teapot, proxy: { upstream: backend } }
+    - { path: /broken, proxy: { upstream: backend } }
+    - { path: /broken/told, intercept_errors: true, proxy: { upstream: backend } }
+    - { path: /gone, proxy: { upstream: nobody } }
+    - { path: /closed, access: { rules: [{ deny: all }] }, respond: { status: 200 } }
+    - path: /own
+      error_pages: [{ codes: [403], send: { respond: { status: 200, body: own } } }]
+      access: { rules: [{ deny: all }] }
+      respond: { status: 200 }"#,
+        &(upstream("backend", &[backend]) + &upstream("nobody", &[free_port()])),
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    let missing = ask(port, "/missing");
+    assert_eq!(
+        (missing.status, text(&missing).as_str()),
+        (404, "nothing; \"here\"")
+    );
+    assert_eq!(
+        header(&missing, "Content-Type").as_deref(),
+        Some("text/html")
+    );
+    let closed = ask(port, "/closed");
+    assert_eq!(closed.status, 200, "the page's own status");
+    assert!(
+        text(&closed).starts_with("page for GET /closed"),
+        "{}",
+        text(&closed)
+    );
+    let gone = ask(port, "/gone");
+    assert_eq!(gone.status, 302);
+    assert_eq!(
+        header(&gone, "Location").as_deref(),
+        Some("https://status.example.com/?a=b")
+    );
+    assert_eq!(text(&ask(port, "/teapot")), "a teapot");
+    assert_eq!(text(&ask(port, "/broken")), "broken");
+    assert_eq!(status(port, "/broken/told"), 302);
+    assert_eq!(text(&ask(port, "/own")), "own");
+}
+
+#[test]
+fn another_service_decides() {
+    let service = echo::start_with(|request| {
+        let has = |line: &str| request.lines().any(|it| it.eq_ignore_ascii_case(line));
+        assert!(
+            request.starts_with("GET /check?all=1 HTTP/1.1"),
+            "{request}"
+        );
+        assert!(has("X-Original-Method: GET"), "{request}");
+        if has("Authorization: good") {
+            assert!(
+                has("X-Original-URI: /private?a=b") || has("X-Original-URI: /fixed"),
+                "{request}"
+            );
+            ("200 OK", "X-User: anna\r\n\r\n".to_owned())
+        } else if has("Authorization: known") {
+            ("403 No", String::new())
+        } else {
+            ("401 Who", String::new())
+        }
+    });
+    let backend = echo::start();
+    let port = free_port();
+    let site = site(
+        port,
+        r#"
+  external_auth:
+    service: { upstream: service, path: "/check?all=1", copy_headers: [X-User], sign_in: "https://login.example.com/?back=" }
+  locations:
+    - { path: /private, proxy: { upstream: backend } }
+    - { path: /fixed, respond: { status: 200, body: fixed } }
+    - { path: /public, external_auth: none, proxy: { upstream: backend } }
+    - path: /either
+      satisfy: any
+      access: { rules: [{ allow: 127.0.0.1 }, { deny: all }] }
+      proxy: { upstream: backend }"#,
+        &(upstream("service", &[service]) + &upstream("backend", &[backend])),
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    let good = ask_with(
+        port,
+        "/private?a=b",
+        "Authorization: good\r\nX-User: forged\r\n",
+    );
+    assert_eq!(good.status, 200);
+    assert!(text(&good).contains("X-User: anna"), "{}", text(&good));
+    assert!(!text(&good).contains("forged"), "{}", text(&good));
+    assert_eq!(
+        ask_with(port, "/private", "Authorization: known\r\n").status,
+        403
+    );
+    let stranger = ask(port, "/private?a=b");
+    assert_eq!(stranger.status, 302);
+    let back = "https://login.example.com/?back=http://site.test/private?a=b";
+    assert_eq!(header(&stranger, "Location").as_deref(), Some(back));
+    assert_eq!(
+        status(port, "/fixed"),
+        302,
+        "a fixed response is guarded too"
+    );
+    assert_eq!(
+        text(&ask_with(port, "/fixed", "Authorization: good\r\n")),
+        "fixed"
+    );
+    assert_eq!(status(port, "/public"), 200);
+    assert_eq!(status(port, "/either"), 200, "the address is enough");
+    assert_eq!(status(port, "/.nxmesh/auth/x"), 404);
+}
+
+#[test]
+fn copies_of_requests_go_elsewhere() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    let copies = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&copies);
+    let shadow = echo::start_with(move |request| {
+        assert!(request.starts_with("GET /some?a=b"), "{request}");
+        seen.fetch_add(1, Ordering::SeqCst);
+        ("200 OK", String::new())
+    });
+    let backend = echo::start();
+    let port = free_port();
+    let site = site(
+        port,
+        "
+  mirror: { to: { upstream: shadow } }
+  locations:
+    - { path: /some, proxy: { upstream: backend } }
+    - { path: /none, mirror: none, proxy: { upstream: backend } }
+    - { path: /few, mirror: { to: { upstream: shadow, percent: 0.01%, body: false } }, proxy: { upstream: backend } }",
+        &(upstream("shadow", &[shadow]) + &upstream("backend", &[backend])),
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    assert_eq!(status(port, "/none"), 200);
+    for _ in 0..5 {
+        assert!(text(&ask(port, "/some?a=b")).starts_with("GET /some?a=b"));
+    }
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while copies.load(Ordering::SeqCst) < 5 {
+        assert!(std::time::Instant::now() < deadline, "{copies:?} of 5 came");
+        std::thread::yield_now();
+    }
+    assert_eq!(status(port, "/few"), 200);
+    assert_eq!(copies.load(Ordering::SeqCst), 5);
+}
+
+#[test]
+fn the_address_of_a_client_comes_from_whom_is_trusted() {
+    let backend = echo::start();
+    let port = free_port();
+    let site = site(
+        port,
+        "
+  real_ip: { trusted: [127.0.0.0/8, 192.0.2.0/24] }
+  locations:
+    - { path: /, proxy: { upstream: backend } }",
+        &upstream("backend", &[backend]),
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    let seen = |path: &str, headers: &str| {
+        let answer = text(&ask_with(port, path, headers));
+        let line = answer
+            .lines()
+            .find_map(|line| line.strip_prefix("X-Real-IP: "));
+        line.unwrap_or_default().to_owned()
+    };
+    let chain = "X-Forwarded-For: 198.51.100.9, 203.0.113.7, 192.0.2.1\r\n";
+    assert_eq!(seen("/", chain), "203.0.113.7");
+    assert_eq!(seen("/", ""), "127.0.0.1");
+}
