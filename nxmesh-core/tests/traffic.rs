@@ -415,3 +415,94 @@ fn answers_logs_and_caches_are_refused_at_their_field() {
     let found = problem(vec![host(&json!({ "locations": location }))]);
     assert_eq!(found.pointer, "/spec/locations/0/real_ip");
 }
+
+#[test]
+fn what_only_a_host_says_is_refused_at_its_field() {
+    let secure = |tls: Value| json!({ "listen": [{ "port": 443, "tls": true }], "tls": tls });
+    for (settings, pointer) in [
+        (
+            json!({ "listen": [{ "port": 80, "backlog": 0 }] }),
+            "/listen/0/backlog",
+        ),
+        (
+            json!({ "redirect_names": ["*.example.com"] }),
+            "/redirect_names/0",
+        ),
+        (
+            json!({ "redirect_names": ["shop.example.com"] }),
+            "/redirect_names/0",
+        ),
+        (
+            json!({ "server_names": ["*.example.com"], "redirect_names": ["a.example"] }),
+            "/redirect_names",
+        ),
+        (json!({ "health": "healthz" }), "/health"),
+        (
+            json!({ "health": "/h", "locations": [{ "path": "/h", "match": "exact", "respond": { "status": 200 } }] }),
+            "/health",
+        ),
+        (
+            json!({ "acme_challenge": { "root": "here" } }),
+            "/acme_challenge/root",
+        ),
+        (
+            json!({ "acme_challenge": { "upstream": "gone" } }),
+            "/acme_challenge/upstream",
+        ),
+        (
+            json!({ "client": { "header_buffer": "1" } }),
+            "/client/header_buffer",
+        ),
+        (
+            json!({ "client": { "large_headers": { "number": 0, "size": "8k" } } }),
+            "/client/large_headers/number",
+        ),
+        (
+            json!({ "client": { "keepalive": { "requests": 0 } } }),
+            "/client/keepalive/requests",
+        ),
+        (json!({ "server_tokens": "off" }), "/server_tokens"),
+        (
+            json!({ "behind_tls_proxy": { "redirect_code": 200 } }),
+            "/behind_tls_proxy/redirect_code",
+        ),
+        (
+            secure(json!({ "certificate": "a", "curves": "a; b" })),
+            "/tls/curves",
+        ),
+        (
+            secure(json!({ "certificate": "a", "buffer_size": "1m" })),
+            "/tls/buffer_size",
+        ),
+        (
+            secure(json!({ "certificate": "a", "redirect_code": 301 })),
+            "/tls/redirect_code",
+        ),
+        (
+            secure(json!({ "certificate": "a", "session": { "cache": "1k" } })),
+            "/tls/session/cache",
+        ),
+        (
+            secure(
+                json!({ "certificate": "a", "client": { "trusted": { "file": "/a" }, "depth": 0 } }),
+            ),
+            "/tls/client/depth",
+        ),
+        (
+            secure(json!({ "certificate": "a", "protocols": ["SSLv3"] })),
+            "/tls/protocols/0",
+        ),
+        (
+            secure(json!({ "certificate": "a", "more_certificates": ["b"] })),
+            "/tls/certificate",
+        ),
+    ] {
+        let found = problem(vec![host(&settings)]);
+        assert_eq!(
+            found.pointer,
+            format!("/spec{pointer}"),
+            "{settings}: {}",
+            found.rule
+        );
+    }
+}

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::{
     document::Problem,
     model::{
-        Action, Resource, ResourceKey, ResourceKind, ResourceSet, TrafficSettings, Trust,
-        UpstreamTls, VirtualHostSpec,
+        AcmeChallenge, Action, Resource, ResourceKey, ResourceKind, ResourceSet, Tls,
+        TrafficSettings, Trust, UpstreamTls, VirtualHostSpec,
         traffic::{ErrorAnswer, ExternalAuth, Mirror},
         value::ResourceName,
     },
@@ -55,8 +55,11 @@ impl References {
 
     fn virtual_host(&mut self, spec: &VirtualHostSpec) {
         if let Some(tls) = &spec.tls {
-            let pointer = "/spec/tls/certificate".to_owned();
-            self.to(pointer, ResourceKind::Certificate, &tls.certificate);
+            self.tls(tls);
+        }
+        if let Some(AcmeChallenge::Upstream(name)) = &spec.acme_challenge {
+            let pointer = "/spec/acme_challenge/upstream".to_owned();
+            self.to(pointer, ResourceKind::Upstream, name);
         }
         self.traffic("/spec", &spec.traffic);
         for (index, location) in spec.locations.iter().enumerate() {
@@ -90,6 +93,23 @@ impl References {
         }
         if let Some(name) = &tls.certificate {
             self.to(format!("{at}/certificate"), ResourceKind::Certificate, name);
+        }
+    }
+
+    fn tls(&mut self, tls: &Tls) {
+        let mut to = |pointer: String, name| self.to(pointer, ResourceKind::Certificate, name);
+        to("/spec/tls/certificate".to_owned(), &tls.certificate);
+        for (index, name) in tls.more_certificates.iter().enumerate() {
+            to(format!("/spec/tls/more_certificates/{index}"), name);
+        }
+        let stapling = tls.stapling.as_ref().and_then(|it| it.verify.as_ref());
+        if let Some(Trust::Certificate(name)) = stapling {
+            to("/spec/tls/stapling/verify/certificate".to_owned(), name);
+        }
+        if let Some(client) = &tls.client
+            && let Trust::Certificate(name) = &client.trusted
+        {
+            to("/spec/tls/client/trusted/certificate".to_owned(), name);
         }
     }
 

@@ -35,7 +35,11 @@ pub use template::{Template, TemplateSpec};
 pub use traffic::{Traffic, TrafficSettings};
 pub use upstream::{Balance, HashKey, Upstream, UpstreamServer, UpstreamSpec};
 pub use version::Version;
-pub use virtual_host::{Hsts, Listen, Tls, TlsPolicy, VirtualHost, VirtualHostSpec};
+pub use virtual_host::{
+    AcmeChallenge, ClientCertificates, ClientKeepalive, ClientSettings, ClientVerify, Hsts,
+    LargeHeaders, Listen, ServerTokens, Stapling, Tls, TlsPolicy, TlsProxy, TlsSession,
+    VirtualHost, VirtualHostSpec,
+};
 
 use serde::{Deserialize, Serialize};
 

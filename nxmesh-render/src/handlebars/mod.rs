@@ -29,7 +29,7 @@ use self::{
 use crate::context::{SnippetRecord, UpstreamRecord, VirtualHostRecord};
 
 /// The built-in templates.
-const TEMPLATES: [(&str, &str); 14] = [
+const TEMPLATES: [(&str, &str); 16] = [
     (
         VIRTUAL_HOST,
         include_str!("../../templates/virtual-host.hbs"),
@@ -46,6 +46,8 @@ const TEMPLATES: [(&str, &str); 14] = [
     ),
     ("headers", include_str!("../../templates/headers.hbs")),
     ("tls", include_str!("../../templates/tls.hbs")),
+    ("client", include_str!("../../templates/client.hbs")),
+    ("endpoints", include_str!("../../templates/endpoints.hbs")),
     ("traffic", include_str!("../../templates/traffic.hbs")),
     ("telling", include_str!("../../templates/telling.hbs")),
     ("gates", include_str!("../../templates/gates.hbs")),
@@ -112,7 +114,7 @@ impl HandlebarsRenderer {
     /// With templates in place of built-in ones of the same name, and more
     /// that these include. The built-in ones are `virtual-host`, `upstream`,
     /// `snippet`, and `location`, `files`, `answer`, `proxy`, `proxy-details`, `headers`, `tls`,
-    /// `traffic`, `telling`, `gates` and `internal` that the first includes.
+    /// `client`, `endpoints`, `traffic`, `telling`, `gates` and `internal` that the first includes.
     ///
     /// Everything a template can name is known beforehand, and all of it is
     /// quoted; and it has to write whole directives and blocks, whichever way its

@@ -188,7 +188,7 @@ fn mistakes_are_told_with_their_place() {
     refused(host, "", (1, 1), "empty");
     refused("unheard-of", "x", (1, 1), "no template includes this one");
     // In a template that is indented where it is included.
-    refused("tls", "a;\n{{key}} {{kee}}", (2, 9), "no field \"kee\"");
+    refused("tls", "a;\n{{curves}} {{kee}}", (2, 12), "no field \"kee\"");
 }
 
 #[test]

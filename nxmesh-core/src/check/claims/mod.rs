@@ -6,6 +6,7 @@
 //! "How nginx processes a request").
 
 mod agents;
+mod sockets;
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +18,7 @@ use agents::{Exhausted, Index, Steps};
 
 use crate::{
     document::Problem,
-    model::{Listen, ResourceKey, ResourceKind, ResourceSet, VirtualHost, value::ServerName},
+    model::{Listen, ResourceKey, ResourceKind, ResourceSet, VirtualHost},
 };
 
 /// An address and port nginx binds.
@@ -65,10 +66,11 @@ struct Claim<'a> {
 }
 
 pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
-    let mut names: BTreeMap<(Socket, &ServerName), Vec<Claim<'_>>> = BTreeMap::new();
+    let mut names: BTreeMap<(Socket, &str), Vec<Claim<'_>>> = BTreeMap::new();
     let mut defaults: BTreeMap<Socket, Vec<Claim<'_>>> = BTreeMap::new();
     let mut with_tls: BTreeMap<Socket, Vec<Claim<'_>>> = BTreeMap::new();
     let mut plain: BTreeMap<Socket, Vec<Claim<'_>>> = BTreeMap::new();
+    let mut sockets = sockets::Sockets::default();
     for host in resources.virtual_hosts() {
         for (place, listen) in host.spec.listen.iter().enumerate() {
             let claim = Claim { host, place };
@@ -79,11 +81,19 @@ pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
             };
             for socket in Socket::of(listen) {
                 side.entry(socket).or_default().push(claim);
+                sockets.add(socket, listen, claim);
                 if listen.default_server {
                     defaults.entry(socket).or_default().push(claim);
                 }
                 for (place, name) in host.spec.server_names.iter().enumerate() {
-                    let claims = names.entry((socket, name)).or_default();
+                    let claims = names.entry((socket, name.as_str())).or_default();
+                    claims.push(Claim { host, place });
+                }
+                // Behind the others.
+                let first = host.spec.server_names.len();
+                for (place, name) in host.spec.redirect_names.iter().enumerate() {
+                    let place = first + place;
+                    let claims = names.entry((socket, name.as_str())).or_default();
                     claims.push(Claim { host, place });
                 }
             }
@@ -95,7 +105,11 @@ pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
             continue;
         }
         clashes.within(claims, |claim, other| {
-            let pointer = format!("/spec/server_names/{}", claim.place);
+            let names = claim.host.spec.server_names.len();
+            let pointer = match claim.place.checked_sub(names) {
+                Some(place) => format!("/spec/redirect_names/{place}"),
+                None => format!("/spec/server_names/{}", claim.place),
+            };
             let what = format!("{name} on port {} is claimed by {other} too", socket.port);
             (pointer, what)
         });
@@ -132,6 +146,7 @@ pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
             (pointer, what)
         });
     }
+    sockets.check(&mut clashes);
     clashes.into_problems()
 }
 

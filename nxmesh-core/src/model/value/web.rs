@@ -80,3 +80,16 @@ parsed_text! {
         (matches!(text.len(), 1..=2000) && plain).then(|| text.to_owned())
     },
 }
+
+parsed_text! {
+    /// Elliptic curves for key exchange, as OpenSSL calls them.
+    CurveList,
+    rule: "curves are names as OpenSSL writes them, with ':' between, 500 bytes at most",
+    example: "X25519:prime256v1",
+    parse: |text| {
+        let name = |name: &str| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        (text.len() <= 500 && text.split(':').all(name)).then(|| text.to_owned())
+    },
+}

@@ -16,6 +16,7 @@ use super::{
     headers::{self, HeaderRecord},
     snippet::{self, SnippetRecord},
     traffic::{self, GatesRecord, Preamble, TellingRecord, TrafficRecord},
+    virtual_host::Entrance,
 };
 use crate::{
     handlebars::record::record,
@@ -54,11 +55,13 @@ record! {
 }
 
 /// What a location is put into.
-pub(super) struct Place<'a> {
+pub(super) struct Place<'a, 'p> {
     /// What it says itself.
     pub(super) settings: &'a TrafficSettings,
     /// What the host says.
     pub(super) host: &'a TrafficSettings,
+    /// What it asks of every request.
+    pub(super) entrance: &'p Entrance,
     /// Whether limits or access count in it.
     pub(super) guarded: bool,
     /// The headers of the host that it sends beside its own.
@@ -69,7 +72,7 @@ pub(super) struct Place<'a> {
 pub(super) fn record<'a>(
     scene: &Scene<'a>,
     location: &'a Location,
-    mut place: Place<'a>,
+    mut place: Place<'a, '_>,
     preamble: &mut Preamble<'a>,
 ) -> Result<LocationRecord<'a>, RenderError> {
     let settings = place.settings;
@@ -100,7 +103,7 @@ pub(super) fn record<'a>(
         } else {
             None
         },
-        gates: traffic::gates(scene, settings, place.host, preamble)?,
+        gates: traffic::gates(scene, place.entrance, settings, place.host, preamble)?,
         guard: match &location.action {
             Action::Respond(_) | Action::Redirect(_) if place.guarded => Some(preamble.guard()),
             _ => None,

@@ -15,7 +15,7 @@ use nxmesh_core::{
 
 use super::{InternalRecord, Preamble, cors};
 use crate::{
-    context::{Scene, location::RespondRecord},
+    context::{Scene, location::RespondRecord, virtual_host::Entrance},
     handlebars::record::record,
     token::{Word, quote, quote_expanding},
 };
@@ -23,7 +23,9 @@ use crate::{
 record! {
     /// Who is turned away.
     GatesRecord<'a> {
-        block: Option<GateRecord<'a>>,
+        /// The status with which plain HTTP is led to HTTPS, by what a proxy says.
+        to_https: Option<Word<'a>>,
+        refusals: Vec<GateRecord<'a>>,
         maintenance: Option<DetourRecord<'a>>,
         /// A condition for the preflight requests of other origins.
         preflight: Option<Word<'a>>,
@@ -51,6 +53,7 @@ record! {
 /// The gates of a location with settings of its `own` in a `host`.
 pub(crate) fn record<'a>(
     scene: &Scene<'_>,
+    entrance: &Entrance,
     own: &'a TrafficSettings,
     host: &'a TrafficSettings,
     preamble: &mut Preamble<'a>,
@@ -59,13 +62,16 @@ pub(crate) fn record<'a>(
     let maintenance = own.maintenance.as_deref().or(host.maintenance.as_deref());
     let maintenance = maintenance.filter(|it| it.enabled);
     let cors = own.cors.as_deref().or(host.cors.as_deref());
-    if block.is_none() && maintenance.is_none() && cors.is_none() {
+    if entrance.is_open() && block.is_none() && maintenance.is_none() && cors.is_none() {
         return Ok(None);
     }
+    let mut refusals = entrance.gates();
+    if let Some(block) = block {
+        refusals.push(self::block(scene, block, preamble)?);
+    }
     Ok(Some(Box::new(GatesRecord {
-        block: block
-            .map(|block| self::block(scene, block, preamble))
-            .transpose()?,
+        to_https: entrance.to_https(),
+        refusals,
         maintenance: maintenance
             .map(|it| self::maintenance(scene, it, preamble))
             .transpose()?,
@@ -103,7 +109,7 @@ fn block<'a>(
 }
 
 /// Entries for `patterns`, each with the `value`.
-pub(super) fn matching<'a>(
+pub(crate) fn matching<'a>(
     scene: &Scene<'_>,
     patterns: &[RegexPattern],
     prefix: &str,

@@ -67,7 +67,7 @@ pub(super) fn record<'a>(
     scene: &Scene<'_>,
     location: &'a Location,
     proxy: &'a Proxy,
-    place: &Place<'a>,
+    place: &Place<'a, '_>,
     preamble: &mut Preamble<'a>,
 ) -> Result<ProxyRecord<'a>, RenderError> {
     let upstream = scene.upstream(&proxy.upstream)?;
@@ -109,6 +109,9 @@ pub(super) fn record<'a>(
     let is_set = |name: &str| sets(&proxy.request_headers, name);
     let copied = traffic::copied_headers(scene, authority, is_set, preamble)?;
     record.request_headers.extend(copied);
+    record
+        .request_headers
+        .extend(place.entrance.client_headers());
     if let Some(forwarded) = &proxy.forwarded {
         forwarded::set(scene, forwarded, proxy, &mut record, preamble)?;
     }

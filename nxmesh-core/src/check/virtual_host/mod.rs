@@ -1,16 +1,30 @@
 //! What a virtual host has to be in itself.
 
+mod client;
+mod tls;
+
 use std::collections::BTreeSet;
 
 use super::{Found, claims::Socket, location, traffic};
-use crate::model::{Listen, Location, PathMatch, Tls, VirtualHostSpec, value::ServerName};
+use crate::model::{Location, PathMatch, VirtualHostSpec, value::ServerName};
 
 pub(super) fn check(spec: &VirtualHostSpec, found: &mut Found) {
     server_names(&spec.server_names, found);
-    listen(&spec.listen, spec.tls.is_some(), found);
+    redirect_names(spec, found);
+    listen(spec, found);
     if let Some(tls) = &spec.tls {
-        self::tls(tls, &spec.listen, found);
+        tls::check(tls, &spec.listen, found);
     }
+    if spec.reject_handshake && spec.tls.is_some() {
+        found.say(
+            "/spec/reject_handshake",
+            "a host that takes no handshake needs no spec.tls",
+        );
+    }
+    if let Some(client) = &spec.client {
+        client::check(client, found);
+    }
+    paths_of_our_own(spec, found);
     traffic::check("/spec", &spec.traffic, found);
     locations(&spec.locations, found);
 }
@@ -33,7 +47,59 @@ fn server_names(names: &[ServerName], found: &mut Found) {
     }
 }
 
-fn listen(listens: &[Listen], has_tls: bool, found: &mut Found) {
+fn redirect_names(spec: &VirtualHostSpec, found: &mut Found) {
+    if spec.redirect_names.len() > 100 {
+        found.say(
+            "/spec/redirect_names",
+            "there are at most 100 names that are led elsewhere",
+        );
+    }
+    let plain = spec.server_names.first().and_then(ServerName::sample_host);
+    let is_one = plain.is_some_and(|host| spec.server_names[0].as_str() == host);
+    if !spec.redirect_names.is_empty() && !is_one {
+        found.say(
+            "/spec/redirect_names",
+            "names are led to the first of server_names, which has to be one host, for example shop.example.com",
+        );
+    }
+    let mut seen: BTreeSet<&str> = spec.server_names.iter().map(|it| it.as_str()).collect();
+    for (index, name) in spec.redirect_names.iter().enumerate() {
+        if !seen.insert(name.as_str()) {
+            found.say(
+                format!("/spec/redirect_names/{index}"),
+                "a name is written once per virtual host",
+            );
+        }
+    }
+}
+
+/// Paths that are answered whatever the locations say.
+fn paths_of_our_own(spec: &VirtualHostSpec, found: &mut Found) {
+    let is_taken = |taken: &dyn Fn(&PathMatch) -> bool| {
+        let mut paths = spec.locations.iter().map(|location| &location.path);
+        paths.any(taken)
+    };
+    if let Some(health) = &spec.health
+        && is_taken(&|path| matches!(path, PathMatch::Exact(path) if path == health))
+    {
+        found.say("/spec/health", "a location has this path already");
+    }
+    let challenge = "/.well-known/acme-challenge/";
+    let same = |path: &PathMatch| match path {
+        PathMatch::Prefix(path) | PathMatch::PrefixPriority(path) => path.as_str() == challenge,
+        _ => false,
+    };
+    if spec.acme_challenge.is_some() && is_taken(&same) {
+        found.say(
+            "/spec/acme_challenge",
+            "a location has the path /.well-known/acme-challenge/ already",
+        );
+    }
+}
+
+fn listen(spec: &VirtualHostSpec, found: &mut Found) {
+    let listens = &spec.listen;
+    let has_tls = spec.tls.is_some() || spec.reject_handshake;
     if listens.is_empty() {
         found.say(
             "/spec/listen",
@@ -58,27 +124,20 @@ fn listen(listens: &[Listen], has_tls: bool, found: &mut Found) {
                 "a TLS port needs spec.tls, for example tls: { certificate: shop-cert }",
             );
         }
+        for (field, number) in [("backlog", listen.backlog), ("fast_open", listen.fast_open)] {
+            if number == Some(0) {
+                found.say(
+                    format!("{at}/{field}"),
+                    "this is 1 to 65535 connections, for example 511",
+                );
+            }
+        }
         if listen.http2 && !listen.tls {
             found.say(
                 at,
                 "http2 needs tls on the same port, for example { port: 443, tls: true, http2: true }",
             );
         }
-    }
-}
-
-fn tls(tls: &Tls, listens: &[Listen], found: &mut Found) {
-    if !listens.iter().any(|listen| listen.tls) {
-        found.say(
-            "/spec/tls",
-            "spec.tls needs a port with tls, for example listen: [{ port: 443, tls: true }]",
-        );
-    }
-    if tls.redirect_http && listens.iter().all(|listen| listen.tls) {
-        found.say(
-            "/spec/tls/redirect_http",
-            "redirect_http needs a port without tls, for example listen: [{ port: 80 }, { port: 443, tls: true }]",
-        );
     }
 }
 

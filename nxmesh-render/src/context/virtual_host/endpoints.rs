@@ -1,0 +1,49 @@
+//! Paths that are answered whatever the locations say.
+
+use nxmesh_core::{
+    contract::renderer::RenderError,
+    model::{AcmeChallenge, VirtualHostSpec},
+};
+
+use crate::{
+    context::Scene,
+    handlebars::record::record,
+    token::{Word, quote, quote_expanding},
+};
+
+record! {
+    /// Paths that are answered whatever the locations say.
+    EndpointsRecord<'a> {
+        health: Option<Word<'a>>,
+        /// Where answers to challenges lie.
+        challenge_root: Option<Word<'a>>,
+        /// Who answers challenges: a URL.
+        challenge_upstream: Option<Word<'a>>,
+    }
+}
+
+pub(super) fn record<'a>(
+    scene: &Scene<'_>,
+    spec: &'a VirtualHostSpec,
+) -> Result<Option<Box<EndpointsRecord<'a>>>, RenderError> {
+    if spec.health.is_none() && spec.acme_challenge.is_none() {
+        return Ok(None);
+    }
+    let quoting = |error| scene.unrenderable(error);
+    let (root, upstream) = match &spec.acme_challenge {
+        Some(AcmeChallenge::Root(root)) => {
+            (Some(quote_expanding(root.as_str()).map_err(quoting)?), None)
+        }
+        Some(AcmeChallenge::Upstream(name)) => {
+            let url = format!("http://{}", scene.upstream(name)?);
+            (None, Some(Word::own(url)))
+        }
+        None => (None, None),
+    };
+    let health = spec.health.as_ref().map(|path| quote(path.as_str()));
+    Ok(Some(Box::new(EndpointsRecord {
+        health: health.transpose().map_err(quoting)?,
+        challenge_root: root,
+        challenge_upstream: upstream,
+    })))
+}

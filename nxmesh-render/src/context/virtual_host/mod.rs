@@ -1,0 +1,144 @@
+//! Virtual hosts: which servers they need, and what those say.
+
+mod client;
+mod endpoints;
+mod entrance;
+mod servers;
+mod tls;
+
+use nxmesh_core::{
+    contract::renderer::RenderError,
+    model::{PathMatch, ResourceKind, VirtualHost},
+    snippet::SnippetContext,
+};
+
+use self::{client::ClientRecord, endpoints::EndpointsRecord, servers::ServerRecord};
+use super::{
+    Scene,
+    headers::{self, HeaderRecord},
+    location::{self, LocationRecord},
+    maps::{GeoRecord, MapRecord, SplitRecord},
+    snippet::{self, SnippetRecord},
+    traffic::{
+        self, CacheZoneRecord, Effective, GatesRecord, InternalRecord, LogFormatRecord, Preamble,
+        TellingRecord, TrafficRecord, ZoneRecord,
+    },
+};
+use crate::{
+    handlebars::record::{Item, record},
+    names::Identity,
+    token::{Word, quote},
+};
+pub(super) use entrance::Entrance;
+
+record! {
+    /// A virtual host.
+    VirtualHostRecord<'a> {
+        zones: Vec<ZoneRecord<'a>>,
+        geos: Vec<GeoRecord<'a>>,
+        splits: Vec<SplitRecord<'a>>,
+        maps: Vec<MapRecord<'a>>,
+        caches: Vec<CacheZoneRecord<'a>>,
+        log_formats: Vec<LogFormatRecord<'a>>,
+        servers: Vec<ServerRecord<'a>>,
+        server_names: Vec<Item<'a>>,
+        max_body_size: Option<Word<'a>>,
+        headers: &'a [HeaderRecord<'a>],
+        /// What is told beside the headers.
+        telling: Option<Box<TellingRecord<'a>>>,
+        snippets: Vec<SnippetRecord<'a>>,
+        traffic: Option<Box<TrafficRecord<'a>>>,
+        locations: Vec<LocationRecord<'a>>,
+        /// Locations that only nginx leads to.
+        internals: Vec<InternalRecord<'a>>,
+        /// Who is turned away where no location matches.
+        gates: Option<Box<GatesRecord<'a>>>,
+        /// Whether a location of its own is for every path.
+        matches_all: bool,
+        client: Option<Box<ClientRecord<'a>>>,
+        /// `on`, `off` or `build`.
+        server_tokens: Option<Word<'a>>,
+        endpoints: Option<Box<EndpointsRecord<'a>>>,
+    }
+}
+
+impl<'a> VirtualHostRecord<'a> {
+    /// `effective` is what counts in it; `headers` are those of the host;
+    /// `pem_stem` names the files of its certificate.
+    pub(crate) fn of(
+        scene: &Scene<'a>,
+        document: &'a VirtualHost,
+        effective: &'a Effective,
+        headers: &'a [HeaderRecord<'a>],
+        pem_stem: Option<&str>,
+    ) -> Result<Self, RenderError> {
+        let spec = &document.spec;
+        let settings = effective.host(spec);
+        let identity = Identity::of(
+            &document.metadata.workspace,
+            ResourceKind::VirtualHost,
+            &document.metadata.name,
+        );
+        let mut preamble = Preamble::new(identity);
+        let traffic = traffic::record(scene, settings, settings, &mut preamble)?;
+        let telling = traffic::telling(scene, settings, settings, &mut preamble)?;
+        let entrance = entrance::of(scene, spec, &mut preamble)?;
+        let gates = traffic::gates(scene, &entrance, settings, settings, &mut preamble)?;
+        let snippets = snippet::named(scene, &settings.snippets, SnippetContext::Server)?;
+        let mut lines = 0;
+        let locations = spec
+            .locations
+            .iter()
+            .enumerate()
+            .map(|(index, location)| {
+                let own = effective.location(index, location);
+                let host = (&settings.response_headers[..], headers);
+                let inherited = if traffic::tells(own) {
+                    headers::inherited(scene, host, &own.response_headers, &mut lines)?
+                } else {
+                    Vec::new()
+                };
+                let place = location::Place {
+                    settings: own,
+                    host: settings,
+                    entrance: &entrance,
+                    guarded: traffic::guards(own) || traffic::guards(settings),
+                    inherited,
+                };
+                location::record(scene, location, place, &mut preamble)
+            })
+            .collect::<Result<_, _>>()?;
+        let servers = servers::records(scene, spec, settings, pem_stem, &mut preamble)?;
+        let snippets_match_all = snippet::match_all(&snippets);
+        Ok(Self {
+            zones: preamble.zones,
+            geos: preamble.geos,
+            splits: preamble.splits,
+            maps: preamble.maps,
+            caches: preamble.caches,
+            log_formats: preamble.log_formats,
+            internals: preamble.internals,
+            gates,
+            telling,
+            servers,
+            client: client::record(scene, spec)?,
+            server_tokens: client::tokens(scene, spec)?,
+            endpoints: endpoints::record(scene, spec)?,
+            server_names: spec
+                .server_names
+                .iter()
+                .map(|name| quote(name.as_str()).map(Item))
+                .collect::<Result<_, _>>()
+                .map_err(|error| scene.unrenderable(error))?,
+            max_body_size: settings.max_body_size.map(Word::own),
+            headers,
+            snippets,
+            traffic,
+            locations,
+            matches_all: snippets_match_all
+                || spec.locations.iter().any(|location| {
+                    matches!(&location.path, PathMatch::Prefix(path) | PathMatch::PrefixPriority(path) if path.as_str() == "/")
+                }),
+        })
+    }
+}

@@ -1,0 +1,194 @@
+//! TLS towards clients.
+
+use nxmesh_core::{
+    contract::renderer::RenderError,
+    model::{
+        ClientCertificates, ClientVerify, ResourceKey, ResourceKind, TlsPolicy, TlsVersion, Trust,
+        VirtualHostSpec,
+        value::{ResourceName, SizeBytes},
+    },
+};
+
+use crate::{
+    context::{Scene, maps::on_or_off},
+    handlebars::record::{Item, record},
+    names,
+    token::{Word, quote},
+};
+
+record! {
+    /// TLS of a server.
+    TlsRecord<'a> {
+        certificates: Vec<PairRecord<'a>>,
+        protocols: Vec<Item<'a>>,
+        /// Absent where nothing older than TLS 1.3 is spoken.
+        ciphers: Option<Word<'a>>,
+        /// `on` or `off`, as the next ones that are no sizes and times.
+        prefer_server_ciphers: Word<'a>,
+        curves: Word<'a>,
+        session_timeout: Word<'a>,
+        session_cache: Word<'a>,
+        session_tickets: Word<'a>,
+        early_data: bool,
+        buffer_size: Option<Word<'a>>,
+        stapling: bool,
+        /// Who has to have signed what is stapled.
+        stapling_trusted: Option<Word<'a>>,
+        client: Option<ClientRecord<'a>>,
+    }
+}
+
+record! {
+    /// A certificate and its key.
+    PairRecord<'a> {
+        certificate: Word<'a>,
+        key: Word<'a>,
+    }
+}
+
+record! {
+    /// Asking clients for certificates.
+    ClientRecord<'a> {
+        trusted: Word<'a>,
+        verify: Word<'a>,
+        depth: Option<Word<'a>>,
+        revoked: Option<Word<'a>>,
+    }
+}
+
+const INTERMEDIATE: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305";
+/// OpenSSL 3 has the old ones at this level only.
+const OLD: &str = "\"@SECLEVEL=0:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256:ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA:DHE-RSA-AES128-SHA256:DHE-RSA-AES256-SHA256:AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA256:AES256-SHA256:AES128-SHA:AES256-SHA:DES-CBC3-SHA\"";
+const CURVES: &str = "X25519:prime256v1:secp384r1";
+
+const fn protocols(policy: TlsPolicy) -> &'static [TlsVersion] {
+    match policy {
+        TlsPolicy::Modern => &[TlsVersion::Tls13],
+        TlsPolicy::Intermediate => &[TlsVersion::Tls12, TlsVersion::Tls13],
+        TlsPolicy::Old => &[
+            TlsVersion::Tls10,
+            TlsVersion::Tls11,
+            TlsVersion::Tls12,
+            TlsVersion::Tls13,
+        ],
+    }
+}
+
+pub(super) fn record<'a>(
+    scene: &Scene<'_>,
+    spec: &'a VirtualHostSpec,
+    pem_stem: Option<&str>,
+) -> Result<TlsRecord<'a>, RenderError> {
+    scene.require("TLS 1.3", (1, 13, 0))?;
+    let Some(tls) = &spec.tls else {
+        return Err(scene.unrenderable("a port has TLS, but the virtual host has no spec.tls"));
+    };
+    let Some(stem) = pem_stem else {
+        return Err(missing(scene, &tls.certificate));
+    };
+    if tls.early_data {
+        scene.require("early data", (1, 15, 3))?;
+    }
+    let quoting = |error| scene.unrenderable(error);
+    let mut certificates = vec![pair(scene, stem)?];
+    for name in &tls.more_certificates {
+        certificates.push(pair(scene, &self::stem(scene, name)?)?);
+    }
+    let versions = if tls.protocols.is_empty() {
+        protocols(tls.policy)
+    } else {
+        &tls.protocols
+    };
+    let ciphers = match (&tls.ciphers, tls.policy) {
+        (Some(ciphers), _) => Some(quote(ciphers.as_str()).map_err(quoting)?),
+        (None, _) if versions == [TlsVersion::Tls13] => None,
+        (None, TlsPolicy::Old) => Some(Word::fixed(OLD)),
+        (None, _) => Some(Word::fixed(INTERMEDIATE)),
+    };
+    let session = tls.session.clone().unwrap_or_default();
+    let prefers = tls.prefer_server_ciphers;
+    let stapling = tls.stapling.as_ref();
+    Ok(TlsRecord {
+        certificates,
+        protocols: versions
+            .iter()
+            .map(|version| Item(Word::fixed(version.nginx_name())))
+            .collect(),
+        ciphers,
+        prefer_server_ciphers: on_or_off(prefers.unwrap_or(tls.policy == TlsPolicy::Old)),
+        curves: match &tls.curves {
+            Some(curves) => quote(curves.as_str()).map_err(quoting)?,
+            None => Word::fixed(CURVES),
+        },
+        session_timeout: session.timeout.map_or(Word::fixed("1d"), Word::own),
+        session_cache: session_cache(session.cache),
+        session_tickets: on_or_off(session.tickets),
+        early_data: tls.early_data,
+        buffer_size: tls.buffer_size.map(Word::own),
+        stapling: stapling.is_some(),
+        stapling_trusted: stapling
+            .and_then(|it| it.verify.as_ref())
+            .map(|trust| trusted(scene, trust))
+            .transpose()?,
+        client: tls
+            .client
+            .as_deref()
+            .map(|client| self::client(scene, client))
+            .transpose()?,
+    })
+}
+
+/// nginx refuses one name with two sizes.
+fn session_cache<'a>(size: Option<SizeBytes>) -> Word<'a> {
+    match size {
+        Some(size) => Word::own(format!("shared:nxmesh_tls_{size}:{size}")),
+        None => Word::fixed("shared:nxmesh_tls:10m"),
+    }
+}
+
+fn client<'a>(
+    scene: &Scene<'_>,
+    client: &'a ClientCertificates,
+) -> Result<ClientRecord<'a>, RenderError> {
+    let revoked = client.revoked.as_ref();
+    Ok(ClientRecord {
+        trusted: trusted(scene, &client.trusted)?,
+        verify: Word::fixed(match client.verify {
+            ClientVerify::Required => "on",
+            ClientVerify::Optional => "optional",
+            ClientVerify::OptionalUnsigned => "optional_no_ca",
+        }),
+        depth: client.depth.map(|depth| Word::number(depth.into())),
+        revoked: revoked
+            .map(|path| quote(path.as_str()))
+            .transpose()
+            .map_err(|error| scene.unrenderable(error))?,
+    })
+}
+
+fn trusted<'a>(scene: &Scene<'_>, trust: &'a Trust) -> Result<Word<'a>, RenderError> {
+    match trust {
+        Trust::File(path) => quote(path.as_str()).map_err(|error| scene.unrenderable(error)),
+        Trust::Certificate(name) => scene.tls_file(&stem(scene, name)?, ".crt"),
+    }
+}
+
+fn pair<'a>(scene: &Scene<'_>, stem: &str) -> Result<PairRecord<'a>, RenderError> {
+    Ok(PairRecord {
+        certificate: scene.tls_file(stem, ".crt")?,
+        key: scene.tls_file(stem, ".key")?,
+    })
+}
+
+fn stem(scene: &Scene<'_>, name: &ResourceName) -> Result<String, RenderError> {
+    let certificate = scene.resources.certificate(name);
+    let certificate = certificate.ok_or_else(|| missing(scene, name))?;
+    Ok(names::pem_stem(name, &certificate.spec))
+}
+
+fn missing(scene: &Scene<'_>, name: &ResourceName) -> RenderError {
+    scene.missing(ResourceKey {
+        kind: ResourceKind::Certificate,
+        name: name.clone(),
+    })
+}

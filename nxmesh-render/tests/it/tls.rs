@@ -1,0 +1,210 @@
+//! TLS towards clients, spoken with a real nginx.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    sync::Arc,
+};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
+};
+
+use crate::{
+    echo,
+    nginx::{free_port, get},
+    site::{body, header, serving, upstream},
+};
+
+/// An authority, and certificates it signs.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its key, in PEM.
+struct Pair {
+    certificate: String,
+    key: String,
+    der: CertificateDer<'static>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::<String>::new()).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "authority");
+        let key = KeyPair::generate().expect("a key");
+        Self(CertifiedIssuer::self_signed(params, key).expect("an authority"))
+    }
+
+    fn sign(&self, name: &str) -> Pair {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.0).expect("a certificate");
+        Pair {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+            der: certificate.der().clone(),
+        }
+    }
+}
+
+impl Pair {
+    fn document(&self, name: &str) -> String {
+        let block = |pem: &str| {
+            pem.lines()
+                .fold(String::new(), |text, line| text + "    " + line + "\n")
+        };
+        format!(
+            "---\nkind: Certificate\nmetadata: {{ name: {name} }}\nspec:\n  certificate: |\n{}  private_key: |\n{}",
+            block(&self.certificate),
+            block(&self.key)
+        )
+    }
+}
+
+/// Asks for `path` of `host` in a connection for `sni`; the answer as text.
+fn ask(
+    port: u16,
+    (sni, host): (&str, &str),
+    path: &str,
+    authority: &Authority,
+    client: Option<&Pair>,
+) -> std::io::Result<String> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.0.der().clone()).expect("a root");
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots);
+    let config = match client {
+        Some(pair) => {
+            use rustls::pki_types::pem::PemObject as _;
+            let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("a key");
+            builder
+                .with_client_auth_cert(vec![pair.der.clone()], key)
+                .expect("a certificate")
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let name = ServerName::try_from(sni.to_owned()).expect("a name");
+    let connection = ClientConnection::new(Arc::new(config), name).expect("a connection");
+    let mut stream = StreamOwned::new(connection, TcpStream::connect(("127.0.0.1", port))?);
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nX-Client-Subject: forged\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Err(error) if answer.is_empty() => Err(error),
+        _ => Ok(String::from_utf8_lossy(&answer).into_owned()),
+    }
+}
+
+#[test]
+fn clients_show_certificates_and_hosts_are_told_apart() {
+    let authority = Authority::new();
+    let (plain, secure) = (free_port(), free_port());
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let trusted = folder.path().join("ca.pem");
+    std::fs::write(&trusted, authority.0.pem()).expect("a file");
+    let site = format!(
+        "kind: VirtualHost
+metadata: {{ name: site }}
+spec:
+  server_names: [site.test]
+  redirect_names: [www.site.test]
+  listen: [{{ port: {plain}, address: 127.0.0.1 }}, {{ port: {secure}, address: 127.0.0.1, tls: true }}]
+  health: /healthz
+  tls:
+    certificate: site
+    protocols: [TLSv1.2, TLSv1.3]
+    ciphers: ECDHE-ECDSA-AES128-GCM-SHA256
+    curves: X25519:prime256v1
+    prefer_server_ciphers: true
+    session: {{ cache: 1m, timeout: 1h, tickets: true }}
+    early_data: true
+    buffer_size: 4k
+    strict_sni: true
+    redirect_http: true
+    redirect_code: 301
+    hsts: {{ max_age: 1d }}
+    client:
+      trusted: {{ file: {} }}
+      depth: 2
+      subjects: [\"CN=anna\", \"CN=ber.a\"]
+      pass: true
+  locations:
+    - {{ path: /, respond: {{ status: 200, body: hello }} }}
+    - {{ path: /echo, proxy: {{ upstream: backend }} }}
+",
+        trusted.display()
+    );
+    let other = format!(
+        "---
+kind: VirtualHost
+metadata: {{ name: other }}
+spec:
+  server_names: [other.test]
+  listen: [{{ port: {secure}, address: 127.0.0.1, tls: true }}]
+  tls: {{ certificate: other, policy: old }}
+  locations: [{{ path: /, respond: {{ status: 200, body: other }} }}]
+"
+    );
+    let stranger = format!(
+        "---
+kind: VirtualHost
+metadata: {{ name: stranger }}
+spec:
+  server_names: [_]
+  listen: [{{ port: {secure}, address: 127.0.0.1, tls: true, default_server: true }}]
+  reject_handshake: true
+"
+    );
+    let documents = [
+        site,
+        other,
+        stranger,
+        authority.sign("site.test").document("site"),
+        authority.sign("other.test").document("other"),
+        upstream("backend", &[echo::start()]),
+    ];
+    let Some(_nginx) = serving(&documents) else {
+        return;
+    };
+    let anna = authority.sign("anna");
+    let site = ("site.test", "site.test");
+    let asked =
+        |names, path: &str, client: Option<&Pair>| ask(secure, names, path, &authority, client);
+    let answer = asked(site, "/", Some(&anna)).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(
+        answer.contains("Strict-Transport-Security: max-age=86400"),
+        "{answer}"
+    );
+    let told = asked(site, "/echo", Some(&anna)).expect("an answer");
+    assert!(told.contains("X-Client-Verify: SUCCESS"), "{told}");
+    assert!(told.contains("X-Client-Subject: CN=anna"), "{told}");
+    assert!(!told.contains("forged"), "{told}");
+    let carl = asked(site, "/", Some(&authority.sign("carl"))).expect("an answer");
+    assert!(carl.starts_with("HTTP/1.1 403"), "{carl}");
+    let nobody = asked(site, "/", None).expect("an answer");
+    assert!(nobody.starts_with("HTTP/1.1 400"), "{nobody}");
+    let unknown = Authority::new().sign("anna");
+    let unknown = asked(site, "/", Some(&unknown));
+    assert!(!unknown.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")));
+    let crossed = asked(("other.test", "site.test"), "/", Some(&anna)).expect("an answer");
+    assert!(crossed.starts_with("HTTP/1.1 421"), "{crossed}");
+    let other = asked(("other.test", "other.test"), "/", None).expect("an answer");
+    assert!(other.ends_with("other"), "{other}");
+    assert!(asked(("unknown.test", "unknown.test"), "/", None).is_err());
+    let led = get(plain, "site.test", b"/a");
+    assert_eq!(led.status, 301);
+    let to = format!("https://site.test:{secure}/a");
+    assert_eq!(header(&led, "Location"), Some(to));
+    assert_eq!(body(&get(plain, "site.test", b"/healthz")), "ok");
+}
