@@ -12,7 +12,10 @@ use std::{
 
 use nxmesh_core::{
     digest::Digest,
-    model::{Listen, ResourceKey, ResourceKind, ResourceSet, VirtualHost},
+    model::{
+        Listen, ResourceKey, ResourceKind, ResourceSet, Tls, TlsVersion, VirtualHost,
+        value::ResourceName,
+    },
 };
 use rustls_pki_types::ServerName;
 use tokio::time::{sleep, timeout};
@@ -91,8 +94,8 @@ async fn ask<T>(question: impl Future<Output = io::Result<T>>) -> io::Result<T> 
 pub(super) struct HostProbe {
     resource: ResourceKey,
     address: SocketAddr,
-    /// A name it answers to, and the certificate it has to show for it.
-    certificate: Option<(String, Digest)>,
+    /// A name it answers to, and the certificates of which it has to show one.
+    certificates: Option<(String, Vec<Digest>)>,
 }
 
 /// The questions about what differs between two sets of resources: one for
@@ -103,13 +106,14 @@ pub(super) fn questions(before: &ResourceSet, after: &ResourceSet, limit: usize)
     let concerned: Vec<&VirtualHost> = after
         .virtual_hosts()
         .filter(|host| {
-            let by_certificate = host.spec.tls.as_ref().is_some_and(|tls| {
+            let is_changed = |name: &ResourceName| {
                 changed.contains(&ResourceKey {
                     kind: ResourceKind::Certificate,
-                    name: tls.certificate.clone(),
+                    name: name.clone(),
                 })
-            });
-            by_certificate || changed.contains(&key(host))
+            };
+            let tls = host.spec.tls.as_ref();
+            tls.is_some_and(|tls| shown(tls).any(is_changed)) || changed.contains(&key(host))
         })
         .collect();
     let claimed: BTreeSet<SocketAddr> = after
@@ -127,7 +131,7 @@ pub(super) fn questions(before: &ResourceSet, after: &ResourceSet, limit: usize)
                 Some(HostProbe {
                     resource: key(host),
                     address: reach(listen, claimed)?,
-                    certificate: certificate(host, listen, after),
+                    certificates: certificates(host, listen, after),
                 })
             })
         })
@@ -155,20 +159,36 @@ fn reach(listen: &Listen, claimed: &BTreeSet<SocketAddr>) -> Option<SocketAddr> 
     }
 }
 
-fn certificate(
+/// The certificates of which each client is shown one.
+fn shown(tls: &Tls) -> impl Iterator<Item = &ResourceName> {
+    std::iter::once(&tls.certificate).chain(&tls.more_certificates)
+}
+
+fn certificates(
     host: &VirtualHost,
     listen: &Listen,
     resources: &ResourceSet,
-) -> Option<(String, Digest)> {
+) -> Option<(String, Vec<Digest>)> {
     let tls = host.spec.tls.as_ref().filter(|_| listen.tls)?;
+    if listen.proxy_protocol || !is_spoken(tls) {
+        return None;
+    }
     let name = host
         .spec
         .server_names
         .iter()
         .filter_map(|name| name.sample_host())
         .find(|name| can_be_asked_for(name))?;
-    let expected = resources.certificate(&tls.certificate)?;
-    Some((name, expected.spec.certificate.fingerprint()))
+    let expected = shown(tls).filter_map(|name| resources.certificate(name));
+    let expected = expected.map(|it| it.spec.certificate.fingerprint());
+    Some((name, expected.collect()))
+}
+
+/// Whether the client here is sure to agree on how to speak: it knows what is
+/// usual, and not what may be asked for instead.
+fn is_spoken(tls: &Tls) -> bool {
+    let has_1_3 = tls.protocols.is_empty() || tls.protocols.contains(&TlsVersion::Tls13);
+    has_1_3 && tls.curves.is_none()
 }
 
 /// Whether a TLS client can name the host (RFC 6066, section 3: no addresses).
@@ -180,25 +200,25 @@ fn can_be_asked_for(host: &str) -> bool {
 /// The first bad answer ends it.
 pub(super) async fn hosts(options: &ApplyOptions, probes: &[HostProbe]) -> Result<(), Failure> {
     let begun = Instant::now();
-    let by_tls = probes.iter().any(|probe| probe.certificate.is_some());
+    let by_tls = probes.iter().any(|probe| probe.certificates.is_some());
     let connector = by_tls
         .then(probe::connector)
         .transpose()
         .map_err(|error| Failure::new(code::VIRTUAL_HOST, format!("no TLS client: {error}")))?;
     for probe in probes {
         loop {
-            let problem = match (&probe.certificate, &connector) {
+            let problem = match (&probe.certificates, &connector) {
                 (None, _) | (_, None) => ask(probe::accepts(probe.address)).await.err(),
                 (Some((host, expected)), Some(connector)) => {
                     match ask(probe::fingerprint(connector, probe.address, host)).await {
-                        Ok(found) if found == *expected => None,
+                        Ok(found) if expected.contains(&found) => None,
                         Ok(found) => {
                             return Err(failure(
                                 probe,
                                 format!(
                                     "{host} shows the certificate {} instead of {}",
                                     found.short(),
-                                    expected.short()
+                                    names(expected)
                                 ),
                             ));
                         }
@@ -218,6 +238,11 @@ pub(super) async fn hosts(options: &ApplyOptions, probes: &[HostProbe]) -> Resul
     Ok(())
 }
 
+fn names(digests: &[Digest]) -> String {
+    let names: Vec<String> = digests.iter().map(Digest::short).collect();
+    names.join(" or ")
+}
+
 fn failure(probe: &HostProbe, what: String) -> Failure {
     let message = format!("{} at {}: {what}", probe.resource, probe.address);
     let mut failure = Failure::new(code::VIRTUAL_HOST, message);
@@ -227,6 +252,8 @@ fn failure(probe: &HostProbe, what: String) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use nxmesh_core::testkit::sample;
+
     use super::*;
 
     fn set(text: &str) -> ResourceSet {
@@ -258,6 +285,36 @@ mod tests {
             asked,
             ["exact 127.0.0.1:81", "wide 127.0.0.2:81", "wide [::1]:82"]
         );
+    }
+
+    #[test]
+    fn certificates_are_asked_for_where_that_can_be_understood() {
+        let asked = |listen: &str, tls: &str| {
+            let text = host("a", listen) + &certificate("a") + &certificate("b");
+            let text = text.replace(
+                "] }\n",
+                &format!("], tls: {{ certificate: a, {tls} }} }}\n"),
+            );
+            let probes = questions(&ResourceSet::default(), &set(&text), 10);
+            let certificates = probes.into_iter().find_map(|probe| probe.certificates);
+            certificates.map(|(name, of)| (name, of.len()))
+        };
+        let name = || "a.example".to_owned();
+        let usual = "{ port: 443, tls: true }";
+        assert_eq!(asked(usual, "policy: modern"), Some((name(), 1)));
+        assert_eq!(asked(usual, "more_certificates: [b]"), Some((name(), 2)));
+        assert_eq!(asked(usual, "protocols: [TLSv1.1]"), None);
+        assert_eq!(asked(usual, "curves: secp521r1"), None);
+        let proxied = "{ port: 443, tls: true, proxy_protocol: true }";
+        assert_eq!(asked(proxied, "policy: modern"), None);
+    }
+
+    fn certificate(name: &str) -> String {
+        let resource = nxmesh_core::model::Resource::from(sample::certificate(name));
+        format!(
+            "---\n{}\n",
+            String::from_utf8_lossy(&resource.to_canonical_json())
+        )
     }
 
     #[test]
