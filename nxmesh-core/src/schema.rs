@@ -7,9 +7,9 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 
 use crate::model::{
-    AccessList, Certificate, Location, PathTemplate, Policy, Redirect, RequestHeader, ResourceKind,
-    Rewrite, Snippet, StaticFiles, Template, Traffic, TrafficSettings, Upstream, VirtualHost,
-    for_each_kind,
+    AccessList, Certificate, Location, Param, PathTemplate, Policy, Redirect, RequestHeader,
+    ResourceKind, Rewrite, Route, Snippet, StaticFiles, Template, Traffic, TrafficSettings,
+    Upstream, VirtualHost, for_each_kind,
     traffic::RequestRate,
     value::{
         AccessSource, ListenAddress, LogStatus, Network, Percent, Port, RedirectCode, RefusalCode,
@@ -116,7 +116,7 @@ values! {
     LogStatus ["string", "integer"] from "",
     Network "string" from "",
     PathTemplate "string" from "",
-    Percent "string" from "",
+    Percent ["string", "number"] from "",
     RequestRate "string" from "",
     SizeBytes ["string", "integer"] from "",
     Time "string" from "",
@@ -168,9 +168,11 @@ macro_rules! same_as {
 }
 same_as! {
     Location as crate::model::RawLocation,
+    Param as crate::model::RawParam,
     Redirect as crate::model::RawRedirect,
     RequestHeader as crate::model::RawRequestHeader,
     Rewrite as crate::model::RawRewrite,
+    Route as crate::model::RawRoute,
     StaticFiles as crate::model::RawStaticFiles,
     Traffic as TrafficSettings,
 }

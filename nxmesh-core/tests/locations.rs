@@ -307,3 +307,220 @@ fn what_files_and_redirects_cannot_say() {
         ),
     ]);
 }
+
+#[test]
+fn what_grpc_and_fastcgi_cannot_say() {
+    let grpc = |more: Value| {
+        let mut location = proxy(more);
+        location["grpc"] = location["proxy"].take();
+        location
+            .as_object_mut()
+            .map(|fields| fields.remove("proxy"));
+        location
+    };
+    let fastcgi = |field: &str, value: Value| {
+        let mut fastcgi = json!({ "upstream": "back", "root": "/srv" });
+        fastcgi[field] = value;
+        json!({ "path": "/", "fastcgi": fastcgi })
+    };
+    refused([
+        (
+            json!({ "path": "/", "grpc": { "upstream": "none" } }),
+            "/grpc/upstream",
+            "Upstream/none is not in workspace",
+        ),
+        (
+            json!({ "path": "/", "fastcgi": { "upstream": "none", "root": "/srv" } }),
+            "/fastcgi/upstream",
+            "Upstream/none is not in workspace",
+        ),
+        (
+            json!({ "path": "/", "grpc": { "upstream": "back" }, "proxy": { "upstream": "back" } }),
+            "",
+            "exactly one of proxy, grpc, fastcgi",
+        ),
+        (
+            grpc(json!({ "tls": {} })),
+            "/grpc/tls",
+            "needs scheme: https",
+        ),
+        (grpc(json!({ "buffer": "2m" })), "/grpc/buffer", "1k to 1m"),
+        (
+            grpc(json!({ "retry": { "tries": 101 } })),
+            "/grpc/retry/tries",
+            "1 to 100",
+        ),
+        (
+            fastcgi("split_path_info", json!("^(.+)$")),
+            "/fastcgi/split_path_info",
+            "two captures",
+        ),
+        (
+            fastcgi(
+                "params",
+                json!([{ "name": "A", "value": "1" }, { "name": "A", "value": "2" }]),
+            ),
+            "/fastcgi/params/1/name",
+            "written once",
+        ),
+        (
+            fastcgi("params", json!([{ "name": "a b", "value": "1" }])),
+            "/fastcgi/params/0/name",
+            "capital letters",
+        ),
+        (
+            fastcgi("params", json!([{ "name": "A" }])),
+            "/fastcgi/params/0",
+            "exactly one of value and variable",
+        ),
+        (
+            fastcgi("retry", json!({ "on": ["error", "http_502"] })),
+            "/fastcgi/retry/on/1",
+            "not ask another FastCGI server",
+        ),
+    ]);
+}
+
+#[test]
+fn what_routes_and_splits_cannot_say() {
+    let routes = |when: Value| {
+        json!({
+            "path": "/a/", "respond": { "status": 200 },
+            "routes": [{ "when": when, "respond": { "status": 200 } }],
+        })
+    };
+    let split = |split: Value| proxy(json!({ "split": split }));
+    let share = |percent: Value| json!({ "shares": [{ "upstream": "back", "percent": percent }] });
+    refused([
+        (routes(json!({})), "/routes/0/when", "for some requests"),
+        (
+            routes(json!({ "methods": ["GET", "GET"] })),
+            "/routes/0/when/methods/1",
+            "written once",
+        ),
+        (
+            routes(json!({ "methods": ["get"] })),
+            "/routes/0/when/methods/0",
+            "capital letters",
+        ),
+        (
+            routes(json!({ "headers": [{ "name": "X_A" }] })),
+            "/routes/0/when/headers/0/name",
+            "letters, digits and '-' only",
+        ),
+        (
+            routes(json!({ "headers": [{ "name": "X-A", "value": "1", "absent": true }] })),
+            "/routes/0/when/headers/0",
+            "at most one of value, pattern and absent",
+        ),
+        (
+            routes(json!({ "headers": [{ "name": "X-A", "pattern": "(" }] })),
+            "/routes/0/when/headers/0/pattern",
+            "valid PCRE",
+        ),
+        (
+            routes(json!({ "query": [{ "name": "a-b" }] })),
+            "/routes/0/when/query/0/name",
+            "letters, digits and '_'",
+        ),
+        (
+            routes(json!({ "cookies": vec![json!({ "name": "a" }); 11] })),
+            "/routes/0/when/cookies",
+            "at most 10",
+        ),
+        (
+            json!({
+                "path": "/a/", "respond": { "status": 200 },
+                "routes": vec![json!({ "when": { "methods": ["GET"] }, "respond": { "status": 200 } }); 21],
+            }),
+            "/routes",
+            "at most 20",
+        ),
+        (
+            json!({
+                "path": "/a/", "respond": { "status": 200 },
+                "routes": vec![json!({
+                    "when": { "query": vec![json!({ "name": "a" }); 10] }, "respond": { "status": 200 },
+                }); 7],
+            }),
+            "/routes",
+            "at most 60 conditions",
+        ),
+        (
+            json!({
+                "path": "/a/", "respond": { "status": 200 },
+                "routes": [{ "when": { "methods": ["GET"] } }],
+            }),
+            "/routes/0",
+            "exactly one of",
+        ),
+        (
+            json!({
+                "path": "/a/", "respond": { "status": 200 },
+                "routes": [{ "when": { "methods": ["GET"] }, "proxy": { "upstream": "none" } }],
+            }),
+            "/routes/0/proxy/upstream",
+            "Upstream/none is not in workspace",
+        ),
+        (
+            json!({
+                "path": "/a/", "respond": { "status": 200 },
+                "routes": [{ "when": { "methods": ["GET"] }, "static": { "alias": "/srv/" } }],
+            }),
+            "/routes/0/static/alias",
+            "has no alias",
+        ),
+        (
+            json!({
+                "path": "/a/", "respond": { "status": 200 },
+                "routes": [{
+                    "when": { "methods": ["GET"] },
+                    "proxy": { "upstream": "back", "rewrite": { "prefix": "/%20/" } },
+                }],
+            }),
+            "/routes/0/proxy/rewrite/prefix",
+            "no %XX",
+        ),
+        (
+            split(json!({ "shares": [] })),
+            "/proxy/split/shares",
+            "1 to 20 shares",
+        ),
+        (
+            split(share(json!(100.5))),
+            "/proxy/split/shares/0/percent",
+            "0.01 to 100",
+        ),
+        (
+            split(share(json!(0.001))),
+            "/proxy/split/shares/0/percent",
+            "two decimals",
+        ),
+        (
+            split(json!({ "shares": [
+                { "upstream": "back", "percent": 60 }, { "upstream": "other", "percent": 40.01 },
+            ] })),
+            "/proxy/split/shares",
+            "at most 100% together",
+        ),
+        (
+            split(json!({ "shares": [
+                { "upstream": "back", "percent": 1 }, { "upstream": "back", "percent": 1 },
+            ] })),
+            "/proxy/split/shares/1/upstream",
+            "one share",
+        ),
+        (
+            split(json!({ "shares": [{ "upstream": "none", "percent": 1 }] })),
+            "/proxy/split/shares/0/upstream",
+            "Upstream/none is not in workspace",
+        ),
+        (
+            split(
+                json!({ "key": { "header": "X_A" }, "shares": [{ "upstream": "back", "percent": 1 }] }),
+            ),
+            "/proxy/split/key",
+            "letters, digits and '-' only",
+        ),
+    ]);
+}

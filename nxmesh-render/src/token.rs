@@ -73,6 +73,11 @@ impl Word<'_> {
         Self(Form::Owned(format!("${name}")))
     }
 
+    /// A share, as nginx writes it.
+    pub(crate) fn percent(percent: nxmesh_core::model::value::Percent) -> Self {
+        Self(Form::Owned(percent.to_string()))
+    }
+
     /// A status, as the last word of `try_files`.
     pub(crate) fn status(status: u16) -> Self {
         Self(Form::Owned(format!("={status}")))

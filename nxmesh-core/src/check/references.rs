@@ -65,6 +65,9 @@ impl References {
         for (index, location) in spec.locations.iter().enumerate() {
             let at = format!("/spec/locations/{index}");
             self.action(&at, &location.action);
+            for (index, route) in location.routes.iter().enumerate() {
+                self.action(&format!("{at}/routes/{index}"), &route.action);
+            }
             self.traffic(&at, &location.traffic);
         }
     }
@@ -73,16 +76,27 @@ impl References {
         match action {
             Action::Proxy(proxy) => {
                 let at = format!("{at}/proxy");
-                self.to(
-                    format!("{at}/upstream"),
-                    ResourceKind::Upstream,
-                    &proxy.upstream,
-                );
-                if let Some(tls) = &proxy.tls {
-                    self.upstream_tls(&format!("{at}/tls"), tls);
+                self.upstream(&at, &proxy.upstream, proxy.tls.as_deref());
+                let shares = proxy.split.iter().flat_map(|split| &split.shares);
+                for (index, share) in shares.enumerate() {
+                    let at = format!("{at}/split/shares/{index}");
+                    self.upstream(&at, &share.upstream, None);
                 }
             }
+            Action::Grpc(grpc) => {
+                self.upstream(&format!("{at}/grpc"), &grpc.upstream, grpc.tls.as_deref());
+            }
+            Action::FastCgi(fastcgi) => {
+                self.upstream(&format!("{at}/fastcgi"), &fastcgi.upstream, None);
+            }
             Action::Static(_) | Action::Redirect(_) | Action::Respond(_) => {}
+        }
+    }
+
+    fn upstream(&mut self, at: &str, name: &ResourceName, tls: Option<&UpstreamTls>) {
+        self.to(format!("{at}/upstream"), ResourceKind::Upstream, name);
+        if let Some(tls) = tls {
+            self.upstream_tls(&format!("{at}/tls"), tls);
         }
     }
 

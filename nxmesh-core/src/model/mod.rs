@@ -24,7 +24,9 @@ pub use agent::{AgentFacts, AgentId, ApplyFailure, ConfigPhase, HeldBack};
 pub use certificate::{Certificate, CertificateChainPem, CertificateSpec, PrivateKeyPem};
 pub use location::*;
 #[cfg(feature = "schema")]
-pub(crate) use location::{RawLocation, RawRedirect, RawRequestHeader, RawRewrite, RawStaticFiles};
+pub(crate) use location::{
+    RawLocation, RawParam, RawRedirect, RawRequestHeader, RawRewrite, RawRoute, RawStaticFiles,
+};
 pub use metadata::{Labels, Metadata};
 pub use policy::{Policy, PolicySpec};
 pub(crate) use resource::for_each_kind;

@@ -176,6 +176,10 @@ impl Toy {
                 }
                 text
             }
+            Action::Grpc(grpc) => format!("grpc_pass {};", self.word(grpc.upstream.as_str())),
+            Action::FastCgi(fastcgi) => {
+                format!("fastcgi_pass {};", self.word(fastcgi.upstream.as_str()))
+            }
             Action::Static(files) => {
                 let index: Vec<String> = files
                     .index

@@ -51,13 +51,15 @@ pub(super) fn sets_hsts(headers: &[ResponseHeader]) -> bool {
 /// Which headers of the host a location with `own` headers sends too: nginx
 /// inherits none of them as soon as the location adds one (nginx manual,
 /// `add_header`), and those of the same name are overridden.
+/// They are written `times` times.
 pub(super) fn inherited<'r, 'a>(
     scene: &Scene<'_>,
     host: (&'a [ResponseHeader], &'r [HeaderRecord<'a>]),
     own: &[ResponseHeader],
+    times: usize,
     lines: &mut usize,
 ) -> Result<Vec<&'r HeaderRecord<'a>>, RenderError> {
-    *lines += own.len() + host.0.len();
+    *lines += times * (own.len() + host.0.len());
     if *lines > MAX_LINES {
         return Err(scene.unrenderable(format_args!(
             "its locations send more than {MAX_LINES} header lines together"

@@ -29,7 +29,7 @@ use self::{
 use crate::context::{SnippetRecord, UpstreamRecord, VirtualHostRecord};
 
 /// The built-in templates.
-const TEMPLATES: [(&str, &str); 16] = [
+const TEMPLATES: [(&str, &str); 19] = [
     (
         VIRTUAL_HOST,
         include_str!("../../templates/virtual-host.hbs"),
@@ -37,6 +37,12 @@ const TEMPLATES: [(&str, &str); 16] = [
     (UPSTREAM, include_str!("../../templates/upstream.hbs")),
     (SNIPPET, include_str!("../../templates/snippet.hbs")),
     ("location", include_str!("../../templates/location.hbs")),
+    ("grpc", include_str!("../../templates/grpc.hbs")),
+    (
+        "grpc-errors",
+        include_str!("../../templates/grpc-errors.hbs"),
+    ),
+    ("fastcgi", include_str!("../../templates/fastcgi.hbs")),
     ("files", include_str!("../../templates/files.hbs")),
     ("answer", include_str!("../../templates/answer.hbs")),
     ("proxy", include_str!("../../templates/proxy.hbs")),
@@ -113,8 +119,9 @@ impl HandlebarsRenderer {
 
     /// With templates in place of built-in ones of the same name, and more
     /// that these include. The built-in ones are `virtual-host`, `upstream`,
-    /// `snippet`, and `location`, `files`, `answer`, `proxy`, `proxy-details`, `headers`, `tls`,
-    /// `client`, `endpoints`, `traffic`, `telling`, `gates` and `internal` that the first includes.
+    /// `snippet`, and `location`, `files`, `answer`, `proxy`, `proxy-details`, `grpc`,
+    /// `grpc-errors`, `fastcgi`, `headers`, `tls`, `client`, `endpoints`, `traffic`,
+    /// `telling`, `gates` and `internal` that the first includes.
     ///
     /// Everything a template can name is known beforehand, and all of it is
     /// quoted; and it has to write whole directives and blocks, whichever way its

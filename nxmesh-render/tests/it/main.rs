@@ -8,11 +8,13 @@
 #![expect(clippy::expect_used, reason = "what a test cannot do without fails it")]
 
 mod answers;
+mod backends;
 mod cache;
 mod conformance;
 mod control_characters;
 mod determinism;
 mod echo;
+mod fastcgi_server;
 mod fuzz;
 mod golden;
 mod host;
@@ -24,6 +26,7 @@ mod nginx_reads_back;
 mod placement;
 mod proxy;
 mod purity;
+mod routes;
 mod site;
 mod templates;
 mod tls;

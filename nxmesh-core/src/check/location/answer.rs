@@ -51,6 +51,12 @@ pub(super) fn files(at: &str, files: &StaticFiles, location: &Location, found: &
             );
         }
     }
+    if matches!(files.folder, Folder::Alias(_)) && !location.routes.is_empty() {
+        found.say(
+            format!("{at}/alias"),
+            "a location with routes has no alias, for example static: { root: /srv/shop }",
+        );
+    }
     let Some(tries) = &files.tries else { return };
     if tries.parts.len() > 10 {
         found.say(format!("{at}/try"), "at most 10 files are tried");

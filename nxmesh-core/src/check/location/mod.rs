@@ -1,14 +1,24 @@
 //! What locations and their actions have to be in themselves.
 
 mod answer;
+mod fastcgi;
 mod proxy;
+mod route;
 
 use super::Found;
 use crate::model::{Action, Location, PathMatch, value::HeaderName};
 
 pub(super) fn check(at: &str, location: &Location, found: &mut Found) {
-    match &location.action {
+    action(at, &location.action, location, found);
+    route::check(at, location, found);
+}
+
+/// Checks what is done with requests of `location`, or with some of them.
+fn action(at: &str, action: &Action, location: &Location, found: &mut Found) {
+    match action {
         Action::Proxy(proxy) => proxy::check(&format!("{at}/proxy"), proxy, location, found),
+        Action::Grpc(grpc) => fastcgi::grpc(&format!("{at}/grpc"), grpc, found),
+        Action::FastCgi(fastcgi) => fastcgi::check(&format!("{at}/fastcgi"), fastcgi, found),
         Action::Static(files) => answer::files(&format!("{at}/static"), files, location, found),
         Action::Redirect(redirect) => {
             answer::redirect(&format!("{at}/redirect"), redirect, location, found);

@@ -3,26 +3,22 @@
 use super::{Found, has_pattern, has_variable};
 use crate::model::{
     Buffers, CookieRewrites, HttpVersion, Location, Proxy, Redirects, RequestHeader,
-    RequestHeaderValue, Retry, Rewrite, UpstreamScheme, UpstreamTls, value::SizeBytes,
+    RequestHeaderValue, Retry, Rewrite, Split, SplitKey, UpstreamScheme, UpstreamTls,
+    value::SizeBytes,
 };
 
 pub(super) fn check(at: &str, proxy: &Proxy, location: &Location, found: &mut Found) {
-    if let Some(tls) = &proxy.tls {
-        if proxy.scheme == UpstreamScheme::Http {
-            found.say(
-                format!("{at}/tls"),
-                "tls needs scheme: https, for example { upstream: shop, scheme: https, tls: { server_name: shop.internal } }",
-            );
-        }
-        self::tls(&format!("{at}/tls"), tls, found);
-    }
+    scheme(at, proxy.scheme, proxy.tls.as_deref(), found);
     if proxy.websocket && proxy.http_version != HttpVersion::Http11 {
         found.say(
             format!("{at}/http_version"),
             "websocket needs HTTP/1.1, for example http_version: HTTP/1.1",
         );
     }
-    rewrite(at, proxy.rewrite.as_deref(), location, found);
+    rewrite(at, proxy, location, found);
+    if let Some(split) = &proxy.split {
+        self::split(&format!("{at}/split"), split, found);
+    }
     if let Some(forwarded) = &proxy.forwarded
         && forwarded.trusted.len() > 1000
     {
@@ -60,12 +56,76 @@ pub(super) fn check(at: &str, proxy: &Proxy, location: &Location, found: &mut Fo
     }
 }
 
-/// A path prefix is replaced where the path of the location is one.
-pub(super) fn rewrite(at: &str, rewrite: Option<&Rewrite>, location: &Location, found: &mut Found) {
-    if matches!(rewrite, Some(Rewrite::Prefix(_))) && has_pattern(&location.path) {
+/// Says something about TLS where there is none.
+pub(super) fn scheme(
+    at: &str,
+    scheme: UpstreamScheme,
+    tls: Option<&UpstreamTls>,
+    found: &mut Found,
+) {
+    let Some(tls) = tls else { return };
+    let at = format!("{at}/tls");
+    if scheme == UpstreamScheme::Http {
         found.say(
-            format!("{at}/rewrite/prefix"),
+            &*at,
+            "tls needs scheme: https, for example { upstream: shop, scheme: https, tls: { server_name: shop.internal } }",
+        );
+    }
+    self::tls(&at, tls, found);
+}
+
+/// A path prefix is replaced where the path of the location is one.
+fn rewrite(at: &str, proxy: &Proxy, location: &Location, found: &mut Found) {
+    let Some(Rewrite::Prefix(prefix)) = proxy.rewrite.as_deref() else {
+        return;
+    };
+    let at = format!("{at}/rewrite/prefix");
+    if has_pattern(&location.path) {
+        found.say(
+            &*at,
             "a location with a pattern has no prefix to replace, for example rewrite: { pattern: ^/old/(.*)$, to: \"/new/{1}\" }",
+        );
+    }
+    // There nginx encodes the path itself.
+    let decoded = proxy.split.is_some() || !location.routes.is_empty();
+    if decoded && prefix.as_str().contains('%') {
+        found.say(
+            at,
+            "a prefix beside split or routes has no %XX, for example /v1/",
+        );
+    }
+}
+
+fn split(at: &str, split: &Split, found: &mut Found) {
+    if !(1..=20).contains(&split.shares.len()) {
+        found.say(
+            format!("{at}/shares"),
+            "there are 1 to 20 shares, for example [{ upstream: canary, percent: 5 }]",
+        );
+    }
+    let shares = split.shares.iter();
+    let together: u32 = shares
+        .map(|share| u32::from(share.percent.hundredths()))
+        .sum();
+    if together > 10_000 {
+        found.say(
+            format!("{at}/shares"),
+            "the shares are at most 100% together; what is left stays with the upstream",
+        );
+    }
+    for (index, share) in split.shares.iter().enumerate() {
+        let before = &split.shares[..index];
+        if before.iter().any(|other| other.upstream == share.upstream) {
+            found.say(
+                format!("{at}/shares/{index}/upstream"),
+                "an upstream has one share",
+            );
+        }
+    }
+    if matches!(&split.key, SplitKey::Header(name) if !has_variable(name)) {
+        found.say(
+            format!("{at}/key"),
+            "a header to split by has letters, digits and '-' only, for example { header: X-User }",
         );
     }
 }

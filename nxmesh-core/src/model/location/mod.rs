@@ -1,9 +1,12 @@
 //! Locations of a virtual host and what they do.
 
 mod answer;
+mod fastcgi;
 mod files;
+mod grpc;
 mod headers;
 mod proxy;
+mod route;
 mod written;
 
 use serde::Serialize;
@@ -16,8 +19,12 @@ use super::{
 pub(crate) use answer::RawRedirect;
 pub use answer::{Redirect, RedirectParts, RedirectPath, RedirectScheme, RedirectTo, Respond};
 #[cfg(feature = "schema")]
+pub(crate) use fastcgi::RawParam;
+pub use fastcgi::{FastCgi, Param, ParamValue};
+#[cfg(feature = "schema")]
 pub(crate) use files::RawStaticFiles;
 pub use files::{Expires, Folder, Otherwise, StaticFiles, Tries, TryPart};
+pub use grpc::Grpc;
 #[cfg(feature = "schema")]
 pub(crate) use headers::RawRequestHeader;
 pub use headers::{RequestHeader, RequestHeaderValue, ResponseHeader, Variable};
@@ -26,10 +33,13 @@ pub(crate) use proxy::RawRewrite;
 pub use proxy::{
     Buffers, CookieFlags, CookieRewrites, DomainRewrite, Forwarded, ForwardedPolicy, HttpVersion,
     IgnoredHeader, PathRewrite, PathTemplate, Proxy, ProxyTimeouts, RedirectRewrite, Redirects,
-    Retry, RetryOn, Rewrite, SameSite, TemplatePart, TlsVersion, Trust, UpstreamScheme,
-    UpstreamTls,
+    Retry, RetryOn, Rewrite, SameSite, Share, Split, SplitKey, TemplatePart, TlsVersion, Trust,
+    UpstreamScheme, UpstreamTls,
 };
+pub use route::{Condition, FieldMatch, Route, TextMatch};
 pub(crate) use written::RawLocation;
+#[cfg(feature = "schema")]
+pub(crate) use written::RawRoute;
 
 /// A path and what is done with requests for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,6 +49,9 @@ pub struct Location {
     pub path: PathMatch,
     /// What is done with them.
     pub action: Action,
+    /// What is done with some of them instead; the first that is for a request
+    /// counts. At most 20, with 60 conditions together.
+    pub routes: Vec<Route>,
     /// How its requests are treated; what it says nothing about is as the
     /// virtual host says.
     pub traffic: Traffic,
@@ -75,6 +88,10 @@ impl PathMatch {
 pub enum Action {
     /// Passes requests to an upstream.
     Proxy(Proxy),
+    /// Passes gRPC requests to an upstream.
+    Grpc(Box<Grpc>),
+    /// Passes requests to a FastCGI server.
+    FastCgi(Box<FastCgi>),
     /// Serves files.
     Static(StaticFiles),
     /// Redirects.

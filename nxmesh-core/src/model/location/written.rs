@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{Action, Location, PathMatch, Proxy, Redirect, Respond, StaticFiles};
+use super::{
+    Action, Condition, FastCgi, Grpc, Location, PathMatch, Proxy, Redirect, Respond, Route,
+    StaticFiles,
+};
 use crate::{
     document::FieldError,
     model::{Traffic, TrafficSettings, traffic::Splitting, value::ValueError},
@@ -20,9 +23,16 @@ pub(crate) struct RawLocation {
     /// How it is compared. Default: `prefix` (nginx: `location`).
     #[serde(default, rename = "match", skip_serializing_if = "RawMatch::is_prefix")]
     kind: RawMatch,
-    /// Passes requests to an upstream. Exactly one of proxy, static, redirect and respond is there.
+    /// Passes requests to an upstream. Exactly one of proxy, grpc, fastcgi, static,
+    /// redirect and respond is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     proxy: Option<Proxy>,
+    /// Passes gRPC requests to an upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grpc: Option<Box<Grpc>>,
+    /// Passes requests to a FastCGI server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fastcgi: Option<Box<FastCgi>>,
     /// Serves files from the agent's machine.
     #[serde(default, rename = "static", skip_serializing_if = "Option::is_none")]
     files: Option<StaticFiles>,
@@ -32,6 +42,10 @@ pub(crate) struct RawLocation {
     /// Answers with a fixed response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     respond: Option<Respond>,
+    /// Other actions for requests by their method, headers, query and cookies;
+    /// the first that is for a request counts. At most 20, with 60 conditions together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    routes: Vec<Route>,
     #[serde(flatten, skip_deserializing)]
     traffic: Traffic,
 }
@@ -102,21 +116,19 @@ impl TryFrom<RawLocation> for Location {
             let field = "path";
             LocationError::Path(FieldError { field, error })
         })?;
-        let action = match (raw.proxy, raw.files, raw.redirect, raw.respond) {
-            (Some(proxy), None, None, None) => Action::Proxy(proxy),
-            (None, Some(files), None, None) => Action::Static(files),
-            (None, None, Some(redirect), None) => Action::Redirect(redirect),
-            (None, None, None, Some(respond)) => Action::Respond(respond),
-            _ => {
-                return Err(LocationError::Action(ValueError {
-                    rule: "a location has exactly one of proxy, static, redirect and respond",
-                    example: "{ path: /, proxy: { upstream: shop-backend } }",
-                }));
-            }
+        let actions = Actions {
+            proxy: raw.proxy,
+            grpc: raw.grpc,
+            fastcgi: raw.fastcgi,
+            files: raw.files,
+            redirect: raw.redirect,
+            respond: raw.respond,
         };
+        let action = actions.one().map_err(LocationError::Action)?;
         Ok(Self {
             path,
             action,
+            routes: raw.routes,
             traffic: raw.traffic,
         })
     }
@@ -131,21 +143,118 @@ impl From<Location> for RawLocation {
             PathMatch::Regex(_) => RawMatch::Regex,
             PathMatch::RegexIgnoreCase(_) => RawMatch::RegexIgnoreCase,
         };
-        let mut raw = Self {
+        let actions = Actions::of(location.action);
+        Self {
             path: location.path.as_str().to_owned(),
             kind,
-            proxy: None,
-            files: None,
-            redirect: None,
-            respond: None,
+            proxy: actions.proxy,
+            grpc: actions.grpc,
+            fastcgi: actions.fastcgi,
+            files: actions.files,
+            redirect: actions.redirect,
+            respond: actions.respond,
+            routes: location.routes,
             traffic: location.traffic,
-        };
-        match location.action {
-            Action::Proxy(proxy) => raw.proxy = Some(proxy),
-            Action::Static(files) => raw.files = Some(files),
-            Action::Redirect(redirect) => raw.redirect = Some(redirect),
-            Action::Respond(respond) => raw.respond = Some(respond),
         }
-        raw
+    }
+}
+
+/// What may be done with requests; one of them is there.
+#[derive(Default)]
+pub(super) struct Actions {
+    proxy: Option<Proxy>,
+    grpc: Option<Box<Grpc>>,
+    fastcgi: Option<Box<FastCgi>>,
+    files: Option<StaticFiles>,
+    redirect: Option<Redirect>,
+    respond: Option<Respond>,
+}
+
+impl Actions {
+    /// The one that is there.
+    pub(super) fn one(self) -> Result<Action, ValueError> {
+        let all = [
+            self.proxy.map(Action::Proxy),
+            self.grpc.map(Action::Grpc),
+            self.fastcgi.map(Action::FastCgi),
+            self.files.map(Action::Static),
+            self.redirect.map(Action::Redirect),
+            self.respond.map(Action::Respond),
+        ];
+        let mut there = all.into_iter().flatten();
+        match (there.next(), there.next()) {
+            (Some(action), None) => Ok(action),
+            _ => Err(ValueError {
+                rule: "a location has exactly one of proxy, grpc, fastcgi, static, redirect and respond",
+                example: "{ path: /, proxy: { upstream: shop-backend } }",
+            }),
+        }
+    }
+
+    pub(super) fn of(action: Action) -> Self {
+        let mut actions = Self::default();
+        match action {
+            Action::Proxy(proxy) => actions.proxy = Some(proxy),
+            Action::Grpc(grpc) => actions.grpc = Some(grpc),
+            Action::FastCgi(fastcgi) => actions.fastcgi = Some(fastcgi),
+            Action::Static(files) => actions.files = Some(files),
+            Action::Redirect(redirect) => actions.redirect = Some(redirect),
+            Action::Respond(respond) => actions.respond = Some(respond),
+        }
+        actions
+    }
+}
+
+/// A route as it is written.
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawRoute {
+    /// Which requests it is for.
+    when: Condition,
+    /// Passes requests to an upstream. Exactly one of proxy, grpc, fastcgi, static,
+    /// redirect and respond is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proxy: Option<Proxy>,
+    /// Passes gRPC requests to an upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grpc: Option<Box<Grpc>>,
+    /// Passes requests to a FastCGI server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fastcgi: Option<Box<FastCgi>>,
+    /// Serves files from the agent's machine.
+    #[serde(default, rename = "static", skip_serializing_if = "Option::is_none")]
+    files: Option<StaticFiles>,
+    /// Redirects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    redirect: Option<Redirect>,
+    /// Answers with a fixed response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    respond: Option<Respond>,
+}
+
+impl RawRoute {
+    pub(super) fn into_parts(self) -> (Condition, Actions) {
+        let actions = Actions {
+            proxy: self.proxy,
+            grpc: self.grpc,
+            fastcgi: self.fastcgi,
+            files: self.files,
+            redirect: self.redirect,
+            respond: self.respond,
+        };
+        (self.when, actions)
+    }
+
+    pub(super) fn of(when: Condition, actions: Actions) -> Self {
+        Self {
+            when,
+            proxy: actions.proxy,
+            grpc: actions.grpc,
+            fastcgi: actions.fastcgi,
+            files: actions.files,
+            redirect: actions.redirect,
+            respond: actions.respond,
+        }
     }
 }

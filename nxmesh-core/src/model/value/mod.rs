@@ -23,7 +23,7 @@ pub use request::{
     SyslogAddress, VariableName,
 };
 pub use text::{ContentType, HeaderValue, ResponseBody, TemplateSource};
-pub use web::{CipherList, CookieDomain, CookieName, CookiePath, CurveList, FileSuffix, UriPath};
+pub use web::{CipherList, CookieDomain, CookiePath, CurveList, FileSuffix, ParamName, UriPath};
 
 /// Why a text is not a value of some type.
 ///

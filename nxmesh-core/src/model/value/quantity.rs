@@ -133,6 +133,7 @@ fn split_unit(text: &str) -> (&str, &str) {
 /// What stands where a size or time is expected.
 enum Quantity {
     Number(u64),
+    Fraction(f64),
     Text(String),
     Other,
 }
@@ -160,8 +161,8 @@ impl de::Visitor<'_> for QuantityVisitor {
         Ok(u64::try_from(number).map_or(Quantity::Other, Quantity::Number))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Quantity, E> {
-        Ok(Quantity::Other)
+    fn visit_f64<E>(self, number: f64) -> Result<Quantity, E> {
+        Ok(Quantity::Fraction(number))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Quantity, E> {
@@ -174,7 +175,7 @@ impl<'de> Deserialize<'de> for SizeBytes {
         match Quantity::deserialize(deserializer)? {
             Quantity::Number(bytes) => Self::new(bytes),
             Quantity::Text(text) => text.parse(),
-            Quantity::Other => Err(Self::ERROR),
+            Quantity::Fraction(_) | Quantity::Other => Err(Self::ERROR),
         }
         .map_err(de::Error::custom)
     }
@@ -184,7 +185,7 @@ impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Quantity::deserialize(deserializer)? {
             Quantity::Text(text) => text.parse(),
-            Quantity::Number(_) | Quantity::Other => Err(Self::ERROR),
+            Quantity::Number(_) | Quantity::Fraction(_) | Quantity::Other => Err(Self::ERROR),
         }
         .map_err(de::Error::custom)
     }
@@ -275,7 +276,7 @@ pub struct Percent(u16);
 
 impl Percent {
     const ERROR: ValueError = ValueError {
-        rule: "a share is 0.01 to 100 percent with two decimals at most, written as a text",
+        rule: "a share is 0.01 to 100 percent with two decimals at most, a text with % or a number",
         example: "12.5%",
     };
 
@@ -319,9 +320,14 @@ impl fmt::Display for Percent {
 
 impl<'de> Deserialize<'de> for Percent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        match Quantity::deserialize(deserializer)? {
+            Quantity::Number(whole) => format!("{whole}%").parse(),
+            // As it was written: shown as the shortest text of the number.
+            Quantity::Fraction(number) => format!("{number}%").parse(),
+            Quantity::Text(text) => text.parse(),
+            Quantity::Other => Err(Self::ERROR),
+        }
+        .map_err(de::Error::custom)
     }
 }
 
@@ -347,6 +353,17 @@ mod tests {
                 text.parse::<Time>().map(|time| time.to_string()),
                 Ok(shown.to_owned())
             );
+        }
+    }
+
+    #[test]
+    fn percentages_are_exact_as_numbers_too() {
+        for number in ["0.07", "29.29", "5", "99.99"] {
+            let read: Percent = serde_json::from_str(number).expect("a percentage");
+            assert_eq!(Ok(read), format!("{number}%").parse(), "{number}");
+        }
+        for number in ["0", "-1", "100.01", "0.001", "1e-7", "null"] {
+            assert!(serde_json::from_str::<Percent>(number).is_err(), "{number}");
         }
     }
 

@@ -47,18 +47,6 @@ parsed_text! {
 }
 
 parsed_text! {
-    /// The name of a cookie or of an argument of a query, as far as nginx has a
-    /// variable for it.
-    CookieName,
-    rule: "a name of a cookie is 1 to 100 letters, digits and '_'",
-    example: "session_id",
-    parse: |text| {
-        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        (matches!(text.len(), 1..=100) && plain).then(|| text.to_owned())
-    },
-}
-
-parsed_text! {
     /// The end of the name of a file.
     FileSuffix,
     rule: "the end of a file name is '.' and letters, digits, '-', '_' and '.', 50 bytes at most",
@@ -67,6 +55,18 @@ parsed_text! {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         let whole = text.len() > 1 && !text.contains("..") && text.bytes().all(plain);
         (text.starts_with('.') && whole && text.len() <= 50).then(|| text.to_owned())
+    },
+}
+
+parsed_text! {
+    /// The name of a parameter of FastCGI.
+    ParamName,
+    rule: "a name of a parameter is 1 to 100 capital letters, digits and '_', and starts with a letter",
+    example: "APP_ENV",
+    parse: |text| {
+        let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        let starts = text.starts_with(|first: char| first.is_ascii_uppercase());
+        (starts && text.len() <= 100 && text.bytes().all(plain)).then(|| text.to_owned())
     },
 }
 

@@ -4,6 +4,7 @@ use nxmesh_core::model::{
     Location, PathMatch, Redirect, RedirectParts, RedirectPath, RedirectTo, Respond,
 };
 
+use super::pattern;
 use crate::{
     handlebars::record::record,
     token::{Part, QuoteError, Word, quote, quote_expanding, quote_expanding_before, quote_parts},
@@ -88,7 +89,7 @@ fn changed<'a>(
         });
         target.extend(port.as_deref().map(Part::Text));
     }
-    let mut pattern = None;
+    let mut captured = None;
     match (&parts.path, &location.path) {
         (None, _) => target.push(Part::Variable("request_uri")),
         (
@@ -96,7 +97,7 @@ fn changed<'a>(
             PathMatch::Prefix(path) | PathMatch::PrefixPriority(path),
         ) => {
             target.extend([Part::Text(prefix.as_str()), Part::Capture(1)]);
-            pattern = Some(quote(&beginning_with(path.as_str()))?.into_owned());
+            captured = Some(quote(&pattern::beginning_with(path.as_str()))?.into_owned());
         }
         (Some(RedirectPath::Whole(path) | RedirectPath::Prefix(path)), _) => {
             target.push(Part::Text(path.as_str()));
@@ -105,20 +106,7 @@ fn changed<'a>(
             }
         }
     }
-    Ok((quote_parts(target)?, pattern))
-}
-
-/// The pattern of texts that begin with `path`; its capture is the rest.
-pub(super) fn beginning_with(path: &str) -> String {
-    let mut pattern = String::from("(?s)^");
-    for character in path.chars() {
-        if character.is_ascii_punctuation() || character == ' ' {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-    pattern.push_str("(.*)$");
-    pattern
+    Ok((quote_parts(target)?, captured))
 }
 
 pub(crate) fn respond(respond: &Respond) -> Result<RespondRecord<'_>, QuoteError> {

@@ -1,8 +1,12 @@
 //! Locations and what they do.
 
 mod answer;
+mod fastcgi;
 mod files;
+mod grpc;
+mod pattern;
 mod proxy;
+mod route;
 
 use nxmesh_core::{
     contract::renderer::RenderError,
@@ -10,7 +14,10 @@ use nxmesh_core::{
     snippet::SnippetContext,
 };
 
-use self::{answer::RedirectRecord, files::FilesRecord, proxy::ProxyRecord};
+use self::{
+    answer::RedirectRecord, fastcgi::FastCgiRecord, files::FilesRecord, grpc::GrpcRecord,
+    proxy::ProxyRecord,
+};
 use super::{
     Scene,
     headers::{self, HeaderRecord},
@@ -27,12 +34,15 @@ pub(super) use answer::{RespondRecord, respond};
 pub(super) use proxy::RequestHeaderRecord;
 
 record! {
-    /// A location; exactly one of its four actions is there.
+    /// A location; exactly one of its actions is there.
     LocationRecord<'a> {
         /// `=`, `^~`, `~` or `~*`; absent for a plain prefix.
         modifier: Option<Word<'a>>,
         path: Word<'a>,
         max_body_size: Option<Word<'a>>,
+        /// The variable that holds the name of the location for a request, if
+        /// this one only leads there.
+        dispatch: Option<Word<'a>>,
         /// Whether it sends other headers than the host: then all of the next
         /// four count.
         tells: bool,
@@ -46,6 +56,8 @@ record! {
         /// access are to be looked at before.
         guard: Option<Word<'a>>,
         proxy: Option<ProxyRecord<'a>>,
+        grpc: Option<Box<GrpcRecord<'a>>>,
+        fastcgi: Option<Box<FastCgiRecord<'a>>>,
         files: Option<FilesRecord<'a>>,
         redirect: Option<RedirectRecord<'a>>,
         respond: Option<RespondRecord<'a>>,
@@ -68,20 +80,57 @@ pub(super) struct Place<'a, 'p> {
     pub(super) inherited: Vec<&'a HeaderRecord<'a>>,
 }
 
-/// Makes the record of a location.
-pub(super) fn record<'a>(
+/// Adds the records of a location: itself, or with routes what leads to one of
+/// its actions, and a location for each of those.
+pub(super) fn records<'a>(
     scene: &Scene<'a>,
     location: &'a Location,
-    mut place: Place<'a, '_>,
+    place: &Place<'a, '_>,
     preamble: &mut Preamble<'a>,
-) -> Result<LocationRecord<'a>, RenderError> {
-    let settings = place.settings;
-    if settings.real_ip.is_some() {
+    into: &mut Vec<LocationRecord<'a>>,
+) -> Result<(), RenderError> {
+    if place.settings.real_ip.is_some() {
         return Err(scene.unrenderable(format_args!(
             "the location {} has a real_ip, which only a virtual host can have: nginx takes the address before it looks for a location",
             location.path.as_str()
         )));
     }
+    let mut record = head(scene, location, place)?;
+    if location.routes.is_empty() {
+        act(
+            scene,
+            location,
+            &location.action,
+            place,
+            preamble,
+            &mut record,
+        )?;
+        into.push(record);
+        return Ok(());
+    }
+    let own = preamble.guard();
+    let names: Vec<Word<'a>> = location.routes.iter().map(|_| preamble.guard()).collect();
+    let dispatch = route::dispatch(scene, &location.routes, &names, own.clone(), preamble)?;
+    record.dispatch = Some(dispatch);
+    into.push(record);
+    let routes = location.routes.iter().map(|route| &route.action);
+    let actions = std::iter::once(&location.action).chain(routes);
+    for (name, action) in std::iter::once(own).chain(names).zip(actions) {
+        let mut record = head(scene, location, place)?;
+        record.modifier = None;
+        record.path = name;
+        act(scene, location, action, place, preamble, &mut record)?;
+        into.push(record);
+    }
+    Ok(())
+}
+
+/// The record of a location that does nothing yet.
+fn head<'a>(
+    scene: &Scene<'_>,
+    location: &'a Location,
+    place: &Place<'a, '_>,
+) -> Result<LocationRecord<'a>, RenderError> {
     let modifier = match location.path {
         PathMatch::Exact(_) => Some("="),
         PathMatch::Prefix(_) => None,
@@ -89,35 +138,57 @@ pub(super) fn record<'a>(
         PathMatch::Regex(_) => Some("~"),
         PathMatch::RegexIgnoreCase(_) => Some("~*"),
     };
-    let quoting = |error: QuoteError| scene.unrenderable(error);
-    let mut record = LocationRecord {
+    Ok(LocationRecord {
         modifier: modifier.map(Word::fixed),
-        path: quote(location.path.as_str()).map_err(quoting)?,
-        max_body_size: settings.max_body_size.map(Word::own),
-        tells: traffic::tells(settings),
-        headers: headers::records(scene, &settings.response_headers)?,
-        inherited_headers: std::mem::take(&mut place.inherited),
-        inherits_hsts: !headers::sets_hsts(&settings.response_headers),
-        telling: if traffic::tells(settings) {
-            traffic::telling(scene, settings, place.host, preamble)?
-        } else {
-            None
-        },
-        gates: traffic::gates(scene, place.entrance, settings, place.host, preamble)?,
-        guard: match &location.action {
-            Action::Respond(_) | Action::Redirect(_) if place.guarded => Some(preamble.guard()),
-            _ => None,
-        },
+        path: quote(location.path.as_str()).map_err(|error| scene.unrenderable(error))?,
+        max_body_size: place.settings.max_body_size.map(Word::own),
+        dispatch: None,
+        tells: false,
+        headers: Vec::new(),
+        inherited_headers: Vec::new(),
+        inherits_hsts: false,
+        telling: None,
+        gates: None,
+        guard: None,
         proxy: None,
+        grpc: None,
+        fastcgi: None,
         files: None,
         redirect: None,
         respond: None,
-        snippets: snippet::named(scene, &settings.snippets, SnippetContext::Location)?,
-        traffic: traffic::record(scene, settings, place.host, preamble)?,
-    };
-    match &location.action {
+        snippets: Vec::new(),
+        traffic: None,
+    })
+}
+
+/// Lets `record` do `action`.
+fn act<'a>(
+    scene: &Scene<'a>,
+    location: &'a Location,
+    action: &'a Action,
+    place: &Place<'a, '_>,
+    preamble: &mut Preamble<'a>,
+    record: &mut LocationRecord<'a>,
+) -> Result<(), RenderError> {
+    let Place { settings, host, .. } = *place;
+    record.tells = traffic::tells(settings);
+    if record.tells {
+        record.headers = headers::records(scene, &settings.response_headers)?;
+        record.inherited_headers.clone_from(&place.inherited);
+        record.inherits_hsts = !headers::sets_hsts(&settings.response_headers);
+        record.telling = traffic::telling(scene, settings, host, preamble)?;
+    }
+    record.gates = traffic::gates(scene, place.entrance, settings, host, preamble)?;
+    record.snippets = snippet::named(scene, &settings.snippets, SnippetContext::Location)?;
+    record.traffic = traffic::record(scene, settings, host, preamble)?;
+    let quoting = |error: QuoteError| scene.unrenderable(error);
+    match action {
         Action::Proxy(proxy) => {
-            record.proxy = Some(proxy::record(scene, location, proxy, &place, preamble)?);
+            record.proxy = Some(proxy::record(scene, location, proxy, place, preamble)?);
+        }
+        Action::Grpc(grpc) => record.grpc = Some(grpc::record(scene, grpc, place, preamble)?),
+        Action::FastCgi(fastcgi) => {
+            record.fastcgi = Some(fastcgi::record(scene, fastcgi, place, preamble)?);
         }
         Action::Static(files) => record.files = Some(files::record(files).map_err(quoting)?),
         Action::Redirect(redirect) => {
@@ -131,5 +202,27 @@ pub(super) fn record<'a>(
             record.respond = Some(answer::respond(respond).map_err(quoting)?);
         }
     }
-    Ok(record)
+    if place.guarded && matches!(action, Action::Redirect(_) | Action::Respond(_)) {
+        record.guard = Some(preamble.guard());
+    }
+    Ok(())
+}
+
+/// What is passed on of an external authentication's answer and of the client's
+/// certificate.
+fn copied_headers<'a>(
+    scene: &Scene<'_>,
+    place: &Place<'a, '_>,
+    is_set: impl Fn(&str) -> bool,
+    preamble: &Preamble<'_>,
+) -> Result<Vec<RequestHeaderRecord<'a>>, RenderError> {
+    let authority = traffic::authority(place.settings, place.host);
+    let mut headers = traffic::copied_headers(scene, authority, is_set, preamble)?;
+    headers.extend(place.entrance.client_headers());
+    Ok(headers)
+}
+
+/// Whether what an upstream says about other origins is not sent.
+fn hides_cors(place: &Place<'_, '_>) -> bool {
+    place.settings.cors.is_some() || place.host.cors.is_some()
 }

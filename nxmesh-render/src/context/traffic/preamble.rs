@@ -21,6 +21,8 @@ pub(crate) struct Preamble<'a> {
     pub(crate) caches: Vec<CacheZoneRecord<'a>>,
     pub(crate) log_formats: Vec<LogFormatRecord<'a>>,
     pub(crate) internals: Vec<InternalRecord<'a>>,
+    /// Whether errors are told as a status of gRPC.
+    pub(crate) grpc_errors: bool,
     guards: usize,
 }
 
@@ -35,6 +37,7 @@ impl<'a> Preamble<'a> {
             caches: Vec::new(),
             log_formats: Vec::new(),
             internals: Vec::new(),
+            grpc_errors: false,
             guards: 0,
         }
     }

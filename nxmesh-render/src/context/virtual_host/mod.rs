@@ -49,6 +49,8 @@ record! {
         snippets: Vec<SnippetRecord<'a>>,
         traffic: Option<Box<TrafficRecord<'a>>>,
         locations: Vec<LocationRecord<'a>>,
+        /// Whether errors are told as a status of gRPC.
+        grpc_errors: bool,
         /// Locations that only nginx leads to.
         internals: Vec<InternalRecord<'a>>,
         /// Who is turned away where no location matches.
@@ -86,28 +88,25 @@ impl<'a> VirtualHostRecord<'a> {
         let gates = traffic::gates(scene, &entrance, settings, settings, &mut preamble)?;
         let snippets = snippet::named(scene, &settings.snippets, SnippetContext::Server)?;
         let mut lines = 0;
-        let locations = spec
-            .locations
-            .iter()
-            .enumerate()
-            .map(|(index, location)| {
-                let own = effective.location(index, location);
-                let host = (&settings.response_headers[..], headers);
-                let inherited = if traffic::tells(own) {
-                    headers::inherited(scene, host, &own.response_headers, &mut lines)?
-                } else {
-                    Vec::new()
-                };
-                let place = location::Place {
-                    settings: own,
-                    host: settings,
-                    entrance: &entrance,
-                    guarded: traffic::guards(own) || traffic::guards(settings),
-                    inherited,
-                };
-                location::record(scene, location, place, &mut preamble)
-            })
-            .collect::<Result<_, _>>()?;
+        let mut locations = Vec::with_capacity(spec.locations.len());
+        for (index, location) in spec.locations.iter().enumerate() {
+            let own = effective.location(index, location);
+            let host = (&settings.response_headers[..], headers);
+            let inherited = if traffic::tells(own) {
+                let times = location.routes.len() + 1;
+                headers::inherited(scene, host, &own.response_headers, times, &mut lines)?
+            } else {
+                Vec::new()
+            };
+            let place = location::Place {
+                settings: own,
+                host: settings,
+                entrance: &entrance,
+                guarded: traffic::guards(own) || traffic::guards(settings),
+                inherited,
+            };
+            location::records(scene, location, &place, &mut preamble, &mut locations)?;
+        }
         let servers = servers::records(scene, spec, settings, pem_stem, &mut preamble)?;
         let snippets_match_all = snippet::match_all(&snippets);
         Ok(Self {
@@ -118,6 +117,7 @@ impl<'a> VirtualHostRecord<'a> {
             caches: preamble.caches,
             log_formats: preamble.log_formats,
             internals: preamble.internals,
+            grpc_errors: preamble.grpc_errors,
             gates,
             telling,
             servers,

@@ -5,6 +5,7 @@ mod forwarded;
 mod response;
 mod retry;
 mod rewrite;
+mod split;
 mod tls;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ pub use retry::{Retry, RetryOn};
 #[cfg(feature = "schema")]
 pub(crate) use rewrite::RawRewrite;
 pub use rewrite::{PathTemplate, Rewrite, TemplatePart};
+pub use split::{Share, Split, SplitKey};
 pub use tls::{TlsVersion, Trust, UpstreamTls};
 
 /// Passing requests to an upstream.
@@ -30,6 +32,9 @@ pub use tls::{TlsVersion, Trust, UpstreamTls};
 pub struct Proxy {
     /// The Upstream resource.
     pub upstream: ResourceName,
+    /// Shares of the requests that go to other upstreams. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Box<Split>>,
     /// How the upstream is spoken to. Default: `http`.
     #[serde(default, skip_serializing_if = "UpstreamScheme::is_http")]
     pub scheme: UpstreamScheme,
@@ -105,7 +110,7 @@ pub enum UpstreamScheme {
 }
 
 impl UpstreamScheme {
-    fn is_http(&self) -> bool {
+    pub(super) fn is_http(&self) -> bool {
         *self == Self::Http
     }
 }

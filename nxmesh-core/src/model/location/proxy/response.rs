@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::value::{CookieDomain, CookieName, CookiePath, RedirectTarget};
+use crate::model::value::{CookieDomain, CookiePath, RedirectTarget, VariableName};
 
 /// What becomes of `Location` and `Refresh` in responses (nginx: `proxy_redirect`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +81,7 @@ pub struct PathRewrite {
 pub struct CookieFlags {
     /// The cookie. Default: every one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cookie: Option<CookieName>,
+    pub cookie: Option<VariableName>,
     /// Only over TLS. Default: as it is.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub secure: bool,

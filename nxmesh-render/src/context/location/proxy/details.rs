@@ -108,7 +108,10 @@ pub(super) fn record<'a>(
     let tls = proxy.tls.as_deref();
     let mut record = DetailsRecord {
         tls: tls.map(|tls| tls::record(scene, tls)).transpose()?,
-        rewrite: rewrite::record(proxy.rewrite.as_deref()).map_err(quoting)?,
+        rewrite: match proxy.rewrite.as_deref() {
+            rewrite if rewrites => rewrite::record(location, rewrite).map_err(quoting)?,
+            _ => None,
+        },
         socket_keepalive: proxy.socket_keepalive,
         request_buffering: proxy.request_buffering.map(on_or_off),
         buffers: proxy.buffers.as_deref().map(|buffers| BuffersRecord {
@@ -229,7 +232,9 @@ fn changes<'a>(
     changes.map(record).collect()
 }
 
-fn names(headers: &[HeaderName]) -> Result<Vec<Item<'_>>, QuoteError> {
+pub(in crate::context::location) fn names(
+    headers: &[HeaderName],
+) -> Result<Vec<Item<'_>>, QuoteError> {
     let names = headers.iter().map(|name| quote(name.as_str()).map(Item));
     names.collect()
 }

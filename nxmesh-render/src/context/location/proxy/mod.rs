@@ -3,6 +3,7 @@
 mod details;
 mod forwarded;
 mod rewrite;
+mod split;
 mod tls;
 
 use nxmesh_core::{
@@ -13,12 +14,13 @@ use nxmesh_core::{
 };
 
 use self::details::DetailsRecord;
-use super::Place;
+pub(super) use self::{
+    details::{RetryRecord, names, retry},
+    tls::{UpstreamTlsRecord, record as tls},
+};
+use super::{Place, copied_headers, hides_cors};
 use crate::{
-    context::{
-        Scene, maps,
-        traffic::{self, Preamble},
-    },
+    context::{Scene, maps, traffic::Preamble},
     handlebars::record::record,
     token::{Part, Word, quote, quote_expanding, quote_parts},
 };
@@ -72,27 +74,31 @@ pub(super) fn record<'a>(
 ) -> Result<ProxyRecord<'a>, RenderError> {
     let upstream = scene.upstream(&proxy.upstream)?;
     let default = |name: &str| !sets(&proxy.request_headers, name);
-    let (scheme, tls) = match proxy.scheme {
+    let (scheme, secure) = match proxy.scheme {
         UpstreamScheme::Http => ("http", false),
         UpstreamScheme::Https => ("https", true),
     };
-    let url = rewrite::prefix(location, proxy).map(|path| {
-        quote_parts([
-            Part::Text(scheme),
-            Part::Text("://"),
-            Part::Text(&upstream),
-            Part::Text(path.as_str()),
-        ])
-    });
+    let url = match (&proxy.split, rewrite::prefix(location, proxy)) {
+        (None, None) => None,
+        (Some(split), _) => {
+            let name = split::variable(scene, split, &upstream, preamble)?;
+            let parts = [Part::Text(scheme), Part::Text("://"), Part::Variable(&name)];
+            Some(quote_parts(parts))
+        }
+        (None, Some(path)) => {
+            let parts = [scheme, "://", &upstream, path.as_str()];
+            Some(quote_parts(parts.map(Part::Text)))
+        }
+    };
     let url = url.transpose().map_err(|error| scene.unrenderable(error))?;
     let mut record = ProxyRecord {
         scheme: Word::fixed(scheme),
-        tls: tls && proxy.tls.is_none(),
+        tls: secure && proxy.tls.is_none(),
         upstream: Word::own(upstream),
         url,
         http_1_0: proxy.http_version == HttpVersion::Http10,
         websocket: proxy.websocket,
-        hides_cors: place.settings.cors.is_some() || place.host.cors.is_some(),
+        hides_cors: hides_cors(place),
         default_host: default("Host"),
         default_real_ip: default("X-Real-IP"),
         default_forwarded_for: default("X-Forwarded-For"),
@@ -105,13 +111,9 @@ pub(super) fn record<'a>(
         buffering: proxy.buffering.map(maps::on_or_off),
         details: details::record(scene, location, proxy)?,
     };
-    let authority = traffic::authority(place.settings, place.host);
     let is_set = |name: &str| sets(&proxy.request_headers, name);
-    let copied = traffic::copied_headers(scene, authority, is_set, preamble)?;
+    let copied = copied_headers(scene, place, is_set, preamble)?;
     record.request_headers.extend(copied);
-    record
-        .request_headers
-        .extend(place.entrance.client_headers());
     if let Some(forwarded) = &proxy.forwarded {
         forwarded::set(scene, forwarded, proxy, &mut record, preamble)?;
     }

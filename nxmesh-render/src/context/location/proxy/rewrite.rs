@@ -3,6 +3,7 @@
 use nxmesh_core::model::{Location, PathMatch, Proxy, Rewrite, TemplatePart, value::UriPath};
 
 use crate::{
+    context::location::pattern,
     handlebars::record::record,
     token::{Part, QuoteError, Word, quote, quote_parts},
 };
@@ -18,7 +19,13 @@ record! {
 
 /// What nginx itself replaces the path of the location by: what stands behind
 /// the upstream in `proxy_pass`.
+///
+/// It does so neither in a location with a name, which routes have, nor where the
+/// upstream is a variable.
 pub(super) fn prefix<'a>(location: &Location, proxy: &'a Proxy) -> Option<&'a UriPath> {
+    if !location.routes.is_empty() || proxy.split.is_some() {
+        return None;
+    }
     match (proxy.rewrite.as_deref(), &location.path) {
         (_, PathMatch::Regex(_) | PathMatch::RegexIgnoreCase(_)) => None,
         (Some(Rewrite::Prefix(path)), _) => Some(path),
@@ -26,11 +33,15 @@ pub(super) fn prefix<'a>(location: &Location, proxy: &'a Proxy) -> Option<&'a Ur
     }
 }
 
+/// What replaces a path where nginx itself does not.
 pub(super) fn record<'a>(
+    location: &Location,
     rewrite: Option<&'a Rewrite>,
 ) -> Result<Option<RewriteRecord<'a>>, QuoteError> {
-    let Some(Rewrite::Pattern { pattern, to }) = rewrite else {
-        return Ok(None);
+    let (pattern, to) = match rewrite {
+        None => return Ok(None),
+        Some(Rewrite::Pattern { pattern, to }) => (pattern, to),
+        Some(Rewrite::Prefix(prefix)) => return self::replaced(location, prefix).map(Some),
     };
     let parts = to.parts().map(|part| match part {
         TemplatePart::Text(text) => Part::Text(text),
@@ -40,4 +51,20 @@ pub(super) fn record<'a>(
         pattern: quote(pattern.as_str())?,
         to: quote_parts(parts)?,
     }))
+}
+
+fn replaced<'a>(location: &Location, prefix: &UriPath) -> Result<RewriteRecord<'a>, QuoteError> {
+    let prefix = Part::Text(prefix.as_str());
+    Ok(match &location.path {
+        PathMatch::Prefix(path) | PathMatch::PrefixPriority(path) => RewriteRecord {
+            pattern: quote(&pattern::beginning_with(path.as_str()))?.into_owned(),
+            to: quote_parts([prefix, Part::Capture(1)])?,
+        },
+        PathMatch::Exact(_) | PathMatch::Regex(_) | PathMatch::RegexIgnoreCase(_) => {
+            RewriteRecord {
+                pattern: Word::fixed("^"),
+                to: quote_parts([prefix])?,
+            }
+        }
+    })
 }
