@@ -96,6 +96,18 @@ fn what_a_proxy_cannot_say() {
             "no other braces",
         ),
         (
+            rewrite(json!({ "pattern": "^/a", "to": format!("/{}", "$".repeat(300)) })),
+            "/proxy/rewrite/to",
+            "1000 bytes at most",
+        ),
+        (
+            proxy(
+                json!({ "cookies": { "paths": [{ "from": "/", "to": format!("/{}", "$".repeat(300)) }] } }),
+            ),
+            "/proxy/cookies/paths/0/to",
+            "1000 bytes at most",
+        ),
+        (
             rewrite(json!({ "pattern": "^/(a)", "to": "/{2}" })),
             "/proxy/rewrite",
             "captures of its pattern only",
@@ -412,6 +424,11 @@ fn what_routes_and_splits_cannot_say() {
             routes(json!({ "headers": [{ "name": "X-A", "value": "1", "absent": true }] })),
             "/routes/0/when/headers/0",
             "at most one of value, pattern and absent",
+        ),
+        (
+            routes(json!({ "headers": [{ "name": "X-A", "value": " padded" }] })),
+            "/routes/0/when/headers/0/value",
+            "no spaces at its ends",
         ),
         (
             routes(json!({ "headers": [{ "name": "X-A", "pattern": "(" }] })),

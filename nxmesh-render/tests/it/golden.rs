@@ -150,6 +150,19 @@ fn trees_are_as_expected() {
     }
 }
 
+/// What a document says is stored, and read again, as it is.
+#[test]
+fn every_model_is_written_back() {
+    for case in cases() {
+        for (key, resource) in model(&case).iter() {
+            let written = resource.to_canonical_json();
+            let read = document::parse_canonical("stored", &written)
+                .unwrap_or_else(|error| panic!("{key} of {}: {error:?}", case.display()));
+            assert_eq!(read, **resource, "{key} of {}", case.display());
+        }
+    }
+}
+
 /// Renders every case for every nginx, each in the form for its version, and
 /// shows it to that nginx. One that is older than what a case is for may be
 /// refused what it cannot do; anything else has to be accepted.

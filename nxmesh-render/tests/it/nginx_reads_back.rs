@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    echo,
-    nginx::{self, encoded, get},
+    echo, fastcgi_server,
+    nginx::{self, encoded, get_with},
 };
 
 /// Hostile texts, and random ones that are rich in what nginx looks for.
@@ -85,6 +85,10 @@ enum Check {
     Header(&'static str, String),
     /// A line of what the upstream saw.
     Seen(String),
+    /// The decoded path that the upstream saw.
+    Path(String),
+    /// The route that is found with this in `X-Sent`.
+    Sent(String),
 }
 
 fn case(location: Value, request: impl Into<Vec<u8>>, check: Check) -> Case {
@@ -206,6 +210,62 @@ fn cases(number: usize, text: &str, files: &std::path::Path) -> Vec<(&'static st
                 Check::Seen(format!("X-Text: {text}")),
             ),
         ),
+        (
+            "appended to a request header",
+            case(
+                exact(
+                    "append",
+                    json!({
+                        "proxy": { "upstream": "echo", "request_headers": [{ "name": "X-Text", "append": text }] },
+                    }),
+                ),
+                url("append"),
+                Check::Seen(format!("X-Text: {text}")),
+            ),
+        ),
+        (
+            "parameter",
+            case(
+                exact(
+                    "param",
+                    json!({
+                        "fastcgi": {
+                            "upstream": "cgi", "root": "/srv", "params": [{ "name": "X_TEXT", "value": text }],
+                        },
+                    }),
+                ),
+                url("param"),
+                Check::Seen(format!("X_TEXT={text}")),
+            ),
+        ),
+        (
+            "rewritten path",
+            case(
+                exact(
+                    "rewrite",
+                    json!({
+                        "proxy": {
+                            "upstream": "echo", "rewrite": { "pattern": "^/rewrite/", "to": format!("/{text}") },
+                        },
+                    }),
+                ),
+                url("rewrite"),
+                Check::Path(format!("/{text}")),
+            ),
+        ),
+        (
+            "route",
+            case(
+                json!({
+                    "path": format!("/route/{number}"), "match": "exact", "respond": respond("none"),
+                    "routes": [{
+                        "when": { "headers": [{ "name": "X-Sent", "value": text }] }, "respond": respond("found"),
+                    }],
+                }),
+                url("route"),
+                Check::Sent(text.to_owned()),
+            ),
+        ),
     ];
     let below = |kind: &str, path_match: &str| {
         let path = format!("/{kind}/{number}/{text}");
@@ -232,6 +292,8 @@ fn cases(number: usize, text: &str, files: &std::path::Path) -> Vec<(&'static st
         for (kind, folder, file) in [
             ("root", root.join(format!("root/{number}")), "file"),
             ("index", files.join(format!("index/{number}")), text),
+            ("alias", root.join("alias"), "file"),
+            ("tried", files.join(format!("tried/{number}")), text),
         ] {
             fs::create_dir_all(&folder).expect("make a folder");
             fs::write(folder.join(file), format!("{kind} {number}")).expect("write a file");
@@ -247,6 +309,18 @@ fn cases(number: usize, text: &str, files: &std::path::Path) -> Vec<(&'static st
                 json!({ "root": root }),
                 format!("/root/{number}/file"),
             ),
+        ));
+        let alias = json!({ "alias": format!("{}/alias/", root.display()) });
+        cases.push((
+            "alias",
+            served("alias", alias, format!("/alias/{number}/file")),
+        ));
+        let tried = json!({
+            "root": files, "try": [{ "path": format!("/tried/{number}/{text}") }],
+        });
+        cases.push((
+            "tried path",
+            served("tried", tried, format!("/tried/{number}/")),
         ));
         cases.push((
             "index",
@@ -264,12 +338,28 @@ fn resource(document: Value) -> Resource {
     parse_value("test", document).unwrap_or_else(|problem| panic!("{problem}"))
 }
 
+/// What `path` is with its encoded bytes as they are.
+fn decoded(path: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = path;
+    while let [first, others @ ..] = rest {
+        let hex = others.get(..2).filter(|_| *first == b'%');
+        let byte = hex
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &others[2..] } else { others };
+    }
+    bytes
+}
+
 #[test]
 fn every_text_in_every_field() {
     let Some(binary) = nginx::binary() else {
         return;
     };
     let echo_port = echo::start();
+    let cgi_port = fastcgi_server::start();
     let files = TempDir::new().expect("make a temporary folder");
     let mut cases: Vec<_> = texts()
         .iter()
@@ -292,6 +382,12 @@ fn every_text_in_every_field() {
         "index",
         "redirect",
         "redirect to a URL",
+        "appended to a request header",
+        "parameter",
+        "rewritten path",
+        "route",
+        "alias",
+        "tried path",
     ] {
         let count = cases.iter().filter(|(named, _)| *named == kind).count();
         assert!(count >= 25, "only {count} texts for {kind}");
@@ -311,16 +407,37 @@ fn every_text_in_every_field() {
             "kind": "Upstream", "metadata": { "name": "echo" },
             "spec": { "servers": [{ "address": format!("127.0.0.1:{echo_port}") }] },
         })),
+        resource(json!({
+            "kind": "Upstream", "metadata": { "name": "cgi" },
+            "spec": { "servers": [{ "address": format!("127.0.0.1:{cgi_port}") }] },
+        })),
     ]);
     let nginx = nginx::Staged::new(binary, &set).start();
+    let found = "found".to_owned();
     for (kind, case) in &cases {
-        let answer = get(port, "texts.example.com", &case.request);
+        let decoded;
+        let sent = match &case.check {
+            Check::Sent(text) => format!("X-Sent: {text}\r\n"),
+            _ => String::new(),
+        };
+        let answer = get_with(port, "texts.example.com", &case.request, &sent);
         let (got, expected) = match &case.check {
+            Check::Sent(_) => (Some(&answer.body[..]), &found),
+            Check::Path(path) => {
+                let line = answer.body.split(|byte| *byte == b'\n').next();
+                let line = line.and_then(|line| line.strip_prefix(b"GET "));
+                let sent = line.and_then(|line| line.strip_suffix(b" HTTP/1.1"));
+                decoded = sent.map(self::decoded).unwrap_or_default();
+                (Some(&decoded[..]), path)
+            }
             Check::Body(text) => (Some(&answer.body[..]), text),
             Check::Header(name, text) => (answer.header(name), text),
             Check::Seen(text) => {
                 let mut lines = answer.body.split(|byte| *byte == b'\n');
-                (lines.find(|line| line.starts_with(b"X-Text:")), text)
+                (
+                    lines.find(|line| line.starts_with(b"X-Text:") || line.starts_with(b"X_TEXT=")),
+                    text,
+                )
             }
         };
         assert_eq!(

@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Action, written::Actions, written::RawRoute};
-use crate::model::value::{
-    HeaderName, HeaderValue, Method, RegexPattern, ValueError, VariableName,
-};
+use crate::model::value::{HeaderName, MatchText, Method, RegexPattern, ValueError, VariableName};
 
 /// Another action for some requests of a location. The first route that a
 /// request matches counts.
@@ -79,7 +77,7 @@ pub enum TextMatch {
     /// It is not there, or empty.
     Absent,
     /// It is this one, with regard to case.
-    Value(HeaderValue),
+    Value(MatchText),
     /// It matches a pattern.
     Pattern(RegexPattern),
 }
@@ -94,7 +92,7 @@ pub(crate) struct RawFieldMatch<N> {
     /// It is this text, with regard to case. At most one of value, pattern and
     /// absent is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    value: Option<HeaderValue>,
+    value: Option<MatchText>,
     /// It matches this pattern.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pattern: Option<RegexPattern>,

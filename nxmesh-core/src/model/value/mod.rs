@@ -23,7 +23,9 @@ pub use request::{
     SyslogAddress, VariableName,
 };
 pub use text::{ContentType, HeaderValue, ResponseBody, TemplateSource};
-pub use web::{CipherList, CookieDomain, CookiePath, CurveList, FileSuffix, ParamName, UriPath};
+pub use web::{
+    CipherList, CookieDomain, CookiePath, CurveList, FileSuffix, MatchText, ParamName, UriPath,
+};
 
 /// Why a text is not a value of some type.
 ///
@@ -45,7 +47,7 @@ const QUOTED_LIMIT: usize = 4000;
 
 /// Whether `text` can stand in a quoted nginx token: no control characters,
 /// and short enough once `"`, `\` and `$` are written in their longer forms.
-fn fits_a_token(text: &str) -> bool {
+pub(crate) fn fits_a_token(text: &str) -> bool {
     let mut quoted = 0;
     for character in text.chars() {
         if character.is_control() {

@@ -1,6 +1,6 @@
 //! Paths of URLs, parts of cookies, ciphers.
 
-use super::parsed_text;
+use super::{fits_a_token, parsed_text};
 
 parsed_text! {
     /// The path of a URL as it is sent: RFC 3986, section 3.3, without a query.
@@ -42,7 +42,21 @@ parsed_text! {
     example: "/shop/",
     parse: |text| {
         let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';');
-        (text.starts_with('/') && plain && text.len() <= 1000).then(|| text.to_owned())
+        let fits = text.len() <= 1000 && fits_a_token(text);
+        (text.starts_with('/') && plain && fits).then(|| text.to_owned())
+    },
+}
+
+parsed_text! {
+    /// A text that another is compared with. As a pattern of nginx it is up to
+    /// four times as long.
+    MatchText,
+    rule: "a text to compare with has no control characters (line breaks, tabs, NUL) and no spaces at its ends, 1 to 1000 bytes",
+    example: "v2",
+    parse: |text| {
+        // Clients' spaces around a header are not part of it.
+        let fits = matches!(text.len(), 1..=1000) && text.trim() == text && fits_a_token(text);
+        fits.then(|| text.to_owned())
     },
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::model::value::{RegexPattern, UriPath, ValueError};
+use crate::model::value::{RegexPattern, UriPath, ValueError, fits_a_token};
 
 /// Which path the upstream is asked for. The query stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,13 +85,14 @@ impl FromStr for PathTemplate {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let plain = |c: char| !c.is_control() && !matches!(c, '?' | '#');
+        let plain = |c: char| !matches!(c, '?' | '#');
         let mut braces = text.split('{').skip(1);
         let whole = braces.all(|rest| {
             matches!(rest.as_bytes(), [b'1'..=b'9', b'}', ..]) && !rest[2..].contains('}')
         });
         let first = text.split('{').next().unwrap_or_default();
-        let fits = text.starts_with('/') && text.len() <= 1000 && text.chars().all(plain);
+        let fits = text.len() <= 1000 && fits_a_token(text);
+        let fits = fits && text.starts_with('/') && text.chars().all(plain);
         if fits && whole && !first.contains('}') {
             Ok(Self(text.into()))
         } else {
