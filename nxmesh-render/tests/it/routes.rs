@@ -134,6 +134,46 @@ fn limits_and_access_count_once_with_routes() {
 }
 
 #[test]
+fn what_a_location_says_counts_for_all_its_routes() {
+    let (port, nobody) = (free_port(), free_port());
+    let site = host(
+        "site",
+        port,
+        "
+  locations:
+    - path: /sorry
+      error_pages: [{ codes: [502], send: { respond: { status: 503, body: sorry } } }]
+      proxy: { upstream: nobody }
+      routes: [{ when: { query: [{ name: b }] }, proxy: { upstream: nobody } }]
+    - path: /later
+      maintenance: { body: later }
+      respond: { status: 200 }
+      routes: [{ when: { query: [{ name: b }] }, respond: { status: 200 } }]
+    - path: /blocked
+      block: { user_agents: [evil] }
+      respond: { status: 200 }
+      routes: [{ when: { query: [{ name: b }] }, respond: { status: 201 } }]",
+    );
+    let Some(_nginx) = serving(&[site, upstream("nobody", &[nobody])]) else {
+        return;
+    };
+    for query in ["", "?b=1"] {
+        for (path, text) in [("/sorry", "sorry"), ("/later", "later")] {
+            let answer = ask(port, &format!("{path}{query}"));
+            assert_eq!(
+                (answer.status, &*body(&answer)),
+                (503, text),
+                "{path}{query}"
+            );
+        }
+        let path = format!("/blocked{query}");
+        let blocked = ask_with(port, &path, "User-Agent: Evil/1\r\n");
+        assert_eq!(blocked.status, 403, "{path}");
+    }
+    assert_eq!(ask(port, "/blocked?b=1").status, 201);
+}
+
+#[test]
 fn requests_are_split_by_share_and_stay_where_they_are() {
     let (port, stable, canary) = (free_port(), free_port(), free_port());
     let answering = |name: &str, port| {
