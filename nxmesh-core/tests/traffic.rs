@@ -340,6 +340,30 @@ fn answers_logs_and_caches_are_refused_at_their_field() {
             "/external_auth/service/upstream",
         ),
         (
+            json!({ "basic_auth": { "users": { "list": [] } } }),
+            "/basic_auth/users/list",
+        ),
+        (
+            json!({ "basic_auth": { "users": { "realm": "off", "list": [] } } }),
+            "/basic_auth/users/realm",
+        ),
+        (
+            json!({ "basic_auth": { "users": { "list": [{ "name": "a:b", "password_hash": "x" }] } } }),
+            "/basic_auth/users/list/0/name",
+        ),
+        (
+            json!({ "basic_auth": { "users": { "list": [{ "name": "a", "password_hash": "secret" }] } } }),
+            "/basic_auth/users/list/0/password_hash",
+        ),
+        (
+            json!({ "api_keys": { "required": { "from": { "header": "X-Key" }, "list": [{ "name": "a", "secret": "***" }] } } }),
+            "/api_keys/required/list/0/secret",
+        ),
+        (
+            json!({ "api_keys": { "required": { "from": { "query": "a-b" }, "list": [] } } }),
+            "/api_keys/required/from/query",
+        ),
+        (
             json!({ "mirror": { "to": { "upstream": "a", "percent": "0%" } } }),
             "/mirror/to/percent",
         ),

@@ -82,7 +82,27 @@ pub(crate) fn pem_stem(name: &ResourceName, spec: &CertificateSpec) -> String {
 
 /// Whether `file` is a certificate or key file of the certificate called `name`.
 pub(crate) fn is_pem_of(file: &str, name: &ResourceName) -> bool {
-    const DIGEST_AND_SUFFIX: usize = "-".len() + 64 + ".crt".len();
-    file.strip_prefix(name.as_str())
-        .is_some_and(|rest| rest.len() == DIGEST_AND_SUFFIX && rest.starts_with('-'))
+    is_named(file, name, &[".crt", ".key"])
+}
+
+/// What a file of secrets of the virtual host called `name` is called.
+pub(crate) fn secrets_file(name: &ResourceName, text: &str, suffix: &str) -> String {
+    format!("{name}-{}{suffix}", Digest::of(text.as_bytes()))
+}
+
+/// People and their passwords.
+pub(crate) const USERS: &str = ".users";
+/// Programs and their keys.
+pub(crate) const KEYS: &str = ".keys";
+
+/// Whether `file` holds secrets of the virtual host called `name`.
+pub(crate) fn is_secrets_of(file: &str, name: &ResourceName) -> bool {
+    is_named(file, name, &[USERS, KEYS])
+}
+
+fn is_named(file: &str, name: &ResourceName, suffixes: &[&str]) -> bool {
+    let rest = file.strip_prefix(name.as_str());
+    let rest = rest.and_then(|rest| rest.strip_prefix('-'));
+    let digest = rest.and_then(|rest| suffixes.iter().find_map(|it| rest.strip_suffix(it)));
+    digest.is_some_and(|digest| digest.len() == 64 && !digest.contains('-'))
 }

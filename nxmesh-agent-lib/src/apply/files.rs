@@ -45,11 +45,13 @@ impl Files {
             layout.slices(),
             layout.releases(),
             layout.check(),
-            layout.tls(),
             layout.probe(),
         ] {
             disk::make_folder(&folder, 0o700).map_err(PipelineError::io("make", &folder))?;
         }
+        // Workers read some files of it, by names that nobody can guess or list.
+        let tls = layout.tls();
+        disk::make_folder(&tls, 0o711).map_err(PipelineError::io("make", &tls))?;
         let path = layout.lock();
         let lock = File::options()
             .create(true)

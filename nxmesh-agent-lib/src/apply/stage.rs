@@ -163,8 +163,9 @@ fn write_pem(path: &Path, name: &str, file: &PemFile) -> io::Result<()> {
     if name.contains('/') {
         return Err(io::ErrorKind::InvalidInput.into());
     }
+    let mode = if file.for_workers { 0o644 } else { 0o600 };
     let same = fs::symlink_metadata(path)
-        .is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o7777 == 0o600)
+        .is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o7777 == mode)
         && fs::read(path).is_ok_and(|found| {
             zeroize::Zeroizing::new(found).as_slice() == file.contents.as_bytes()
         });
@@ -172,5 +173,5 @@ fn write_pem(path: &Path, name: &str, file: &PemFile) -> io::Result<()> {
         return Ok(());
     }
     // After a power cut they are made again from the sealed slice.
-    disk::replace_unsynced(path, file.contents.as_bytes(), 0o600)
+    disk::replace_unsynced(path, file.contents.as_bytes(), mode)
 }

@@ -114,6 +114,9 @@ pub struct PemFile {
     pub contents: Arc<zeroize::Zeroizing<String>>,
     /// Private keys are written with mode 0600.
     pub secret: bool,
+    /// Whether nginx's workers read it themselves, which may be another user: then
+    /// it is open to whoever knows its name, which nobody can guess.
+    pub for_workers: bool,
 }
 
 impl fmt::Debug for PemFile {

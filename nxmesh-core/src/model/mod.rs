@@ -30,7 +30,7 @@ pub(crate) use location::{
 pub use metadata::{Labels, Metadata};
 pub use policy::{Policy, PolicySpec};
 pub(crate) use resource::for_each_kind;
-pub use resource::{Resource, ResourceKey, ResourceKind, ResourceSet};
+pub use resource::{Resource, ResourceKey, ResourceKind, ResourceSet, for_each_secret};
 pub use selector::{LabelValues, Requirement, Selector};
 pub use snippet::{Snippet, SnippetSpec};
 pub use template::{Template, TemplateSpec};

@@ -229,14 +229,50 @@ impl Resource {
         Digest::of(&self.to_canonical_json())
     }
 
-    /// The document as people may see it: private keys read `***`.
+    /// The document as people may see it: private keys, password hashes and keys
+    /// of programs read `***`.
     #[must_use]
     pub fn redacted(&self) -> Value {
         let mut value = serde_json::to_value(self).unwrap_or_default();
-        if let Some(key) = value.pointer_mut("/spec/private_key") {
-            *key = Value::from("***");
-        }
+        for_each_secret(&mut value, &mut |_, secret| *secret = Value::from("***"));
         value
+    }
+}
+
+/// The fields that hold secrets, wherever they stand.
+const SECRET_FIELDS: [&str; 3] = ["private_key", "password_hash", "secret"];
+
+/// Calls `with` for every secret in the spec of a document, with its JSON pointer.
+pub fn for_each_secret(document: &mut Value, with: &mut dyn FnMut(&str, &mut Value)) {
+    if let Some(spec) = document.get_mut("spec") {
+        secrets(spec, &mut "/spec".to_owned(), with);
+    }
+}
+
+/// Names of fields have no `/` and no `~`, so they are as they are in pointers.
+fn secrets(value: &mut Value, pointer: &mut String, with: &mut dyn FnMut(&str, &mut Value)) {
+    let length = pointer.len();
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                *pointer += "/";
+                *pointer += name;
+                if SECRET_FIELDS.contains(&&**name) && value.is_string() {
+                    with(pointer, value);
+                } else {
+                    secrets(value, pointer, with);
+                }
+                pointer.truncate(length);
+            }
+        }
+        Value::Array(items) => {
+            for (index, value) in items.iter_mut().enumerate() {
+                *pointer += &format!("/{index}");
+                secrets(value, pointer, with);
+                pointer.truncate(length);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -130,7 +130,14 @@ impl Toy {
                 let path = settings.tls_dir.join(&file);
                 writeln!(text, "ssl_{kind} {};", self.word(path.to_str().unwrap())).unwrap();
                 let contents = Arc::new(pem.to_owned().into());
-                tree.insert_pem(file, PemFile { contents, secret });
+                tree.insert_pem(
+                    file,
+                    PemFile {
+                        contents,
+                        secret,
+                        for_workers: false,
+                    },
+                );
             }
         }
         for header in &spec.traffic.response_headers {

@@ -21,7 +21,10 @@ use super::{
     record::Record,
 };
 use crate::{
-    context::{Scene, UpstreamRecord, VirtualHostRecord, headers, snippet, traffic::Effective},
+    context::{
+        Scene, UpstreamRecord, VirtualHostRecord, headers, snippet,
+        traffic::{Effective, Secrets},
+    },
     names::{self, Identity},
     structure,
 };
@@ -109,16 +112,24 @@ impl<'a> Work<'a> {
             for path in paths {
                 self.tree.remove(&path);
             }
-        } else if key.kind == ResourceKind::Certificate {
-            let files: Vec<String> = self
-                .tree
-                .pem_files()
-                .filter(|(file, _)| names::is_pem_of(file, &key.name))
-                .map(|(file, _)| file.to_owned())
-                .collect();
-            for file in files {
-                self.tree.remove_pem(&file);
+        }
+        match key.kind {
+            ResourceKind::VirtualHost => {
+                self.forget_pem(|file| names::is_secrets_of(file, &key.name))
             }
+            ResourceKind::Certificate => self.forget_pem(|file| names::is_pem_of(file, &key.name)),
+            _ => {}
+        }
+    }
+
+    fn forget_pem(&mut self, is_old: impl Fn(&str) -> bool) {
+        let files = self.tree.pem_files().map(|(file, _)| file);
+        let old: Vec<String> = files
+            .filter(|file| is_old(file))
+            .map(ToOwned::to_owned)
+            .collect();
+        for file in old {
+            self.tree.remove_pem(&file);
         }
     }
 
@@ -137,10 +148,21 @@ impl<'a> Work<'a> {
         let scene = self.scene(key, &host.metadata);
         let effective = Effective::of(&scene, &host.spec)?;
         let headers = headers::records(&scene, &effective.host(&host.spec).response_headers)?;
-        let record = VirtualHostRecord::of(&scene, host, &effective, &headers, stem.as_deref())?;
+        let mut secrets = Secrets::default();
+        let record = VirtualHostRecord::of(
+            &scene,
+            host,
+            &effective,
+            (&headers, stem.as_deref()),
+            &mut secrets,
+        )?;
         let identity = Identity::of(&host.metadata.workspace, key.kind, &key.name);
         let path = identity.path(names::VIRTUAL_HOSTS, &key.name);
-        self.write(key, path, &self.programs.virtual_host, &record)
+        self.write(key, path, &self.programs.virtual_host, &record)?;
+        for (name, file) in secrets.into_files() {
+            self.tree.insert_pem(name, file);
+        }
+        Ok(())
     }
 
     fn upstream(&mut self, key: &ResourceKey, upstream: &'a Upstream) -> Result<(), RenderError> {
@@ -173,8 +195,14 @@ impl<'a> Work<'a> {
             ("key", spec.private_key.expose_pem(), true),
         ] {
             let contents = Arc::new(text.to_owned().into());
-            self.tree
-                .insert_pem(format!("{stem}.{suffix}"), PemFile { contents, secret });
+            self.tree.insert_pem(
+                format!("{stem}.{suffix}"),
+                PemFile {
+                    contents,
+                    secret,
+                    for_workers: false,
+                },
+            );
         }
     }
 

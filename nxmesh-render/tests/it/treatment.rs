@@ -338,3 +338,95 @@ fn the_address_of_a_client_comes_from_whom_is_trusted() {
     assert_eq!(seen("/", chain), "203.0.113.7");
     assert_eq!(seen("/", ""), "127.0.0.1");
 }
+
+#[test]
+fn people_know_passwords_and_programs_show_keys() {
+    let backend = echo::start();
+    let port = free_port();
+    let site = site(
+        port,
+        r#"
+  basic_auth: { users: { realm: "Staff; only", list: [{ name: anna, password_hash: "HASH" }] } }
+  locations:
+    - { path: /, respond: { status: 200, body: inside } }
+    - { path: /limited, rate_limit: { limits: [{ rate: 1000r/s, burst: 10 }] }, respond: { status: 200, body: inside } }
+    - { path: /open, basic_auth: none, respond: { status: 200, body: open } }
+    - path: /api
+      basic_auth: none
+      api_keys:
+        required:
+          from: { header: X-Api-Key }
+          list:
+            - { name: ci, secret: abcdefgh-ABCDEFGH_1 }
+            - { name: default, secret: 0123456789abcdef }
+          status: 403
+          name_header: X-Client
+      proxy: { upstream: backend }
+    - path: /query
+      basic_auth: none
+      api_keys: { required: { from: { query: key }, list: [{ name: ci, secret: abcdefgh-ABCDEFGH_1 }] } }
+      respond: { status: 200, body: keyed }"#
+            .replace("HASH", "$apr1$5Gd0Y1Vj$FBeRSCQzhItn5L9gt9OnH0")
+            .as_str(),
+        &upstream("backend", &[backend]),
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    // anna:wonderland and anna:oz
+    let good = "Authorization: Basic YW5uYTp3b25kZXJsYW5k\r\n";
+    let bad = "Authorization: Basic YW5uYTpveg==\r\n";
+    let stranger = ask(port, "/");
+    assert_eq!(stranger.status, 401);
+    let asked = header(&stranger, "WWW-Authenticate");
+    assert_eq!(asked.as_deref(), Some("Basic realm=\"Staff; only\""));
+    assert_eq!(ask_with(port, "/", bad).status, 401);
+    assert_eq!(text(&ask_with(port, "/", good)), "inside");
+    assert_eq!(
+        status(port, "/limited"),
+        401,
+        "its own limits do not open it"
+    );
+    assert_eq!(text(&ask_with(port, "/limited", good)), "inside");
+    assert_eq!(text(&ask(port, "/open")), "open");
+    assert_eq!(status(port, "/api"), 403);
+    for wrong in [
+        "abcdefgh-abcdefgh_1",
+        "abcdefgh-ABCDEFGH_",
+        "abcdefgh-ABCDEFGH_1 ",
+        "x",
+        "",
+    ] {
+        let answer = ask_with(port, "/api", &format!("X-Api-Key: {wrong}x\r\n"));
+        assert_eq!(answer.status, 403, "{wrong}");
+    }
+    let keyed = ask_with(
+        port,
+        "/api",
+        "X-Api-Key: abcdefgh-ABCDEFGH_1\r\nX-Client: forged\r\n",
+    );
+    assert_eq!(keyed.status, 200);
+    assert!(text(&keyed).contains("X-Client: ci"), "{}", text(&keyed));
+    assert!(!text(&keyed).contains("forged"), "{}", text(&keyed));
+    assert!(
+        !text(&keyed).contains("ABCDEFGH"),
+        "upstreams get no keys: {}",
+        text(&keyed)
+    );
+    let other = ask_with(port, "/api", "X-Api-Key: 0123456789abcdef\r\n");
+    assert!(
+        text(&other).contains("X-Client: default"),
+        "{}",
+        text(&other)
+    );
+    assert_eq!(text(&ask(port, "/query?key=abcdefgh-ABCDEFGH_1")), "keyed");
+    assert_eq!(status(port, "/query?key=abcdefgh-ABCDEFGH_2"), 401);
+    let shown = crate::traffic::rendered(&site);
+    for secret in [
+        "abcdefgh-ABCDEFGH_1",
+        "$apr1$5Gd0Y1Vj$FBeRSCQzhItn5L9gt9OnH0",
+    ] {
+        assert!(!shown.contains(secret), "the tree shows {secret}");
+        for (_, resource) in site.iter() {
+            assert!(!resource.redacted().to_string().contains(secret));
+        }
+    }
+}

@@ -55,7 +55,11 @@ pub(crate) fn run(arguments: RenderArguments) -> anyhow::Result<Exit> {
         write(
             &settings.tls_dir.join(name),
             pem.contents.as_bytes(),
-            if pem.secret { 0o600 } else { 0o644 },
+            if pem.secret && !pem.for_workers {
+                0o600
+            } else {
+                0o644
+            },
         )?;
     }
     let count = tree.files().len() + placed.len() + tree.pem_files().len();

@@ -1,6 +1,7 @@
 //! What traffic settings have to be in themselves.
 
 mod answers;
+mod auth;
 mod cache;
 mod limits;
 mod logs;
@@ -8,7 +9,7 @@ mod logs;
 use super::Found;
 use crate::model::{
     TrafficSettings,
-    traffic::{Access, ExternalAuth, Gzip, RealIp},
+    traffic::{Access, Gzip, RealIp},
 };
 
 /// Checks the settings that stand at `at`.
@@ -47,12 +48,7 @@ pub(super) fn check(at: &str, settings: &TrafficSettings, found: &mut Found) {
     if let Some(gzip) = &settings.gzip {
         self::gzip(&format!("{at}/gzip"), gzip, found);
     }
-    if let Some(ExternalAuth::Service(service)) = settings.external_auth.as_deref()
-        && service.copy_headers.len() > 20
-    {
-        let at = format!("{at}/external_auth/service/copy_headers");
-        found.say(at, "there are at most 20 headers to copy");
-    }
+    auth::check(at, settings, found);
     if let Some(real_ip) = &settings.real_ip {
         self::real_ip(&format!("{at}/real_ip"), real_ip, found);
     }

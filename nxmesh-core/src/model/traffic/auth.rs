@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::value::{HeaderVariable, RedirectTarget, RequestTarget, ResourceName};
+use crate::model::value::{
+    ApiKey, ClientName, HeaderVariable, PasswordHash, Realm, RedirectTarget, RequestTarget,
+    ResourceName, StatusCode, VariableName,
+};
 
-/// Whether all of the conditions on clients have to hold, or one: `access`
-/// and `external_auth` (nginx: `satisfy`).
+/// Whether all of the conditions on clients have to hold, or one: `access`,
+/// `basic_auth` and `external_auth` (nginx: `satisfy`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -49,4 +52,90 @@ pub struct AuthService {
     /// `https://login.example.com/?back=`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<RedirectTarget>,
+}
+
+/// Who knows a password (RFC 7617; nginx: `auth_basic`). Passwords are sent as they
+/// are, so this is for TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum BasicAuth {
+    /// `none`: nobody is asked, whatever is said further out.
+    None,
+    /// `users: …`: one of these has to know theirs.
+    Users(BasicUsers),
+}
+
+/// People with passwords.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct BasicUsers {
+    /// What they are told when they are asked. Default: `Restricted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realm: Option<Realm>,
+    /// 1 to 1000 people.
+    pub list: Vec<BasicUser>,
+}
+
+/// Somebody with a password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct BasicUser {
+    /// Who.
+    pub name: ClientName,
+    /// What verifies the password. Not shown again.
+    pub password_hash: PasswordHash,
+}
+
+/// Which programs show a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ApiKeys {
+    /// `none`: no key is asked for, whatever is said further out.
+    None,
+    /// `required: …`: one of these has to be shown.
+    Required(KeyHolders),
+}
+
+/// Programs with keys. `satisfy` does not count for them: a key is always needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct KeyHolders {
+    /// Where the key stands.
+    pub from: KeyPlace,
+    /// 1 to 1000 programs.
+    pub list: Vec<KeyHolder>,
+    /// What the others get, 400 to 599. Default: 401.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<StatusCode>,
+    /// A header in which upstreams are told the name of who showed the key, in
+    /// place of what the client sent there. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name_header: Option<HeaderVariable>,
+}
+
+/// Where a key stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum KeyPlace {
+    /// In a header, which upstreams do not get: `{ header: X-Api-Key }`.
+    Header(HeaderVariable),
+    /// In a parameter of the query, which ends up in logs: `{ query: key }`.
+    Query(VariableName),
+}
+
+/// A program with a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct KeyHolder {
+    /// Who.
+    pub name: ClientName,
+    /// The key. Not shown again.
+    pub secret: ApiKey,
 }

@@ -29,7 +29,10 @@ use super::{
     value::{ResourceName, SizeBytes},
 };
 pub use access::Access;
-pub use auth::{AuthService, ExternalAuth, Satisfy};
+pub use auth::{
+    ApiKeys, AuthService, BasicAuth, BasicUser, BasicUsers, ExternalAuth, KeyHolder, KeyHolders,
+    KeyPlace, Satisfy,
+};
 pub use block::{Block, Maintenance};
 pub use cache::{Cache, CacheRules, CacheValidity, RequestPart, StaleCase};
 pub use compression::Gzip;
@@ -136,7 +139,11 @@ settings! {
     access: Option<Box<Access>>,
     /// Another service that decides about requests. Default: none.
     external_auth: Option<Box<ExternalAuth>>,
-    /// Whether one of `access` and `external_auth` is enough. Default: `all`.
+    /// Who knows a password. Default: nobody is asked.
+    basic_auth: Option<Box<BasicAuth>>,
+    /// Which programs show a key. Default: none is asked for.
+    api_keys: Option<Box<ApiKeys>>,
+    /// Whether one of `access`, `basic_auth` and `external_auth` is enough. Default: `all`.
     satisfy: Option<Satisfy>,
     /// Clients that are turned away. Default: none.
     block: Option<Box<Block>>,

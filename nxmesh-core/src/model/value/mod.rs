@@ -5,6 +5,7 @@ mod net;
 mod path;
 mod quantity;
 mod request;
+mod secret;
 mod text;
 mod web;
 
@@ -19,9 +20,10 @@ pub use quantity::{
     Percent, RedirectCode, RefusalCode, SizeBytes, StatusCode, Time, UpstreamStatus,
 };
 pub use request::{
-    CorsOrigin, HeaderVariable, LogFormat, LogPart, LogStatus, Method, RequestTarget,
-    SyslogAddress, VariableName,
+    ClientName, CorsOrigin, HeaderVariable, LogFormat, LogPart, LogStatus, Method, Realm,
+    RequestTarget, SyslogAddress, VariableName,
 };
+pub use secret::{ApiKey, PasswordHash};
 pub use text::{ContentType, HeaderValue, ResponseBody, TemplateSource};
 pub use web::{
     CipherList, CookieDomain, CookiePath, CurveList, FileSuffix, MatchText, ParamName, UriPath,

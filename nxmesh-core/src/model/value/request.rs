@@ -81,6 +81,31 @@ parsed_text! {
     },
 }
 
+parsed_text! {
+    /// The name of somebody who shows a password or a key.
+    ClientName,
+    rule: "a client's name is 1 to 64 letters, digits and any of -_.@, with a letter or digit first",
+    example: "anna",
+    parse: |text| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
+        let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        (first && text.len() <= 64 && text.bytes().all(plain)).then(|| text.to_owned())
+    },
+}
+
+parsed_text! {
+    /// What browsers tell people who are asked for a password.
+    Realm,
+    rule: "a realm is 1 to 100 printable ASCII characters without quotes and backslashes, and not off",
+    example: "Staff only",
+    // nginx takes the word off for a switch, in quotes too.
+    parse: |text| {
+        let plain = |byte: u8| (b' '..=b'~').contains(&byte) && !b"\"\\".contains(&byte);
+        let fits = matches!(text.len(), 1..=100) && text.bytes().all(plain) && text != "off";
+        fits.then(|| text.to_owned())
+    },
+}
+
 /// A status or a class of them: `404` or `2xx`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]

@@ -1,7 +1,7 @@
 //! Documents as they rest in a column: JSON that says which form it is in,
 //! with the secrets apart and encrypted.
 
-use nxmesh_core::model::{Resource, ResourceKind};
+use nxmesh_core::model::{Resource, ResourceKind, for_each_secret};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -10,9 +10,9 @@ use crate::storage::{AtRestKey, SealError};
 
 /// The one form there is so far.
 const FORM: u32 = 1;
-/// Where a certificate's secret stands, and where it is put back.
-const SECRET_OWNER: &str = "/spec";
-const SECRET_FIELD: &str = "private_key";
+/// Where a certificate's secret stands. It is sealed as it is; those of others as
+/// a JSON object, by their JSON pointers.
+const PRIVATE_KEY: &str = "/spec/private_key";
 
 #[derive(Serialize, Deserialize)]
 struct Stored<T> {
@@ -29,7 +29,7 @@ pub(super) enum StoredFormError {
     Json(#[from] serde_json::Error),
     #[error("its private key is missing")]
     NoSecret,
-    #[error("its private key cannot be read: {0}")]
+    #[error("its secrets cannot be read: {0}")]
     Sealed(#[from] SealError),
 }
 
@@ -51,7 +51,7 @@ pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, StoredFormErr
 pub(super) struct StoredDocument {
     /// Everything but the secret.
     pub(super) json: String,
-    /// The encrypted private key of a certificate.
+    /// What is secret, encrypted: the private key of a certificate, passwords, keys.
     pub(super) secret: Option<Vec<u8>>,
 }
 
@@ -63,12 +63,18 @@ impl StoredDocument {
         resource: &Resource,
     ) -> Result<Self, StoredFormError> {
         let mut document = serde_json::to_value(resource)?;
-        let secret = take_secret(&mut document)
-            .map(|secret| key.seal(place, secret.as_bytes()))
-            .transpose()?;
-        if secret.is_none() && resource.kind() == ResourceKind::Certificate {
+        let secrets = take_secrets(&mut document);
+        if resource.kind() == ResourceKind::Certificate && !secrets.contains_key(PRIVATE_KEY) {
             return Err(StoredFormError::NoSecret);
         }
+        let text = match secrets.get(PRIVATE_KEY) {
+            Some(Value::String(private_key)) => Some(Zeroizing::new(private_key.clone())),
+            _ if secrets.is_empty() => None,
+            _ => Some(Zeroizing::new(serde_json::to_string(&secrets)?)),
+        };
+        let secret = text
+            .map(|text| key.seal(place, text.as_bytes()))
+            .transpose()?;
         Ok(Self {
             json: encode(&document)?,
             secret,
@@ -82,20 +88,38 @@ impl StoredDocument {
             let secret = key.open(place, sealed)?;
             let secret = std::str::from_utf8(&secret)
                 .map_err(|_| StoredFormError::Sealed(SealError::NotOpened))?;
-            let owner = document
-                .pointer_mut(SECRET_OWNER)
-                .and_then(Value::as_object_mut)
-                .ok_or(StoredFormError::NoSecret)?;
-            owner.insert(SECRET_FIELD.to_owned(), Value::from(secret));
+            put_secrets(&mut document, secret)?;
         }
         Ok(serde_json::from_value(document)?)
     }
 }
 
-fn take_secret(document: &mut Value) -> Option<Zeroizing<String>> {
-    let owner = document.pointer_mut(SECRET_OWNER)?.as_object_mut()?;
-    match owner.remove(SECRET_FIELD)? {
-        Value::String(secret) => Some(Zeroizing::new(secret)),
-        _ => None,
+/// The secrets of a document by their pointers; null stands for them there.
+fn take_secrets(document: &mut Value) -> serde_json::Map<String, Value> {
+    let mut secrets = serde_json::Map::new();
+    for_each_secret(document, &mut |pointer, secret| {
+        secrets.insert(pointer.to_owned(), secret.take());
+    });
+    // As the form was before others had secrets.
+    if secrets.contains_key(PRIVATE_KEY)
+        && let Some(spec) = document.pointer_mut("/spec").and_then(Value::as_object_mut)
+    {
+        spec.remove("private_key");
     }
+    secrets
+}
+
+fn put_secrets(document: &mut Value, secret: &str) -> Result<(), StoredFormError> {
+    if document["kind"] == ResourceKind::Certificate.as_str() {
+        let spec = document.pointer_mut("/spec").and_then(Value::as_object_mut);
+        let spec = spec.ok_or(StoredFormError::NoSecret)?;
+        spec.insert("private_key".to_owned(), Value::from(secret));
+        return Ok(());
+    }
+    let secrets: serde_json::Map<String, Value> = serde_json::from_str(secret)?;
+    for (pointer, secret) in secrets {
+        let place = document.pointer_mut(&pointer);
+        *place.ok_or(StoredFormError::NoSecret)? = secret;
+    }
+    Ok(())
 }

@@ -170,3 +170,24 @@ async fn what_is_in_use_cannot_be_removed() {
     assert!(refusal.contains("VirtualHost/shop"), "{refusal}");
     ok(get(&client, SHOP).await);
 }
+
+#[tokio::test]
+async fn secrets_of_hosts_are_kept_and_not_shown() {
+    let (_master, client) = master().await;
+    let hash = "$apr1$5Gd0Y1Vj$FBeRSCQzhItn5L9gt9OnH0";
+    let host = format!(
+        "kind: VirtualHost\nmetadata: {{ name: a, labels: {{ secret: seen }} }}\nspec:\n  server_names: [a.test]\n  \
+         basic_auth: {{ users: {{ list: [{{ name: anna, password_hash: \"{hash}\" }}] }} }}\n"
+    );
+    ok(put(&client, "virtual-hosts/a", &[], &host).await);
+    let shown = ok(get(&client, "virtual-hosts/a").await);
+    assert!(!shown.text().contains("apr1"), "{}", shown.text());
+    assert!(shown.text().contains("seen"), "{}", shown.text());
+    // What is stored is what was sent: the same again is no change.
+    ok(client.apply(host.clone()).await.unwrap());
+    assert_eq!(head(&client).await, 1);
+    let hidden = client.apply(host.replace(hash, "***")).await.unwrap();
+    let found = problem(&hidden, 422);
+    let pointer = "/spec/basic_auth/users/list/0/password_hash";
+    assert_eq!(found.errors[0].pointer, pointer);
+}

@@ -74,7 +74,7 @@ pub(super) fn record<'a>(
     scene: &Scene<'_>,
     fastcgi: &'a FastCgi,
     place: &Place<'a, '_>,
-    preamble: &Preamble<'_>,
+    preamble: &mut Preamble<'a>,
 ) -> Result<Box<FastCgiRecord<'a>>, RenderError> {
     let quoting = |error: QuoteError| scene.unrenderable(error);
     let again = fastcgi.retry.as_deref();

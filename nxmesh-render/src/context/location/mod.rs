@@ -208,16 +208,18 @@ fn act<'a>(
     Ok(())
 }
 
-/// What is passed on of an external authentication's answer and of the client's
-/// certificate.
+/// What is passed on of an external authentication's answer, of who showed a key
+/// and of the client's certificate.
 fn copied_headers<'a>(
     scene: &Scene<'_>,
     place: &Place<'a, '_>,
     is_set: impl Fn(&str) -> bool,
-    preamble: &Preamble<'_>,
+    preamble: &mut Preamble<'a>,
 ) -> Result<Vec<RequestHeaderRecord<'a>>, RenderError> {
     let authority = traffic::authority(place.settings, place.host);
-    let mut headers = traffic::copied_headers(scene, authority, is_set, preamble)?;
+    let mut headers = traffic::copied_headers(scene, authority, &is_set, preamble)?;
+    let keys = traffic::key_headers(scene, place.settings, place.host, &is_set, preamble)?;
+    headers.extend(keys);
     headers.extend(place.entrance.client_headers());
     Ok(headers)
 }

@@ -13,7 +13,7 @@ use nxmesh_core::{
     },
 };
 
-use super::{InternalRecord, Preamble, cors};
+use super::{InternalRecord, Preamble, clients, cors};
 use crate::{
     context::{Scene, location::RespondRecord, virtual_host::Entrance},
     handlebars::record::record,
@@ -62,13 +62,15 @@ pub(crate) fn record<'a>(
     let maintenance = own.maintenance.as_deref().or(host.maintenance.as_deref());
     let maintenance = maintenance.filter(|it| it.enabled);
     let cors = own.cors.as_deref().or(host.cors.as_deref());
-    if entrance.is_open() && block.is_none() && maintenance.is_none() && cors.is_none() {
+    let keys = own.api_keys.is_some() || host.api_keys.is_some();
+    if entrance.is_open() && !keys && block.is_none() && maintenance.is_none() && cors.is_none() {
         return Ok(None);
     }
     let mut refusals = entrance.gates();
     if let Some(block) = block {
         refusals.push(self::block(scene, block, preamble)?);
     }
+    refusals.extend(clients::gate(scene, own, host, preamble)?);
     Ok(Some(Box::new(GatesRecord {
         to_https: entrance.to_https(),
         refusals,

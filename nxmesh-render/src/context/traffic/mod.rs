@@ -4,6 +4,7 @@
 mod access;
 mod auth;
 mod cache;
+mod clients;
 mod compression;
 mod cors;
 mod effective;
@@ -25,9 +26,9 @@ use nxmesh_core::{
 };
 
 use self::{
-    access::AccessRuleRecord, auth::AuthRecord, cache::CacheRecord, compression::GzipRecord,
-    errors::ErrorPageRecord, limits::LimitRecord, logs::AccessLogRecord, logs::ErrorLogRecord,
-    mirror::MirrorRecord, real_ip::RealIpRecord,
+    access::AccessRuleRecord, auth::AuthRecord, cache::CacheRecord, clients::BasicAuthRecord,
+    compression::GzipRecord, errors::ErrorPageRecord, limits::LimitRecord, logs::AccessLogRecord,
+    logs::ErrorLogRecord, mirror::MirrorRecord, real_ip::RealIpRecord,
 };
 use super::{Scene, maps::on_or_off};
 use crate::{
@@ -36,6 +37,8 @@ use crate::{
 };
 pub(super) use auth::copied_headers;
 pub(crate) use cache::CacheZoneRecord;
+pub(crate) use clients::KeysRecord;
+pub(super) use clients::key_headers;
 pub(crate) use cors::CorsRecord;
 pub(crate) use effective::Effective;
 pub(super) use gates::matching;
@@ -44,7 +47,7 @@ pub(crate) use gates::{GateRecord, GatesRecord};
 pub(crate) use internal::{InternalRecord, PassRecord};
 pub(crate) use limits::ZoneRecord;
 pub(crate) use logs::LogFormatRecord;
-pub(crate) use preamble::Preamble;
+pub(crate) use preamble::{Preamble, Secrets};
 
 record! {
     /// What a server or a location says; each of these replaces what is said
@@ -60,6 +63,7 @@ record! {
         bandwidth: Option<Word<'a>>,
         bandwidth_after: Option<Word<'a>>,
         gzip: Option<GzipRecord<'a>>,
+        basic: Option<BasicAuthRecord<'a>>,
         auth: Option<AuthRecord<'a>>,
         /// `all` or `any`.
         satisfy: Option<Word<'a>>,
@@ -89,6 +93,7 @@ pub(crate) fn guards(settings: &TrafficSettings) -> bool {
         || settings.rate_limit.is_some()
         || settings.connection_limit.is_some()
         || settings.external_auth.is_some()
+        || settings.basic_auth.is_some()
 }
 
 /// What is told with responses; `None` for nothing.
@@ -142,7 +147,9 @@ pub(crate) fn record<'a>(
         block: _,
         maintenance: _,
         cors: _,
+        api_keys: _,
         access,
+        basic_auth,
         external_auth,
         satisfy,
         error_pages,
@@ -158,6 +165,7 @@ pub(crate) fn record<'a>(
         gzip,
     } = own;
     let nothing = access.is_none()
+        && basic_auth.is_none()
         && external_auth.is_none()
         && satisfy.is_none()
         && error_pages.is_empty()
@@ -186,6 +194,10 @@ pub(crate) fn record<'a>(
         gzip: gzip
             .as_deref()
             .map(|gzip| compression::record(scene, gzip))
+            .transpose()?,
+        basic: basic_auth
+            .as_deref()
+            .map(|auth| clients::basic(scene, auth, preamble))
             .transpose()?,
         auth: external_auth
             .as_deref()

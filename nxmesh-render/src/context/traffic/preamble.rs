@@ -1,10 +1,12 @@
 //! What the settings of a virtual host need elsewhere: outside of its servers,
 //! and in each of them beside its locations.
 
-use nxmesh_core::digest::Digest;
+use std::{collections::BTreeMap, sync::Arc};
+
+use nxmesh_core::{contract::renderer::PemFile, digest::Digest, model::value::ResourceName};
 
 use super::super::maps::{GeoRecord, MapRecord, SplitRecord};
-use super::{CacheZoneRecord, InternalRecord, LogFormatRecord, ZoneRecord};
+use super::{CacheZoneRecord, InternalRecord, KeysRecord, LogFormatRecord, ZoneRecord};
 use crate::{
     names::{self, Identity},
     token::Word,
@@ -14,6 +16,9 @@ use crate::{
 /// digests of what it is, so what is asked for twice is there once.
 pub(crate) struct Preamble<'a> {
     identity: Identity,
+    host: &'a ResourceName,
+    pub(crate) secrets: Secrets,
+    pub(crate) keys: Vec<KeysRecord<'a>>,
     pub(crate) geos: Vec<GeoRecord<'a>>,
     pub(crate) splits: Vec<SplitRecord<'a>>,
     pub(crate) zones: Vec<ZoneRecord<'a>>,
@@ -27,9 +32,12 @@ pub(crate) struct Preamble<'a> {
 }
 
 impl<'a> Preamble<'a> {
-    pub(crate) const fn new(identity: Identity) -> Self {
+    pub(crate) fn new(identity: Identity, host: &'a ResourceName) -> Self {
         Self {
             identity,
+            host,
+            secrets: Secrets::default(),
+            keys: Vec::new(),
             geos: Vec::new(),
             splits: Vec::new(),
             zones: Vec::new(),
@@ -64,5 +72,32 @@ impl<'a> Preamble<'a> {
         if !self.internals.iter().any(same) {
             self.internals.push(location);
         }
+    }
+
+    /// The name of a file with these lines, which is not among those of the tree
+    /// that people see.
+    pub(crate) fn secret(&mut self, lines: String, suffix: &str, for_workers: bool) -> String {
+        let name = names::secrets_file(self.host, &lines, suffix);
+        let file = PemFile {
+            contents: Arc::new(lines.into()),
+            secret: true,
+            for_workers,
+        };
+        self.secrets.0.insert(name.clone(), file);
+        name
+    }
+}
+
+/// Files with what is not for everybody's eyes, by their names.
+#[derive(Default)]
+pub(crate) struct Secrets(BTreeMap<String, PemFile>);
+
+impl Secrets {
+    pub(crate) fn take(&mut self, more: Self) {
+        self.0.extend(more.0);
+    }
+
+    pub(crate) fn into_files(self) -> impl Iterator<Item = (String, PemFile)> {
+        self.0.into_iter()
     }
 }

@@ -20,8 +20,8 @@ use super::{
     maps::{GeoRecord, MapRecord, SplitRecord},
     snippet::{self, SnippetRecord},
     traffic::{
-        self, CacheZoneRecord, Effective, GatesRecord, InternalRecord, LogFormatRecord, Preamble,
-        TellingRecord, TrafficRecord, ZoneRecord,
+        self, CacheZoneRecord, Effective, GatesRecord, InternalRecord, KeysRecord, LogFormatRecord,
+        Preamble, Secrets, TellingRecord, TrafficRecord, ZoneRecord,
     },
 };
 use crate::{
@@ -35,6 +35,7 @@ record! {
     /// A virtual host.
     VirtualHostRecord<'a> {
         zones: Vec<ZoneRecord<'a>>,
+        keys: Vec<KeysRecord<'a>>,
         geos: Vec<GeoRecord<'a>>,
         splits: Vec<SplitRecord<'a>>,
         maps: Vec<MapRecord<'a>>,
@@ -66,13 +67,14 @@ record! {
 
 impl<'a> VirtualHostRecord<'a> {
     /// `effective` is what counts in it; `headers` are those of the host;
-    /// `pem_stem` names the files of its certificate.
+    /// `pem_stem` names the files of its certificate; `secrets` gets what its file
+    /// only names.
     pub(crate) fn of(
         scene: &Scene<'a>,
         document: &'a VirtualHost,
         effective: &'a Effective,
-        headers: &'a [HeaderRecord<'a>],
-        pem_stem: Option<&str>,
+        (headers, pem_stem): (&'a [HeaderRecord<'a>], Option<&str>),
+        secrets: &mut Secrets,
     ) -> Result<Self, RenderError> {
         let spec = &document.spec;
         let settings = effective.host(spec);
@@ -81,7 +83,7 @@ impl<'a> VirtualHostRecord<'a> {
             ResourceKind::VirtualHost,
             &document.metadata.name,
         );
-        let mut preamble = Preamble::new(identity);
+        let mut preamble = Preamble::new(identity, &document.metadata.name);
         let traffic = traffic::record(scene, settings, settings, &mut preamble)?;
         let telling = traffic::telling(scene, settings, settings, &mut preamble)?;
         let entrance = entrance::of(scene, spec, &mut preamble)?;
@@ -109,8 +111,10 @@ impl<'a> VirtualHostRecord<'a> {
         }
         let servers = servers::records(scene, spec, settings, pem_stem, &mut preamble)?;
         let snippets_match_all = snippet::match_all(&snippets);
+        secrets.take(preamble.secrets);
         Ok(Self {
             zones: preamble.zones,
+            keys: preamble.keys,
             geos: preamble.geos,
             splits: preamble.splits,
             maps: preamble.maps,
