@@ -168,6 +168,30 @@ fn each_rule_of_an_upstream_points_at_its_field() {
             json!({ "servers": [server, server] }),
             "/spec/servers/1/address",
         ),
+        (
+            json!({ "servers": [server], "zone_size": "1k" }),
+            "/spec/zone_size",
+        ),
+        (
+            json!({ "servers": [server], "keepalive": 1, "keepalive_limits": { "requests": 0 } }),
+            "/spec/keepalive_limits/requests",
+        ),
+        (
+            json!({ "servers": [server], "keepalive_limits": { "idle": "5s" } }),
+            "/spec/keepalive_limits",
+        ),
+        (
+            json!({ "servers": [server], "balance": "ip_hash", "affinity": { "cookie": "a" } }),
+            "/spec/affinity",
+        ),
+        (
+            json!({ "servers": [server], "resolver": { "servers": [] } }),
+            "/spec/resolver/servers",
+        ),
+        (
+            json!({ "servers": [{ "address": "a.example:80", "resolve": true }] }),
+            "/spec/servers/0/resolve",
+        ),
     ] {
         let found = document(&upstream(spec.clone()));
         assert_eq!(

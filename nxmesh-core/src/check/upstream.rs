@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Found;
-use crate::model::{Balance, UpstreamSpec};
+use crate::model::{Balance, KeepaliveLimits, UpstreamSpec, value::SizeBytes};
 
 pub(super) fn check(spec: &UpstreamSpec, found: &mut Found) {
     if !spec.servers.iter().any(|server| !server.backup) {
@@ -27,7 +27,10 @@ pub(super) fn check(spec: &UpstreamSpec, found: &mut Found) {
             "there are at most 20 snippets in one place",
         );
     }
-    let by_turn = matches!(spec.balance, Balance::RoundRobin | Balance::LeastConn);
+    memory(spec, found);
+    resolving(spec, found);
+    let by_turn =
+        spec.affinity.is_none() && matches!(spec.balance, Balance::RoundRobin | Balance::LeastConn);
     let mut addresses = BTreeSet::new();
     for (index, server) in spec.servers.iter().enumerate() {
         if server.weight == Some(0) {
@@ -39,13 +42,75 @@ pub(super) fn check(spec: &UpstreamSpec, found: &mut Found) {
         if server.backup && !by_turn {
             found.say(
                 format!("/spec/servers/{index}/backup"),
-                "backups are possible with round_robin and least_conn only",
+                "backups are possible with round_robin and least_conn only, without affinity",
             );
         }
         if !addresses.insert(&server.address) {
             found.say(
                 format!("/spec/servers/{index}/address"),
                 "a server is written once per upstream",
+            );
+        }
+    }
+}
+
+fn memory(spec: &UpstreamSpec, found: &mut Found) {
+    let size = spec.zone_size.map(SizeBytes::bytes);
+    if size.is_some_and(|size| !(32 << 10..=1 << 30).contains(&size)) {
+        found.say(
+            "/spec/zone_size",
+            "the memory of an upstream is 32k to 1g, for example 256k",
+        );
+    }
+    let requests = spec.keepalive_limits.requests;
+    if requests.is_some_and(|requests| !(1..=1_000_000).contains(&requests)) {
+        found.say(
+            "/spec/keepalive_limits/requests",
+            "a connection is kept for 1 to 1000000 requests",
+        );
+    }
+    if spec.keepalive.is_none() && spec.keepalive_limits != KeepaliveLimits::default() {
+        found.say(
+            "/spec/keepalive_limits",
+            "keepalive_limits goes with keepalive, for example keepalive: 64",
+        );
+    }
+    if spec.affinity.is_some() && spec.balance != Balance::RoundRobin {
+        found.say(
+            "/spec/affinity",
+            "affinity goes with balance: round_robin, which chooses for those without the cookie",
+        );
+    }
+}
+
+fn resolving(spec: &UpstreamSpec, found: &mut Found) {
+    if let Some(resolver) = &spec.resolver {
+        if !(1..=10).contains(&resolver.servers.len()) {
+            found.say(
+                "/spec/resolver/servers",
+                "there are 1 to 10 name servers, for example 127.0.0.53:53",
+            );
+        }
+        for (index, server) in resolver.servers.iter().enumerate() {
+            if server.as_str().starts_with("unix:") {
+                found.say(
+                    format!("/spec/resolver/servers/{index}"),
+                    "a name server has a host and a port, for example 127.0.0.53:53",
+                );
+            }
+        }
+    }
+    for (index, server) in spec.servers.iter().enumerate() {
+        if server.resolve && spec.resolver.is_none() {
+            found.say(
+                format!("/spec/servers/{index}/resolve"),
+                "resolve needs spec.resolver, for example resolver: { servers: [\"127.0.0.53:53\"] }",
+            );
+        }
+        if server.resolve && server.address.as_str().starts_with("unix:") {
+            found.say(
+                format!("/spec/servers/{index}/resolve"),
+                "only a host name is resolved",
             );
         }
     }

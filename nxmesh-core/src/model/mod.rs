@@ -35,7 +35,9 @@ pub use selector::{LabelValues, Requirement, Selector};
 pub use snippet::{Snippet, SnippetSpec};
 pub use template::{Template, TemplateSpec};
 pub use traffic::{Traffic, TrafficSettings};
-pub use upstream::{Balance, HashKey, Upstream, UpstreamServer, UpstreamSpec};
+pub use upstream::{
+    Affinity, Balance, HashKey, KeepaliveLimits, Resolver, Upstream, UpstreamServer, UpstreamSpec,
+};
 pub use version::Version;
 pub use virtual_host::{
     AcmeChallenge, ClientCertificates, ClientKeepalive, ClientSettings, ClientVerify, Hsts,

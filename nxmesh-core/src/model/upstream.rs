@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Document,
-    value::{ResourceName, Time, UpstreamAddress},
+    Document, SameSite,
+    value::{
+        CookieDomain, CookiePath, HeaderVariable, ResourceName, SizeBytes, Time, UpstreamAddress,
+        VariableName,
+    },
 };
 
 /// An upstream document.
@@ -21,6 +24,20 @@ pub struct UpstreamSpec {
     /// Idle connections kept open by each worker, 1 to 10000. Default: none (nginx: `keepalive`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keepalive: Option<u32>,
+    /// How long idle connections are kept. Default: nginx's.
+    #[serde(default, skip_serializing_if = "KeepaliveLimits::is_default")]
+    pub keepalive_limits: KeepaliveLimits,
+    /// The memory in which workers share what they know of the servers, 32k to 1g;
+    /// when it changes, that is forgotten. Default: by the number of servers, none
+    /// for one (nginx: `zone`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone_size: Option<SizeBytes>,
+    /// Clients come back to the same server, by a cookie. Default: no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Box<Affinity>>,
+    /// Who is asked for the addresses of servers with `resolve`. Default: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolver: Option<Resolver>,
     /// At least one that is not a backup.
     pub servers: Vec<UpstreamServer>,
     /// Snippets of the context `upstream` that stand in it, at most 20. Default: none.
@@ -52,8 +69,75 @@ pub enum Balance {
     },
 }
 
+/// How long idle connections to servers are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct KeepaliveLimits {
+    /// For so many requests, 1 to 1000000. Default: nginx's, 1000 (nginx:
+    /// `keepalive_requests`, 1.15.3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u32>,
+    /// Idle. Default: nginx's, 60 s (nginx: `keepalive_timeout`, 1.15.3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Time>,
+    /// Altogether. Default: nginx's, 1 h (nginx: `keepalive_time`, 1.19.10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Time>,
+}
+
+impl KeepaliveLimits {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Clients come back to the same server. nginx sets the cookie itself from
+/// 1.29.6 on (nginx: `sticky cookie`); older ones choose by what the cookie holds,
+/// in place of `balance`, and leave it to the servers to set one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Affinity {
+    /// The cookie's name.
+    pub cookie: VariableName,
+    /// How long browsers keep it. Default: until they are closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Time>,
+    /// Default: the host asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<CookieDomain>,
+    /// Default: the path asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<CookiePath>,
+    /// Default: not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_site: Option<SameSite>,
+    /// Over TLS only. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secure: bool,
+    /// Not for scripts. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub http_only: bool,
+}
+
+/// Who is asked for addresses (nginx: `resolver` in an upstream, 1.27.3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Resolver {
+    /// Name servers with their ports, 1 to 10, for example `127.0.0.53:53`.
+    pub servers: Vec<UpstreamAddress>,
+    /// How long an answer counts. Default: as it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid: Option<Time>,
+    /// Ask for IPv4 addresses only. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ipv4_only: bool,
+}
+
 /// What a hash balance hashes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HashKey {
@@ -63,16 +147,25 @@ pub enum HashKey {
     RemoteAddr,
     /// The requested host.
     Host,
+    /// A header of the request: `{ header: X-User }`.
+    Header(HeaderVariable),
+    /// A cookie: `{ cookie: session }`.
+    Cookie(VariableName),
+    /// A parameter of the query: `{ query: user }`.
+    Query(VariableName),
 }
 
 impl HashKey {
     /// The name of nginx's variable, without `$`.
     #[must_use]
-    pub const fn nginx_name(self) -> &'static str {
+    pub fn nginx_name(&self) -> String {
         match self {
-            Self::RequestUri => "request_uri",
-            Self::RemoteAddr => "remote_addr",
-            Self::Host => "host",
+            Self::RequestUri => "request_uri".to_owned(),
+            Self::RemoteAddr => "remote_addr".to_owned(),
+            Self::Host => "host".to_owned(),
+            Self::Header(name) => format!("http_{}", name.variable()),
+            Self::Cookie(name) => format!("cookie_{name}"),
+            Self::Query(name) => format!("arg_{name}"),
         }
     }
 }
@@ -84,6 +177,10 @@ impl HashKey {
 pub struct UpstreamServer {
     /// Where it listens. A host name is resolved by nginx when it loads.
     pub address: UpstreamAddress,
+    /// Ask for its addresses again and again, with the upstream's `resolver`.
+    /// Default: false, only when nginx loads (nginx: `resolve`, 1.27.3).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resolve: bool,
     /// Its share, 1 to 65535. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u16>,

@@ -2,7 +2,7 @@
 
 use nxmesh_core::{
     contract::renderer::RenderError,
-    model::{Balance, Upstream, UpstreamServer},
+    model::{Affinity, Balance, Resolver, SameSite, Upstream, UpstreamServer},
     snippet::SnippetContext,
 };
 
@@ -11,7 +11,7 @@ use super::{
     snippet::{self, SnippetRecord},
 };
 use crate::{
-    handlebars::record::record,
+    handlebars::record::{Item, record},
     names::Identity,
     token::{Word, quote},
 };
@@ -31,7 +31,35 @@ record! {
         consistent: bool,
         servers: Vec<ServerRecord<'a>>,
         keepalive: Option<Word<'a>>,
+        keepalive_requests: Option<Word<'a>>,
+        keepalive_timeout: Option<Word<'a>>,
+        keepalive_time: Option<Word<'a>>,
+        resolver: Option<ResolverRecord<'a>>,
+        sticky: Option<StickyRecord<'a>>,
         snippets: Vec<SnippetRecord<'a>>,
+    }
+}
+
+record! {
+    /// Who is asked for addresses.
+    ResolverRecord<'a> {
+        servers: Vec<Item<'a>>,
+        valid: Option<Word<'a>>,
+        ipv4_only: bool,
+    }
+}
+
+record! {
+    /// The cookie by which clients come back to a server.
+    StickyRecord<'a> {
+        cookie: Word<'a>,
+        expires: Option<Word<'a>>,
+        /// Parameters with their names, as the next one.
+        domain: Option<Word<'a>>,
+        path: Option<Word<'a>>,
+        same_site: Option<Word<'a>>,
+        secure: bool,
+        http_only: bool,
     }
 }
 
@@ -45,8 +73,12 @@ record! {
         fail_timeout: Option<Word<'a>>,
         backup: bool,
         down: bool,
+        resolve: bool,
     }
 }
+
+/// nginx changes, 1.29.6: `sticky` in the open source version.
+const STICKY: (u16, u16, u16) = (1, 29, 6);
 
 impl<'a> UpstreamRecord<'a> {
     pub(crate) fn of(
@@ -61,15 +93,35 @@ impl<'a> UpstreamRecord<'a> {
         if spec.servers.iter().any(|server| server.max_conns.is_some()) {
             scene.require("max_conns", (1, 11, 5))?;
         }
-        let (hash_key, consistent) = match spec.balance {
-            Balance::Hash { key, consistent } => {
-                (Some(Word::variable(key.nginx_name())), consistent)
+        let sticky = scene.nginx_is(STICKY);
+        let (hash_key, consistent) = match (&spec.balance, spec.affinity.as_deref()) {
+            (_, Some(affinity)) if !sticky => {
+                let cookie = format!("cookie_{}", affinity.cookie);
+                (Some(Word::made_variable(cookie)), true)
+            }
+            (Balance::Hash { key, consistent }, _) => {
+                (Some(Word::made_variable(key.nginx_name())), *consistent)
             }
             _ => (None, false),
         };
+        let limits = spec.keepalive_limits;
+        if limits.requests.is_some() || limits.idle.is_some() {
+            scene.require("keepalive_limits", (1, 15, 3))?;
+        }
+        if limits.time.is_some() {
+            scene.require("keepalive_limits.time", (1, 19, 10))?;
+        }
+        if spec.resolver.is_some() {
+            scene.require("resolver of an upstream", (1, 27, 3))?;
+        }
+        let resolves = spec.servers.iter().any(|server| server.resolve);
         Ok(Self {
             name: Word::own(identity.upstream()),
-            zone_size: zone_size(&spec.servers),
+            zone_size: match spec.zone_size {
+                Some(size) => Some(Word::own(size)),
+                None if resolves => Some(zone_size(&spec.servers).unwrap_or(Word::fixed("64k"))),
+                None => zone_size(&spec.servers),
+            },
             least_conn: spec.balance == Balance::LeastConn,
             ip_hash: spec.balance == Balance::IpHash,
             random: spec.balance == Balance::Random,
@@ -81,6 +133,14 @@ impl<'a> UpstreamRecord<'a> {
                 .map(|server| self::server(scene, server))
                 .collect::<Result<_, _>>()?,
             keepalive: spec.keepalive.map(|count| Word::number(count.into())),
+            keepalive_requests: limits.requests.map(|it| Word::number(it.into())),
+            keepalive_timeout: limits.idle.map(Word::own),
+            keepalive_time: limits.time.map(Word::own),
+            resolver: spec.resolver.as_ref().map(resolver),
+            sticky: match spec.affinity.as_deref() {
+                Some(affinity) if sticky => Some(self::sticky(scene, affinity)?),
+                _ => None,
+            },
             snippets: snippet::named(scene, &spec.snippets, SnippetContext::Upstream)?,
         })
     }
@@ -104,6 +164,45 @@ fn server<'a>(
         }),
         backup: server.backup,
         down: server.down,
+        resolve: server.resolve,
+    })
+}
+
+fn resolver<'a>(resolver: &Resolver) -> ResolverRecord<'a> {
+    let servers = resolver
+        .servers
+        .iter()
+        .map(|server| Word::own(server.as_str()));
+    ResolverRecord {
+        servers: servers.map(Item).collect(),
+        valid: resolver.valid.map(Word::own),
+        ipv4_only: resolver.ipv4_only,
+    }
+}
+
+fn sticky<'a>(scene: &Scene<'_>, affinity: &'a Affinity) -> Result<StickyRecord<'a>, RenderError> {
+    let parameter = |name: &str, value: &str| {
+        let word = quote(&format!("{name}={value}")).map(Word::into_owned);
+        word.map_err(|error| scene.unrenderable(error))
+    };
+    let domain = affinity.domain.as_ref();
+    let path = affinity.path.as_ref();
+    Ok(StickyRecord {
+        cookie: Word::own(affinity.cookie.as_str()),
+        expires: affinity.expires.map(Word::own),
+        domain: domain
+            .map(|it| parameter("domain", it.as_str()))
+            .transpose()?,
+        path: path.map(|it| parameter("path", it.as_str())).transpose()?,
+        same_site: affinity.same_site.map(|it| {
+            Word::fixed(match it {
+                SameSite::Strict => "samesite=strict",
+                SameSite::Lax => "samesite=lax",
+                SameSite::None => "samesite=none",
+            })
+        }),
+        secure: affinity.secure,
+        http_only: affinity.http_only,
     })
 }
 

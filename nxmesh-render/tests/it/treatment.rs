@@ -430,3 +430,31 @@ fn people_know_passwords_and_programs_show_keys() {
         }
     }
 }
+
+#[test]
+fn clients_come_back_to_the_same_server() {
+    let server = |name: &'static str| echo::start_with(move |_| ("200 OK", name.to_owned()));
+    let port = free_port();
+    let upstream = format!(
+        "kind: Upstream\nmetadata: {{ name: backend }}\nspec:\n  affinity: {{ cookie: route }}\n  \
+         servers: [{{ address: \"127.0.0.1:{}\" }}, {{ address: \"127.0.0.1:{}\" }}]\n",
+        server("one"),
+        server("two")
+    );
+    let site = site(
+        port,
+        "  locations: [{ path: /, proxy: { upstream: backend } }]",
+        &upstream,
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    let mut chosen = std::collections::BTreeSet::new();
+    for client in 0..20 {
+        let cookie = format!("Cookie: route=client{client}\r\n");
+        let first = text(&ask_with(port, "/", &cookie));
+        for _ in 0..3 {
+            assert_eq!(text(&ask_with(port, "/", &cookie)), first);
+        }
+        chosen.insert(first);
+    }
+    assert_eq!(chosen.len(), 2, "all went to {chosen:?}");
+}

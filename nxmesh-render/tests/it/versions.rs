@@ -191,3 +191,47 @@ fn an_agent_may_be_stricter_with_snippets_than_its_master() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn affinity_takes_the_form_nginx_has() {
+    let upstream = || {
+        resource(
+            json!({ "kind": "Upstream", "metadata": { "name": "shop" }, "spec": {
+            "affinity": { "cookie": "route", "expires": "1h", "path": "/a", "secure": true },
+            "servers": [{ "address": "10.0.0.1:80" }, { "address": "10.0.0.2:80" }],
+        } }),
+        )
+    };
+    let old = render("1.28.3", [upstream()]).expect("rendered");
+    assert!(old.contains("hash $cookie_route consistent;"), "{old}");
+    assert!(!old.contains("sticky"), "{old}");
+    let new = render("1.29.6", [upstream()]).expect("rendered");
+    assert!(
+        new.contains("sticky cookie route expires=3600s \"path=/a\" secure;"),
+        "{new}"
+    );
+    assert!(!new.contains("hash"), "{new}");
+}
+
+#[test]
+fn addresses_are_asked_for_again_where_nginx_can() {
+    let upstream = || {
+        resource(
+            json!({ "kind": "Upstream", "metadata": { "name": "shop" }, "spec": {
+            "resolver": { "servers": ["127.0.0.53:53"], "valid": "10s", "ipv4_only": true },
+            "servers": [{ "address": "shop.example:80", "resolve": true }],
+        } }),
+        )
+    };
+    let new = render("1.27.3", [upstream()]).expect("rendered");
+    assert!(
+        new.contains("resolver 127.0.0.53:53 valid=10s ipv6=off;"),
+        "{new}"
+    );
+    assert!(new.contains("server shop.example:80 resolve;"), "{new}");
+    assert!(new.contains(" 64k;"), "a zone is needed: {new}");
+    match render("1.22.1", [upstream()]) {
+        Err(RenderError::Unsupported { needs, .. }) => assert_eq!(needs.to_string(), "1.27.3"),
+        other => panic!("{other:?}"),
+    }
+}
