@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -55,6 +56,7 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Agent> {
         BadResourcePolicy::Isolate => BadResource::Isolate,
     };
     apply.render.nginx = build.version;
+    apply.render.modules = Some(Arc::new(build.modules));
     apply.render.ipv6 = has_ipv6();
     apply.render.snippets = settings.snippets.clone().unwrap_or_default().into();
     let reloader = SignalReloader::new(SignalOptions {

@@ -60,6 +60,7 @@ fn failure(error: RenderError) -> Failure {
     failure.resource = match error {
         RenderError::MissingReference { resource, .. }
         | RenderError::Unsupported { resource, .. }
+        | RenderError::MissingModule { resource, .. }
         | RenderError::Unrenderable { resource, .. }
         | RenderError::Structure { resource, .. } => Some(resource),
         _ => None,

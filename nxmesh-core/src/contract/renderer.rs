@@ -78,6 +78,10 @@ pub struct RenderSettings {
     pub cache_dir: PathBuf,
     /// Whether the machine has IPv6, so that a `listen` without address covers it.
     pub ipv6: bool,
+    /// The modules that nginx was built with, by the names it is configured with:
+    /// `http_ssl_module` for `--with-http_ssl_module`. `None` if that is not known;
+    /// then all those are assumed that distributions build in.
+    pub modules: Option<Arc<BTreeSet<String>>>,
     /// What snippets may say beside the built-in rules. An agent may be stricter
     /// than its master.
     pub snippets: Arc<SnippetPolicy>,
@@ -90,6 +94,7 @@ impl Default for RenderSettings {
             tls_dir: PathBuf::from("/run/nxmesh/tls"),
             cache_dir: PathBuf::from("/var/cache/nxmesh"),
             ipv6: true,
+            modules: None,
             snippets: Arc::default(),
         }
     }
@@ -284,6 +289,18 @@ pub enum RenderError {
         needs: NginxVersion,
         /// The version rendered for.
         has: NginxVersion,
+    },
+    /// The nginx has not the module that a resource needs.
+    #[error(
+        "{resource} uses {feature}, which needs the module {module}; this nginx was built without it"
+    )]
+    MissingModule {
+        /// The resource.
+        resource: ResourceKey,
+        /// What it uses.
+        feature: &'static str,
+        /// The module, as nginx is built with it: `http_auth_request_module`.
+        module: &'static str,
     },
     /// A resource cannot be written as nginx configuration: it was not
     /// checked, or its files would be too large.

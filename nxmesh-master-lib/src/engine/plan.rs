@@ -239,6 +239,7 @@ pub(super) fn unrenderable(error: &RenderError) -> Problem {
     match error {
         RenderError::MissingReference { resource, .. }
         | RenderError::Unsupported { resource, .. }
+        | RenderError::MissingModule { resource, .. }
         | RenderError::Unrenderable { resource, .. }
         | RenderError::Structure { resource, .. } => Problem::new(resource, "", &error.to_string()),
         RenderError::Template { template, .. } => {

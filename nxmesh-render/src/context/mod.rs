@@ -99,6 +99,28 @@ impl Scene<'_> {
             })
     }
 
+    /// Refuses `feature` for an nginx that was built without `module`.
+    pub(crate) fn require_module(
+        &self,
+        feature: &'static str,
+        module: &'static str,
+    ) -> Result<(), RenderError> {
+        if self.has_module(module) {
+            return Ok(());
+        }
+        Err(RenderError::MissingModule {
+            resource: self.key.clone(),
+            feature,
+            module,
+        })
+    }
+
+    /// Whether nginx was built with `module`, as far as that is known.
+    pub(crate) fn has_module(&self, module: &str) -> bool {
+        let modules = self.settings.modules.as_ref();
+        modules.is_none_or(|modules| modules.contains(module))
+    }
+
     /// Whether nginx is `version` or newer.
     pub(crate) fn nginx_is(&self, version: (u16, u16, u16)) -> bool {
         let NginxVersion {

@@ -235,3 +235,44 @@ fn addresses_are_asked_for_again_where_nginx_can() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn what_nginx_was_built_without_is_refused_by_its_name() {
+    let build = |modules: &[&str]| RenderSettings {
+        nginx: "1.22.1".parse().expect("a version"),
+        modules: Some(std::sync::Arc::new(
+            modules.iter().map(|it| (*it).to_owned()).collect(),
+        )),
+        ..RenderSettings::default()
+    };
+    let secure = || {
+        let spec = json!({
+            "server_names": ["a"],
+            "listen": [{ "port": 443, "tls": true, "http2": true }],
+            "tls": { "certificate": "shop" },
+            "real_ip": { "trusted": ["10.0.0.0/8"] },
+            "health": "/healthz",
+        });
+        let set: ResourceSet = [host(spec), sample::certificate("shop").into()]
+            .into_iter()
+            .collect();
+        set
+    };
+    let all = ["http_realip_module", "http_ssl_module", "http_v2_module"];
+    let renderer = HandlebarsRenderer::new();
+    renderer
+        .render(&secure(), &build(&all))
+        .expect("all that is needed is there");
+    for missing in all {
+        let others: Vec<&str> = all.into_iter().filter(|it| *it != missing).collect();
+        match renderer.render(&secure(), &build(&others)) {
+            Err(RenderError::MissingModule {
+                module, resource, ..
+            }) => {
+                assert_eq!(module, missing);
+                assert_eq!(resource.to_string(), "VirtualHost/shop");
+            }
+            other => panic!("{missing}: {other:?}"),
+        }
+    }
+}

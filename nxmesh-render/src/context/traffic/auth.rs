@@ -44,6 +44,7 @@ pub(super) fn record<'a>(
             copies: Vec::new(),
         });
     };
+    scene.require_module("external_auth", "http_auth_request_module")?;
     let id = id(service, preamble);
     let mut location = InternalRecord::path("auth", &id);
     let path = location.name.clone();

@@ -84,7 +84,10 @@ fn record<'a>(
             let mut internal = InternalRecord::named("error", &id);
             let name = internal.name.clone();
             let target = format!("http://{}", scene.upstream(upstream)?);
-            internal.page = Some(PassRecord::to(Word::own(target)));
+            internal.page = Some(PassRecord {
+                auth_request: scene.has_module("http_auth_request_module"),
+                ..PassRecord::to(Word::own(target))
+            });
             preamble.internal(internal);
             ("=", name)
         }

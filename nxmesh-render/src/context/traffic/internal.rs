@@ -26,6 +26,8 @@ record! {
     PassRecord<'a> {
         /// A URL.
         target: Word<'a>,
+        /// Whether nginx has an external authentication that is to be left out.
+        auth_request: bool,
         /// With its body.
         body: bool,
         /// A condition under which it is not passed.
@@ -64,6 +66,7 @@ impl<'a> PassRecord<'a> {
     pub(super) const fn to(target: Word<'a>) -> Self {
         Self {
             target,
+            auth_request: false,
             body: false,
             unless: None,
         }

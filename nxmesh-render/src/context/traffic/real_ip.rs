@@ -25,6 +25,7 @@ pub(super) fn record<'a>(
     scene: &Scene<'_>,
     real_ip: &'a RealIp,
 ) -> Result<RealIpRecord<'a>, RenderError> {
+    scene.require_module("real_ip", "http_realip_module")?;
     let header = match &real_ip.from {
         RealIpSource::XForwardedFor => Word::fixed("X-Forwarded-For"),
         RealIpSource::XRealIp => Word::fixed("X-Real-IP"),

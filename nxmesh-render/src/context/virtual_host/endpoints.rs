@@ -15,6 +15,8 @@ record! {
     /// Paths that are answered whatever the locations say.
     EndpointsRecord<'a> {
         health: Option<Word<'a>>,
+        /// Whether nginx has an external authentication that is to be left out.
+        auth_request: bool,
         /// Where answers to challenges lie.
         challenge_root: Option<Word<'a>>,
         /// Who answers challenges: a URL.
@@ -43,6 +45,7 @@ pub(super) fn record<'a>(
     let health = spec.health.as_ref().map(|path| quote(path.as_str()));
     Ok(Some(Box::new(EndpointsRecord {
         health: health.transpose().map_err(quoting)?,
+        auth_request: scene.has_module("http_auth_request_module"),
         challenge_root: root,
         challenge_upstream: upstream,
     })))

@@ -63,6 +63,9 @@ pub(super) fn records<'a>(
     if spec.reject_handshake {
         scene.require("reject_handshake", (1, 19, 4))?;
     }
+    if spec.listen.iter().any(|listen| listen.http2) {
+        scene.require_module("HTTP/2", "http_v2_module")?;
+    }
     let http2_is_a_directive = scene.nginx_is(HTTP2_DIRECTIVE);
     let tls = spec.tls.as_ref();
     let plain_differs =

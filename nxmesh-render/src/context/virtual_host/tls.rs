@@ -80,6 +80,7 @@ pub(super) fn record<'a>(
     pem_stem: Option<&str>,
 ) -> Result<TlsRecord<'a>, RenderError> {
     scene.require("TLS 1.3", (1, 13, 0))?;
+    scene.require_module("TLS", "http_ssl_module")?;
     let Some(tls) = &spec.tls else {
         return Err(scene.unrenderable("a port has TLS, but the virtual host has no spec.tls"));
     };
