@@ -153,7 +153,7 @@ fn problems_point_at_the_value() {
         ("/spec/listen/0/address", json!("[::1]"), "listen address"),
         ("/spec/listen/0/tls", json!("yes"), "expected a boolean"),
         ("/spec/tls/certificate", json!("../x"), "a name is"),
-        ("/spec/tls/policy", json!("old"), "`modern`"),
+        ("/spec/tls/policy", json!("ancient"), "`modern`"),
         ("/spec/tls/hsts/max_age", json!("1 year"), "a time is"),
         ("/spec/tls/hsts/max_age", json!(5), "a time is"),
         ("/spec/locations/0/path", json!("x"), "location path"),
