@@ -312,7 +312,7 @@ fn answers_logs_and_caches_are_refused_at_their_field() {
             "/cors/methods/0",
         ),
         (
-            json!({ "error_pages": [{ "codes": [], "send": { "upstream": "a" } }] }),
+            json!({ "error_pages": [{ "codes": [], "send": { "upstream": { "upstream": "a", "path": "/" } } }] }),
             "/error_pages/0/codes",
         ),
         (

@@ -160,8 +160,9 @@ impl References {
             to(format!("{at}/mirror/to/upstream"), &target.upstream);
         }
         for (index, page) in traffic.error_pages.iter().enumerate() {
-            if let ErrorAnswer::Upstream(name) = &page.send {
-                to(format!("{at}/error_pages/{index}/send/upstream"), name);
+            if let ErrorAnswer::Upstream(page) = &page.send {
+                let pointer = format!("{at}/error_pages/{index}/send/upstream/upstream");
+                to(pointer, &page.upstream);
             }
         }
     }

@@ -17,6 +17,7 @@ mod echo;
 mod fastcgi_server;
 mod fuzz;
 mod golden;
+mod guards;
 mod host;
 mod import;
 mod logs;

@@ -162,7 +162,7 @@ fn errors_are_answered_as_it_is_said() {
         r#"
   error_pages:
     - { codes: [404], send: { respond: { status: 404, body: "nothing; \"here\"", content_type: text/html } } }
-    - { codes: [403], send: { upstream: backend } }
+    - { codes: [403], send: { upstream: { upstream: backend, path: "/page?of=errors" } } }
     - { codes: [500, 502], send: { redirect: "https://status.example.com/?a=b" } }
   locations:
     - { path: /teapot, proxy: { upstream: backend } }
@@ -189,7 +189,7 @@ fn errors_are_answered_as_it_is_said() {
     let closed = ask(port, "/closed");
     assert_eq!(closed.status, 200, "the page's own status");
     assert!(
-        text(&closed).starts_with("page for GET /closed"),
+        text(&closed).starts_with("page for GET /page?of=errors HTTP/1.1"),
         "{}",
         text(&closed)
     );
@@ -391,11 +391,11 @@ fn people_know_passwords_and_programs_show_keys() {
     for wrong in [
         "abcdefgh-abcdefgh_1",
         "abcdefgh-ABCDEFGH_",
-        "abcdefgh-ABCDEFGH_1 ",
+        "abcdefgh-ABCDEFGH_1x",
         "x",
         "",
     ] {
-        let answer = ask_with(port, "/api", &format!("X-Api-Key: {wrong}x\r\n"));
+        let answer = ask_with(port, "/api", &format!("X-Api-Key: {wrong}\r\n"));
         assert_eq!(answer.status, 403, "{wrong}");
     }
     let keyed = ask_with(

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Respond,
-    value::{RedirectTarget, ResourceName, StatusCode},
+    value::{RedirectTarget, RequestTarget, ResourceName, StatusCode},
 };
 
 /// What is sent instead of an error (nginx: `error_page`). Of a location that
@@ -28,6 +28,18 @@ pub enum ErrorAnswer {
     Respond(Respond),
     /// A redirect (302) to there.
     Redirect(RedirectTarget),
-    /// What this Upstream answers, over plain HTTP, to a GET of the same path.
-    Upstream(ResourceName),
+    /// What an upstream answers to a GET of a fixed path, with its own status.
+    Upstream(ErrorUpstream),
+}
+
+/// Where a page for an error comes from. The path is not that of the request: who
+/// was refused must not get what was asked for as a page about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ErrorUpstream {
+    /// The Upstream, over plain HTTP.
+    pub upstream: ResourceName,
+    /// The path there.
+    pub path: RequestTarget,
 }

@@ -37,7 +37,7 @@ pub use block::{Block, Maintenance};
 pub use cache::{Cache, CacheRules, CacheValidity, RequestPart, StaleCase};
 pub use compression::Gzip;
 pub use cors::Cors;
-pub use errors::{ErrorAnswer, ErrorPage};
+pub use errors::{ErrorAnswer, ErrorPage, ErrorUpstream};
 pub use limits::{
     Bandwidth, ConnectionCount, ConnectionLimit, LimitKey, RateLimit, RequestLimit, RequestRate,
 };

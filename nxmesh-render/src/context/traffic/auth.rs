@@ -13,7 +13,7 @@ use super::{InternalRecord, PassRecord, Preamble};
 use crate::{
     context::{Scene, location::RequestHeaderRecord},
     handlebars::record::record,
-    token::{QuoteError, Word, quote, quote_expanding, quote_expanding_before},
+    token::{QuoteError, Word, quote, quote_expanding_before},
 };
 
 record! {
@@ -36,6 +36,7 @@ record! {
 pub(super) fn record<'a>(
     scene: &Scene<'_>,
     auth: &'a ExternalAuth,
+    cleared: &[&'a str],
     preamble: &mut Preamble<'a>,
 ) -> Result<AuthRecord<'a>, RenderError> {
     let ExternalAuth::Service(service) = auth else {
@@ -45,15 +46,12 @@ pub(super) fn record<'a>(
         });
     };
     scene.require_module("external_auth", "http_auth_request_module")?;
-    let id = id(service, preamble);
-    let mut location = InternalRecord::path("auth", &id);
+    let pass = PassRecord::to(scene, &service.upstream, service.path.as_str(), cleared)?;
+    let mut location = InternalRecord::path("auth", &pass.id("auth", preamble));
     let path = location.name.clone();
-    let upstream = scene.upstream(&service.upstream)?;
-    let target = quote_expanding(&format!("http://{upstream}{}", service.path))
-        .map(Word::into_owned)
-        .map_err(|error| scene.unrenderable(error))?;
-    location.auth = Some(PassRecord::to(target));
+    location.auth = Some(pass);
     preamble.internal(location);
+    let id = id(service, preamble);
     let copies = service.copy_headers.iter().map(|header| CopyRecord {
         variable: copied(header, &id, preamble),
         value: Word::made_variable(format!("upstream_http_{}", header.variable())),

@@ -6,7 +6,7 @@ use nxmesh_core::{
     contract::renderer::RenderError,
     model::{
         TrafficSettings,
-        traffic::{ApiKeys, BasicAuth, KeyHolders, KeyPlace},
+        traffic::{ApiKeys, BasicAuth, ExternalAuth, KeyHolders, KeyPlace},
     },
 };
 
@@ -145,4 +145,24 @@ fn variable<'a>(
         });
     }
     Ok(name)
+}
+
+/// Headers that only the upstream of a location is told, or nobody.
+pub(crate) fn private_headers<'s>(
+    own: &'s TrafficSettings,
+    host: &'s TrafficSettings,
+) -> Vec<&'s str> {
+    let mut headers = Vec::new();
+    if let Some(holders) = holders(own, host) {
+        if let KeyPlace::Header(header) = &holders.from {
+            headers.push(header.as_str());
+        }
+        headers.extend(holders.name_header.as_ref().map(|header| header.as_str()));
+    }
+    if let Some(ExternalAuth::Service(service)) = super::authority(own, host) {
+        headers.extend(service.copy_headers.iter().map(|header| header.as_str()));
+    }
+    headers.sort_unstable();
+    headers.dedup();
+    headers
 }

@@ -52,8 +52,9 @@ pub(super) fn records<'a>(
             to,
         });
     }
+    let cleared = super::private_headers(own, host);
     for page in pages {
-        records.push(record(scene, page, preamble)?);
+        records.push(record(scene, page, &cleared, preamble)?);
     }
     Ok(records)
 }
@@ -61,6 +62,7 @@ pub(super) fn records<'a>(
 fn record<'a>(
     scene: &Scene<'a>,
     page: &'a ErrorPage,
+    cleared: &[&'a str],
     preamble: &mut Preamble<'a>,
 ) -> Result<ErrorPageRecord<'a>, RenderError> {
     let (status, to) = match &page.send {
@@ -79,15 +81,12 @@ fn record<'a>(
             let to = quote_expanding(to.as_str()).map_err(|error| scene.unrenderable(error))?;
             ("=302", to)
         }
-        ErrorAnswer::Upstream(upstream) => {
-            let id = preamble.id(["error", "upstream", upstream.as_str()]);
-            let mut internal = InternalRecord::named("error", &id);
+        ErrorAnswer::Upstream(page) => {
+            let pass = PassRecord::to(scene, &page.upstream, page.path.as_str(), cleared)?;
+            let id = pass.id("error", preamble);
+            let mut internal = InternalRecord::path("error", &id);
             let name = internal.name.clone();
-            let target = format!("http://{}", scene.upstream(upstream)?);
-            internal.page = Some(PassRecord {
-                auth_request: scene.has_module("http_auth_request_module"),
-                ..PassRecord::to(Word::own(target))
-            });
+            internal.page = Some(pass);
             preamble.internal(internal);
             ("=", name)
         }

@@ -1,7 +1,13 @@
 //! Locations that only nginx leads to.
 
-use super::super::location::RespondRecord;
-use crate::{handlebars::record::record, token::Word};
+use nxmesh_core::{contract::renderer::RenderError, model::value::ResourceName};
+
+use super::{super::location::RespondRecord, Preamble};
+use crate::{
+    context::Scene,
+    handlebars::record::{Item, record},
+    token::{QuoteError, Word, quote, quote_expanding},
+};
 
 record! {
     /// A location beside those of the document; exactly one of the last four is
@@ -26,6 +32,8 @@ record! {
     PassRecord<'a> {
         /// A URL.
         target: Word<'a>,
+        /// Headers that are nobody's business there.
+        cleared: Vec<Item<'a>>,
         /// Whether nginx has an external authentication that is to be left out.
         auth_request: bool,
         /// With its body.
@@ -63,12 +71,40 @@ impl<'a> InternalRecord<'a> {
 }
 
 impl<'a> PassRecord<'a> {
-    pub(super) const fn to(target: Word<'a>) -> Self {
-        Self {
+    /// Passing to `target` of an upstream, without the headers `cleared`.
+    pub(super) fn to(
+        scene: &Scene<'_>,
+        upstream: &ResourceName,
+        target: &str,
+        cleared: &[&'a str],
+    ) -> Result<Self, RenderError> {
+        let url = format!("http://{}{target}", scene.upstream(upstream)?);
+        let words = || -> Result<_, QuoteError> {
+            let cleared = cleared.iter().map(|name| quote(name).map(Item));
+            Ok((
+                quote_expanding(&url).map(Word::into_owned)?,
+                cleared.collect::<Result<_, _>>()?,
+            ))
+        };
+        let (target, cleared) = words().map_err(|error| scene.unrenderable(error))?;
+        Ok(Self {
             target,
-            auth_request: false,
+            cleared,
+            auth_request: scene.has_module("http_auth_request_module"),
             body: false,
             unless: None,
-        }
+        })
+    }
+
+    /// A part of a name that only what is passed so has.
+    pub(super) fn id(&self, kind: &str, preamble: &Preamble<'_>) -> String {
+        let mut parts = vec![
+            kind.to_owned(),
+            self.target.to_string(),
+            self.body.to_string(),
+        ];
+        parts.extend(self.unless.iter().map(ToString::to_string));
+        parts.extend(self.cleared.iter().map(|item| item.0.to_string()));
+        preamble.id(parts.iter().map(String::as_str))
     }
 }

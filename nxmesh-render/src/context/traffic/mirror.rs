@@ -4,7 +4,7 @@ use nxmesh_core::{contract::renderer::RenderError, model::traffic::Mirror};
 
 use super::{InternalRecord, PassRecord, Preamble};
 use crate::{
-    context::Scene,
+    context::{Scene, maps::on_or_off},
     handlebars::record::record,
     token::{Word, quote},
 };
@@ -22,6 +22,7 @@ record! {
 pub(super) fn record<'a>(
     scene: &Scene<'_>,
     mirror: &'a Mirror,
+    cleared: &[&'a str],
     preamble: &mut Preamble<'a>,
 ) -> Result<MirrorRecord<'a>, RenderError> {
     scene.require("mirror", (1, 13, 4))?;
@@ -32,16 +33,6 @@ pub(super) fn record<'a>(
         });
     };
     let percent = target.percent.map(|it| it.to_string());
-    let body = if target.body { "on" } else { "off" };
-    let id = preamble.id([
-        "mirror",
-        target.upstream.as_str(),
-        percent.as_deref().unwrap_or_default(),
-        body,
-    ]);
-    let mut location = InternalRecord::path("mirror", &id);
-    let path = location.name.clone();
-    let upstream = scene.upstream(&target.upstream)?;
     let unless = match &percent {
         Some(percent) => {
             let share = quote(percent).map(Word::into_owned);
@@ -55,14 +46,17 @@ pub(super) fn record<'a>(
         }
         None => None,
     };
-    location.mirror = Some(PassRecord {
-        body: target.body,
-        unless,
-        ..PassRecord::to(Word::expression(format!("http://{upstream}$request_uri")))
-    });
+    let mut pass = PassRecord::to(scene, &target.upstream, "", cleared)?;
+    let upstream = scene.upstream(&target.upstream)?;
+    pass.target = Word::expression(format!("http://{upstream}$request_uri"));
+    pass.body = target.body;
+    pass.unless = unless;
+    let mut location = InternalRecord::path("mirror", &pass.id("mirror", preamble));
+    let path = location.name.clone();
+    location.mirror = Some(pass);
     preamble.internal(location);
     Ok(MirrorRecord {
         path,
-        body: Word::fixed(body),
+        body: on_or_off(target.body),
     })
 }

@@ -38,7 +38,7 @@ use crate::{
 pub(super) use auth::copied_headers;
 pub(crate) use cache::CacheZoneRecord;
 pub(crate) use clients::KeysRecord;
-pub(super) use clients::key_headers;
+pub(super) use clients::{key_headers, private_headers};
 pub(crate) use cors::CorsRecord;
 pub(crate) use effective::Effective;
 pub(super) use gates::matching;
@@ -201,7 +201,7 @@ pub(crate) fn record<'a>(
             .transpose()?,
         auth: external_auth
             .as_deref()
-            .map(|auth| auth::record(scene, auth, preamble))
+            .map(|auth| auth::record(scene, auth, &private_headers(own, host), preamble))
             .transpose()?,
         satisfy: auth::satisfy(own),
         error_pages: errors::records(scene, own, host, preamble)?,
@@ -212,7 +212,7 @@ pub(crate) fn record<'a>(
             .transpose()?,
         mirror: mirror
             .as_deref()
-            .map(|mirror| mirror::record(scene, mirror, preamble))
+            .map(|mirror| mirror::record(scene, mirror, &private_headers(own, host), preamble))
             .transpose()?,
         real_ip: real_ip
             .as_deref()
