@@ -2,7 +2,7 @@
 
 use crate::{
     echo,
-    nginx::free_port,
+    nginx::{free_port, request},
     site::{ask, ask_with, body as text, serving_set as serving, site, status, upstream},
 };
 
@@ -102,4 +102,25 @@ fn nobody_behind_nginx_gets_keys() {
         told.iter().all(|(_, key)| !key),
         "who got the key: {told:?}"
     );
+}
+
+#[test]
+fn other_origins_may_ask_for_leave_without_a_key() {
+    let port = free_port();
+    let site = site(
+        port,
+        "
+  cors: { origins: [https://app.example.com], headers: [X-Api-Key] }
+  api_keys: { required: { from: { header: X-Api-Key }, list: [{ name: ci, secret: abcdefgh-ABCDEFGH_1 }] } }
+  locations: [{ path: /, respond: { status: 200 } }]",
+        "",
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    let headers = "Origin: https://app.example.com\r\nAccess-Control-Request-Method: GET\r\n";
+    let leave = request(port, "OPTIONS", "site.test", b"/", headers);
+    assert_eq!(leave.status, 204);
+    assert_eq!(ask_with(port, "/", headers).status, 401);
+    let other = headers.replace("app.", "evil.");
+    let refused = request(port, "OPTIONS", "site.test", b"/", &other);
+    assert_eq!(refused.status, 401);
 }

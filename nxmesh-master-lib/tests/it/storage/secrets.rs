@@ -163,3 +163,37 @@ async fn a_secret_belongs_to_its_row() {
         assert!(text.contains("Certificate/shop"), "{sql}: {text}");
     }
 }
+
+#[tokio::test]
+async fn passwords_and_keys_of_hosts_are_sealed_and_come_back() {
+    const HASH: &str = "$apr1$5Gd0Y1Vj$FBeRSCQzhItn5L9gt9OnH0";
+    const KEY: &str = "kZ3v9_pT-x81hQw2kZ3v9";
+    let host = serde_json::json!({
+        "kind": "VirtualHost",
+        "metadata": { "name": "shop" },
+        "spec": {
+            "server_names": ["shop.example.com"],
+            "basic_auth": { "users": { "list": [{ "name": "anna", "password_hash": HASH }] } },
+            "locations": [{ "path": "/", "respond": { "status": 200 }, "api_keys": { "required": {
+                "from": { "header": "X-Key" }, "list": [{ "name": "ci", "secret": KEY }],
+            } } }],
+        },
+    });
+    let host = nxmesh_core::document::parse_value("test", host).expect("a host");
+    let place = Place::new();
+    let storage = place.open().await;
+    append(&storage, revision(vec![put(host.clone())]))
+        .await
+        .expect("append");
+    storage.close().await.expect("close");
+    for secret in [HASH, KEY] {
+        let found = found_in(place.folder.path(), secret.as_bytes());
+        assert_eq!(found, [""; 0], "{secret}");
+    }
+    let storage = place.open().await;
+    let mut unit = storage.read().await.expect("read");
+    let workspace = WorkspaceName::default();
+    let stored = unit.resources().get(&workspace, &host.key()).await;
+    let stored = stored.expect("found").expect("there");
+    assert_eq!(*stored.resource, host);
+}

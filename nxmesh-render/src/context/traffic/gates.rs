@@ -29,6 +29,8 @@ record! {
         maintenance: Option<DetourRecord<'a>>,
         /// A condition for the preflight requests of other origins.
         preflight: Option<Word<'a>>,
+        /// Those who show no key; browsers show none when they ask for leave.
+        keys: Option<GateRecord<'a>>,
     }
 }
 
@@ -62,18 +64,19 @@ pub(crate) fn record<'a>(
     let maintenance = own.maintenance.as_deref().or(host.maintenance.as_deref());
     let maintenance = maintenance.filter(|it| it.enabled);
     let cors = own.cors.as_deref().or(host.cors.as_deref());
-    let keys = own.api_keys.is_some() || host.api_keys.is_some();
-    if entrance.is_open() && !keys && block.is_none() && maintenance.is_none() && cors.is_none() {
+    let asks = own.api_keys.is_some() || host.api_keys.is_some();
+    if entrance.is_open() && !asks && block.is_none() && maintenance.is_none() && cors.is_none() {
         return Ok(None);
     }
     let mut refusals = entrance.gates();
     if let Some(block) = block {
         refusals.push(self::block(scene, block, preamble)?);
     }
-    refusals.extend(clients::gate(scene, own, host, preamble)?);
+    let keys = clients::gate(scene, own, host, preamble)?;
     Ok(Some(Box::new(GatesRecord {
         to_https: entrance.to_https(),
         refusals,
+        keys,
         maintenance: maintenance
             .map(|it| self::maintenance(scene, it, preamble))
             .transpose()?,
