@@ -244,7 +244,7 @@ fn problems_point_at_the_value() {
     }
     for (pointer, value, rule) in [
         ("/spec/balance", json!("fastest"), "`round_robin`"),
-        ("/spec/balance/hash/key", json!("cookie"), "`request_uri`"),
+        ("/spec/balance/hash/key", json!("colour"), "`request_uri`"),
         ("/spec/keepalive", json!(-1), "whole number"),
         (
             "/spec/servers/0/address",

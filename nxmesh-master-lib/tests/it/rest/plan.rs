@@ -51,7 +51,7 @@ async fn a_template_shows_in_the_files_of_all_that_use_it() {
     let (_master, client) = master().await;
     ok(post(&client, "apply", &site("one")).await);
     let template = r#"{"kind":"Template","metadata":{"name":"answer"},
-        "spec":{"source":"{{#with respond}}return 418 {{body}};{{/with}}"}}"#;
+        "spec":{"source":"{{#with respond}}return 418{{#if body}} {{body}}{{/if}};{{/with}}"}}"#;
     let answer = ok(post(&client, "plan", template).await);
     let plan: PlanResponse = answer.json().unwrap();
     let after = plan.files[0].after.as_ref().unwrap();
