@@ -42,7 +42,7 @@ fn answer(mut stream: TcpStream) {
             _ => {}
         }
     }
-    let mut text = b"Content-Type: text/plain\r\nX-Secret: hidden\r\n\r\n".to_vec();
+    let mut text = Vec::new();
     let mut rest = &params[..];
     while !rest.is_empty() {
         let (name, value) = (length(&mut rest), length(&mut rest));
@@ -55,6 +55,12 @@ fn answer(mut stream: TcpStream) {
     }
     text.push(b'\n');
     text.extend(body);
+    // With its length, or nginx sends it in pieces that end anywhere.
+    let head = format!(
+        "Content-Type: text/plain\r\nX-Secret: hidden\r\nContent-Length: {}\r\n\r\n",
+        text.len()
+    );
+    text.splice(0..0, head.into_bytes());
     for part in text.chunks(60_000) {
         record(&mut stream, STDOUT, part);
     }
