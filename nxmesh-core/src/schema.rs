@@ -7,9 +7,9 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 
 use crate::model::{
-    AccessList, Certificate, Location, Param, PathTemplate, Policy, Redirect, RequestHeader,
-    ResourceKind, Rewrite, Route, Snippet, StaticFiles, Template, Traffic, TrafficSettings,
-    Upstream, VirtualHost, for_each_kind,
+    AccessList, Certificate, Location, NginxSettings, Param, PathTemplate, Policy, Redirect,
+    RequestHeader, ResourceKind, Rewrite, Route, Snippet, StaticFiles, StreamServer, Template,
+    Traffic, TrafficSettings, Upstream, VirtualHost, for_each_kind,
     traffic::RequestRate,
     value::{
         AccessSource, ListenAddress, LogStatus, Network, Percent, Port, RedirectCode, RefusalCode,

@@ -218,7 +218,7 @@ fn policies_and_lists_have_rules_of_their_own() {
         (
             vec![host(&json!({ "snippets": ["raw"] })), snippet("main")],
             "Snippet/raw",
-            "/spec/context",
+            "/spec/directives",
         ),
         (
             vec![read(

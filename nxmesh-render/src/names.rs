@@ -16,16 +16,30 @@ pub(crate) const SNIPPETS: &str = "snippets/";
 /// The folder of upstreams in a tree.
 pub(crate) const UPSTREAMS: &str = "upstreams/";
 
-/// The folder of resources of `kind`; none for those without a file.
-pub(crate) const fn folder(kind: ResourceKind) -> Option<&'static str> {
+/// The folder of what stands outside of all blocks.
+pub(crate) const MAIN: &str = "main/";
+/// The folder of what stands in the block `events`.
+pub(crate) const EVENTS: &str = "events/";
+/// The folder of snippets of the block `stream`.
+pub(crate) const STREAM_SNIPPETS: &str = "stream-snippets/";
+/// The folder of stream servers.
+pub(crate) const STREAM_SERVERS: &str = "stream-servers/";
+
+/// Folders of what does not stand in the block `http`.
+pub(crate) const OUTSIDE_OF_HTTP: [&str; 4] = [MAIN, EVENTS, STREAM_SNIPPETS, STREAM_SERVERS];
+
+/// The folders of resources of `kind`.
+pub(crate) const fn folders(kind: ResourceKind) -> &'static [&'static str] {
     match kind {
-        ResourceKind::VirtualHost => Some(VIRTUAL_HOSTS),
-        ResourceKind::Upstream => Some(UPSTREAMS),
-        ResourceKind::Snippet => Some(SNIPPETS),
+        ResourceKind::VirtualHost => &[VIRTUAL_HOSTS],
+        ResourceKind::Upstream => &[UPSTREAMS],
+        ResourceKind::Snippet => &[SNIPPETS, MAIN, EVENTS, STREAM_SNIPPETS],
+        ResourceKind::StreamServer => &[STREAM_SERVERS],
+        ResourceKind::NginxSettings => &[MAIN, EVENTS],
         ResourceKind::Certificate
         | ResourceKind::AccessList
         | ResourceKind::Policy
-        | ResourceKind::Template => None,
+        | ResourceKind::Template => &[],
     }
 }
 
@@ -44,12 +58,12 @@ impl Identity {
 
     /// The path of the resource's file in a tree.
     pub(crate) fn path(self, folder: &str, name: &ResourceName) -> String {
-        format!("{folder}{name}-{}.conf", self.0.short())
+        [folder, name.as_str(), "-", &self.0.short(), ".conf"].concat()
     }
 
     /// What nginx calls an upstream.
     pub(crate) fn upstream(self) -> String {
-        format!("nxmesh_up_{}", object(self.0))
+        ["nxmesh_up_", &object(self.0)].concat()
     }
 
     /// The digest.
@@ -61,14 +75,13 @@ impl Identity {
 /// A part of the name of an object of nginx. Longer than the digest in a path,
 /// which only tells workspaces apart: here two names must not meet by any effort.
 pub(crate) fn object(digest: Digest) -> String {
-    let bytes = digest.as_bytes();
-    let id = u128::from_be_bytes(std::array::from_fn(|index| bytes[index]));
-    format!("{id:032x}")
+    digest.half()
 }
 
 /// Where files of a resource can lie, however its workspace is called.
-pub(crate) fn path_prefix(key: &ResourceKey) -> Option<String> {
-    folder(key.kind).map(|folder| format!("{folder}{}-", key.name))
+pub(crate) fn path_prefixes(key: &ResourceKey) -> impl Iterator<Item = String> {
+    let folders = folders(key.kind).iter();
+    folders.map(|folder| format!("{folder}{}-", key.name))
 }
 
 /// The stem of a certificate's files: its name and a digest of what they hold.

@@ -134,6 +134,9 @@ pub(crate) struct Settings {
     /// Its prefix [default: the one built in]
     #[arg(long, env = "NXMESH_NGINX_PREFIX", value_name = "DIR")]
     pub(crate) nginx_prefix: Option<PathBuf>,
+    /// A pattern of files that load modules, in mode full [default: modules-enabled/*.conf beside the built-in nginx.conf, where there is that folder]
+    #[arg(long, env = "NXMESH_NGINX_MODULES", value_name = "PATTERN")]
+    pub(crate) nginx_modules: Option<PathBuf>,
     /// Its pid file, in mode include [default: the one built in]
     #[arg(long, env = "NXMESH_NGINX_PID_FILE", value_name = "FILE")]
     pub(crate) nginx_pid_file: Option<PathBuf>,
@@ -164,6 +167,7 @@ nxmesh_process::overlay!(Settings {
     nginx_binary,
     nginx_conf,
     nginx_prefix,
+    nginx_modules,
     nginx_pid_file,
     reloader,
     deployment_mode,

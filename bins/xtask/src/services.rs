@@ -16,13 +16,25 @@ struct Service {
     /// Names another copy of the program, which then need not be installed.
     variable: &'static str,
     debian_package: &'static str,
+    /// A file that tells that it is there, where it is no program.
+    file: Option<&'static str>,
 }
 
-const SERVICES: [Service; 1] = [Service {
-    name: "nginx",
-    variable: "NXMESH_TEST_NGINX",
-    debian_package: "nginx-light",
-}];
+const SERVICES: [Service; 2] = [
+    Service {
+        name: "nginx",
+        variable: "NXMESH_TEST_NGINX",
+        debian_package: "nginx-light",
+        file: None,
+    },
+    // Debian's nginx has streams as a module of its own.
+    Service {
+        name: "nginx-stream",
+        variable: "NXMESH_TEST_NGINX",
+        debian_package: "libnginx-mod-stream",
+        file: Some("/usr/lib/nginx/modules/ngx_stream_module.so"),
+    },
+];
 
 /// Makes sure that the named services can be started by whoever needs them.
 ///
@@ -43,9 +55,9 @@ pub(crate) fn ensure(names: &[&str]) -> Result<()> {
             Step::Nothing => {}
             Step::Install => {
                 install(&[service.debian_package])?;
-                workspace::find_program(service.name).with_context(|| {
-                    format!("{} brought no {}", service.debian_package, service.name)
-                })?;
+                if !service.is_there() {
+                    bail!("{} brought no {}", service.debian_package, service.name);
+                }
             }
         }
     }
@@ -95,6 +107,15 @@ fn ensure_compiler(what: &str, variable: &str, names: &[&str], packages: &str) -
     )
 }
 
+impl Service {
+    fn is_there(&self) -> bool {
+        match self.file {
+            Some(file) => Path::new(file).exists(),
+            None => workspace::find_program(self.name).is_some(),
+        }
+    }
+}
+
 /// What there is to work with.
 struct Means {
     present: bool,
@@ -111,8 +132,7 @@ impl Means {
     fn of_this_machine(service: &Service) -> Self {
         let named = std::env::var_os(service.variable).map(PathBuf::from);
         Self {
-            present: named.is_some_and(|path| path.exists())
-                || workspace::find_program(service.name).is_some(),
+            present: named.is_some_and(|path| path.exists()) || service.is_there(),
             may_install: may_install(),
         }
     }
@@ -122,6 +142,7 @@ impl Means {
             name,
             variable,
             debian_package,
+            ..
         } = service;
         if self.present {
             return Ok(Step::Nothing);

@@ -22,6 +22,7 @@ pub(super) fn prepare(options: &ApplyOptions, place: &Place) -> Result<Candidate
     disk::make_folder(&folder, 0o700)
         // Where nginx puts its logs unless it is told otherwise.
         .and_then(|()| disk::make_folder(&check_prefix.join("logs"), 0o700))
+        .and_then(|()| link_modules(options.nginx_prefix.as_deref(), &check_prefix))
         .map_err(failed)?;
     let pid_file = check_prefix.join("nginx.pid");
     let (name, text) = match &options.mode {
@@ -74,6 +75,20 @@ fn shadow(
             );
             Failure::new(code::NOT_INCLUDED, message).retryable()
         })
+}
+
+/// `load_module modules/…` counts from the folder of `nginx -p`, which for a check is
+/// not the usual one.
+fn link_modules(nginx_prefix: Option<&Path>, check_prefix: &Path) -> io::Result<()> {
+    let Some(prefix) = nginx_prefix else {
+        return Ok(());
+    };
+    let (modules, link) = (prefix.join("modules"), check_prefix.join("modules"));
+    if fs::read_link(&link).is_ok_and(|target| target == modules) {
+        return Ok(());
+    }
+    disk::remove_file(&link)?;
+    symlink(modules, link)
 }
 
 /// Relative includes count from the folder of `nginx -c`.

@@ -40,8 +40,12 @@ pub struct ApplyOptions {
     /// How much of the configuration is ours.
     pub mode: Mode,
     /// What the renderer is told; `tls_dir` and `cache_dir` are set from
-    /// the layout.
+    /// the layout, `whole_conf` from the mode.
     pub render: RenderSettings,
+    /// The folder from which nginx counts the paths of modules that are not absolute:
+    /// what it is started with as `-p`, or else was built with. Default: none, then
+    /// those paths have to be absolute.
+    pub nginx_prefix: Option<PathBuf>,
     /// What becomes of a version of which one resource is bad. Default: it is refused.
     pub bad_resource: BadResource,
     /// How long one `nginx -t` may take. Default: 60 s.
@@ -68,12 +72,14 @@ impl ApplyOptions {
         let render = RenderSettings {
             tls_dir: layout.tls(),
             cache_dir: layout.cache().to_owned(),
+            whole_conf: matches!(mode, Mode::Full(_)),
             ..RenderSettings::default()
         };
         Self {
             layout,
             mode,
             render,
+            nginx_prefix: None,
             bad_resource: BadResource::default(),
             check_deadline: Duration::from_secs(60),
             reload_deadline: Duration::from_secs(30),

@@ -9,15 +9,12 @@ use nxmesh_core::{
     contract::renderer::{RenderSettings, RenderedTree},
     digest::Digest,
 };
-use nxmesh_render::placement::{self, FullOptions, Placement, PlacementMode};
+use nxmesh_render::placement::{self, FullOptions, PLACED_FILES, Placement, PlacementMode};
 
 use super::{ApplyOptions, Failure, Mode, code};
 
 /// What is written beside a tree; its names are no tree's.
 pub(super) type Placed = std::collections::BTreeMap<String, Vec<u8>>;
-
-/// Every name [`placement::place`] may give.
-const PLACED: [&str; 2] = ["http.conf", "main.conf"];
 
 /// The paths of one release.
 #[derive(Debug, Clone)]
@@ -78,11 +75,11 @@ impl Place {
         if !collect(&self.folder, "", &mut found)? {
             return Ok(None);
         }
-        let beside: Vec<_> = PLACED.map(|name| found.remove(name)).into();
+        let beside: Vec<_> = PLACED_FILES.map(|name| found.remove(name)).into();
         let Ok(expected) = self.files(&found) else {
             return Ok(None);
         };
-        let intact = PLACED.iter().zip(&beside).all(|(name, file)| {
+        let intact = PLACED_FILES.iter().zip(&beside).all(|(name, file)| {
             file.as_ref().map(|file| &file.contents[..]) == expected.get(*name).map(Vec::as_slice)
         });
         Ok(intact.then(|| found.digest()))

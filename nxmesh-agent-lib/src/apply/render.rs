@@ -61,6 +61,7 @@ fn failure(error: RenderError) -> Failure {
         RenderError::MissingReference { resource, .. }
         | RenderError::Unsupported { resource, .. }
         | RenderError::MissingModule { resource, .. }
+        | RenderError::OutsideOfHttp { resource, .. }
         | RenderError::Unrenderable { resource, .. }
         | RenderError::Structure { resource, .. } => Some(resource),
         _ => None,

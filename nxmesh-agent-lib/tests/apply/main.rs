@@ -7,3 +7,4 @@ mod include;
 mod isolation;
 mod serving;
 mod site;
+mod whole;

@@ -3,8 +3,10 @@
 mod access_list;
 mod claims;
 mod location;
+mod nginx_settings;
 mod references;
 mod snippet;
+mod stream_server;
 mod traffic;
 mod upstream;
 mod virtual_host;
@@ -40,7 +42,7 @@ impl Checked {
 }
 
 /// Checks the resources of one workspace: each by itself, their references,
-/// and that no two virtual hosts claim the same name on the same address for
+/// and that no two servers claim the same name or address for
 /// agents they may share.
 ///
 /// # Errors
@@ -81,6 +83,7 @@ pub fn check_with(
         .collect();
     problems.extend(references::check(&resources));
     problems.extend(snippet::placed(&resources));
+    problems.extend(stream_server::upstreams(&resources));
     problems.extend(claims::check(&resources));
     if problems.is_empty() {
         Ok(Checked(resources))
@@ -103,6 +106,8 @@ fn document_with(resource: &Resource, snippets: &SnippetPolicy) -> Vec<Problem> 
         Resource::AccessList(list) => access_list::check(&list.spec, &mut found),
         Resource::Policy(policy) => traffic::policy(&policy.spec, &mut found),
         Resource::Snippet(snippet) => snippet::check(&snippet.spec, snippets, &mut found),
+        Resource::NginxSettings(settings) => nginx_settings::check(&settings.spec, &mut found),
+        Resource::StreamServer(server) => stream_server::check(&server.spec, &mut found),
         Resource::Certificate(_) | Resource::Template(_) => {}
     }
     let key = resource.key();

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use crate::{
     document::Problem,
     model::{
-        AcmeChallenge, Action, Resource, ResourceKey, ResourceKind, ResourceSet, Tls,
-        TrafficSettings, Trust, UpstreamTls, VirtualHostSpec,
-        traffic::{ErrorAnswer, ExternalAuth, Mirror},
+        AcmeChallenge, Action, Resource, ResourceKey, ResourceKind, ResourceSet, StreamServerSpec,
+        Tls, TrafficSettings, Trust, UpstreamTls, VirtualHostSpec,
+        traffic::{Access, ErrorAnswer, ExternalAuth, Mirror},
         value::ResourceName,
     },
 };
@@ -35,10 +35,12 @@ pub fn references_of(resource: &Resource) -> Vec<(String, ResourceKey)> {
     match resource {
         Resource::VirtualHost(host) => references.virtual_host(&host.spec),
         Resource::Policy(policy) => references.traffic("/spec", &policy.spec),
+        Resource::StreamServer(server) => references.stream_server(&server.spec),
         Resource::Upstream(upstream) => references.snippets("/spec", &upstream.spec.snippets),
         Resource::Certificate(_)
         | Resource::AccessList(_)
         | Resource::Snippet(_)
+        | Resource::NginxSettings(_)
         | Resource::Template(_) => {}
     }
     references.0
@@ -127,6 +129,36 @@ impl References {
         }
     }
 
+    fn stream_server(&mut self, spec: &StreamServerSpec) {
+        for (pointer, name) in spec.upstreams() {
+            self.to(pointer, ResourceKind::Upstream, name);
+        }
+        if let Some(tls) = &spec.tls {
+            let mut to = |pointer: String, name| self.to(pointer, ResourceKind::Certificate, name);
+            to("/spec/tls/certificate".to_owned(), &tls.certificate);
+            for (index, name) in tls.more_certificates.iter().enumerate() {
+                to(format!("/spec/tls/more_certificates/{index}"), name);
+            }
+            if let Some(client) = &tls.client
+                && let Trust::Certificate(name) = &client.trusted
+            {
+                to("/spec/tls/client/trusted/certificate".to_owned(), name);
+            }
+        }
+        if let Some(tls) = &spec.upstream_tls {
+            self.upstream_tls("/spec/upstream_tls", tls);
+        }
+        self.access("/spec", spec.access.as_ref());
+        self.snippets("/spec", &spec.snippets);
+    }
+
+    fn access(&mut self, at: &str, access: Option<&Access>) {
+        for (index, name) in access.iter().flat_map(|it| &it.lists).enumerate() {
+            let pointer = format!("{at}/access/lists/{index}");
+            self.to(pointer, ResourceKind::AccessList, name);
+        }
+    }
+
     fn snippets(&mut self, at: &str, snippets: &[ResourceName]) {
         for (index, name) in snippets.iter().enumerate() {
             let pointer = format!("{at}/snippets/{index}");
@@ -139,12 +171,7 @@ impl References {
             self.to(format!("{at}/policies/{index}"), ResourceKind::Policy, name);
         }
         self.snippets(at, &traffic.snippets);
-        if let Some(access) = &traffic.access {
-            for (index, name) in access.lists.iter().enumerate() {
-                let pointer = format!("{at}/access/lists/{index}");
-                self.to(pointer, ResourceKind::AccessList, name);
-            }
-        }
+        self.access(at, traffic.access.as_deref());
         self.upstreams_of_traffic(at, traffic);
     }
 

@@ -8,19 +8,13 @@ use crate::{
 };
 
 pub(super) fn check(spec: &SnippetSpec, policy: &SnippetPolicy, found: &mut Found) {
-    use SnippetContext::{Http, Location, Server, Upstream};
-    if !matches!(spec.context, Http | Server | Location | Upstream) {
-        found.say(
-            "/spec/context",
-            "the context is one of http, server, location and upstream, for example server",
-        );
-    } else if let Err(error) = policy.approve(spec.context, &spec.directives) {
+    if let Err(error) = policy.approve(spec.context, &spec.directives) {
         found.tell("/spec/directives", error.to_string());
     }
-    if spec.context != Http && !spec.selector.requirements().is_empty() {
+    if !spec.context.is_chosen() && !spec.selector.requirements().is_empty() {
         found.say(
             "/spec/selector",
-            "a selector is for snippets of the context http; others go where they are named",
+            "a selector is for snippets of the contexts main, events, http and stream; others go where they are named",
         );
     }
 }
@@ -62,6 +56,15 @@ pub(super) fn placed(resources: &ResourceSet) -> Vec<Problem> {
                         format!("/spec/snippets/{index}"),
                         name,
                         SnippetContext::Upstream,
+                    );
+                }
+            }
+            Resource::StreamServer(server) => {
+                for (index, name) in server.spec.snippets.iter().enumerate() {
+                    named(
+                        format!("/spec/snippets/{index}"),
+                        name,
+                        SnippetContext::StreamServer,
                     );
                 }
             }

@@ -76,6 +76,9 @@ pub struct RenderSettings {
     /// The absolute folder below which nginx keeps cached responses, each cache
     /// in a folder of its own. It exists, and nginx's workers get through it.
     pub cache_dir: PathBuf,
+    /// Whether the whole of `nginx.conf` is ours. Otherwise only the block `http` can
+    /// be said, and what belongs elsewhere is refused.
+    pub whole_conf: bool,
     /// Whether the machine has IPv6, so that a `listen` without address covers it.
     pub ipv6: bool,
     /// The modules that nginx was built with, by the names it is configured with:
@@ -93,6 +96,7 @@ impl Default for RenderSettings {
             nginx: NginxVersion::default(),
             tls_dir: PathBuf::from("/run/nxmesh/tls"),
             cache_dir: PathBuf::from("/var/cache/nxmesh"),
+            whole_conf: true,
             ipv6: true,
             modules: None,
             snippets: Arc::default(),
@@ -301,6 +305,17 @@ pub enum RenderError {
         feature: &'static str,
         /// The module, as nginx is built with it: `http_auth_request_module`.
         module: &'static str,
+    },
+    /// A resource says something outside of the block `http`, of a `nginx.conf` that
+    /// is not ours.
+    #[error(
+        "{resource} needs an nginx.conf that is wholly managed (mode full): {feature} stands outside of the block http"
+    )]
+    OutsideOfHttp {
+        /// The resource.
+        resource: ResourceKey,
+        /// What it says.
+        feature: &'static str,
     },
     /// A resource cannot be written as nginx configuration: it was not
     /// checked, or its files would be too large.

@@ -8,10 +8,12 @@ mod agent;
 mod certificate;
 mod location;
 mod metadata;
+mod nginx_settings;
 mod policy;
 mod resource;
 mod selector;
 mod snippet;
+mod stream_server;
 mod template;
 pub mod traffic;
 mod upstream;
@@ -28,11 +30,17 @@ pub(crate) use location::{
     RawLocation, RawParam, RawRedirect, RawRequestHeader, RawRewrite, RawRoute, RawStaticFiles,
 };
 pub use metadata::{Labels, Metadata};
+pub use nginx_settings::{NginxSettings, NginxSettingsSpec, WorkerProcesses};
 pub use policy::{Policy, PolicySpec};
 pub(crate) use resource::for_each_kind;
 pub use resource::{Resource, ResourceKey, ResourceKind, ResourceSet, for_each_secret};
 pub use selector::{LabelValues, Requirement, Selector};
 pub use snippet::{Snippet, SnippetSpec};
+pub use stream_server::{
+    Datagrams, NamedRoute, RouteByName, StreamClientCertificates, StreamLimits, StreamListen,
+    StreamLog, StreamLogStyle, StreamProtocol, StreamRetry, StreamServer, StreamServerSpec,
+    StreamSplit, StreamTimeouts, StreamTls,
+};
 pub use template::{Template, TemplateSpec};
 pub use traffic::{Traffic, TrafficSettings};
 pub use upstream::{

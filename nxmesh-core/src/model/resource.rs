@@ -6,10 +6,11 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
 use super::{
-    AccessList, Certificate, Metadata, Policy, Selector, Snippet, Template, Upstream, VirtualHost,
+    AccessList, Certificate, Metadata, NginxSettings, Policy, Selector, Snippet, StreamServer,
+    Template, Upstream, VirtualHost,
     value::{ResourceName, ValueError},
 };
-use crate::{digest::Digest, snippet::SnippetContext};
+use crate::digest::Digest;
 
 /// Calls a macro with every kind: its type, its name in URLs, and other names
 /// people may type.
@@ -23,6 +24,8 @@ macro_rules! for_each_kind {
             Policy "policies" [],
             Snippet "snippets" [],
             Template "templates" [],
+            StreamServer "stream-servers" ["stream", "streams"],
+            NginxSettings "nginx-settings" [],
         }
     };
 }
@@ -194,10 +197,11 @@ impl Resource {
     pub const fn selector(&self) -> Option<&Selector> {
         match self {
             Self::VirtualHost(document) => Some(&document.spec.selector),
-            Self::Snippet(document) => match document.spec.context {
-                SnippetContext::Http => Some(&document.spec.selector),
-                _ => None,
-            },
+            Self::Snippet(document) if document.spec.context.is_chosen() => {
+                Some(&document.spec.selector)
+            }
+            Self::StreamServer(document) => Some(&document.spec.selector),
+            Self::NginxSettings(document) => Some(&document.spec.selector),
             Self::Template(_) => {
                 static EVERY_AGENT: Selector = Selector::EVERY_AGENT;
                 Some(&EVERY_AGENT)
@@ -308,18 +312,32 @@ impl ResourceSet {
 
     /// The templates, by name; found without looking at the other resources.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
-        // Kinds are ordered as they are listed, names as text: "0" is the first.
-        let first = ResourceName::parse("0").ok().map(|name| ResourceKey {
-            kind: ResourceKind::Template,
-            name,
-        });
-        let from = first.map(|first| self.resources.range(first..));
-        from.into_iter()
-            .flatten()
-            .map_while(|(_, resource)| match &**resource {
+        self.of_kind(ResourceKind::Template)
+            .filter_map(|(_, resource)| match resource {
                 Resource::Template(document) => Some(document),
                 _ => None,
             })
+    }
+
+    /// The stream servers, by name; found without looking at the other resources.
+    pub fn stream_servers(&self) -> impl Iterator<Item = (&ResourceKey, &StreamServer)> {
+        self.of_kind(ResourceKind::StreamServer)
+            .filter_map(|(key, resource)| match resource {
+                Resource::StreamServer(document) => Some((key, document)),
+                _ => None,
+            })
+    }
+
+    /// The resources of a kind, found without looking at the others.
+    fn of_kind(&self, kind: ResourceKind) -> impl Iterator<Item = (&ResourceKey, &Resource)> {
+        // Kinds are ordered as they are listed, names as text: "0" is the first.
+        let first = ResourceName::parse("0").ok();
+        let first = first.map(|name| ResourceKey { kind, name });
+        let from = first.map(|first| self.resources.range(first..));
+        from.into_iter()
+            .flatten()
+            .take_while(move |(key, _)| key.kind == kind)
+            .map(|(key, resource)| (key, &**resource))
     }
 
     /// The virtual hosts, by name.

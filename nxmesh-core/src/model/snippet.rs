@@ -7,9 +7,11 @@ use crate::snippet::{SnippetContext, SnippetText};
 
 /// A snippet document.
 ///
-/// With the context `http` it goes to the agents its selector chooses. With
-/// `server`, `location` and `upstream` it stands where a virtual host, a
-/// location or an upstream names it in `snippets`.
+/// With the contexts `main`, `events`, `http` and `stream` it goes to the agents its
+/// selector chooses; all but `http` are for agents that own the whole of `nginx.conf`
+/// (mode full). With `server`, `location`, `upstream` and `stream_server` it stands
+/// where a virtual host, a location, an upstream or a stream server names it in
+/// `snippets`.
 pub type Snippet = Document<SnippetSpec>;
 
 /// What a snippet says.
@@ -17,11 +19,11 @@ pub type Snippet = Document<SnippetSpec>;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SnippetSpec {
-    /// Which agents have it; with the context `http` only. Default: every
+    /// Which agents have it; with those four contexts only. Default: every
     /// agent of the workspace.
     #[serde(default)]
     pub selector: Selector,
-    /// The block it is put into: `http`, `server`, `location` or `upstream`.
+    /// The block it is put into.
     pub context: SnippetContext,
     /// Whole directives, 64 KiB at most, that the built-in policy allows in
     /// that block: see [`crate::snippet`].

@@ -40,6 +40,13 @@ impl SnippetContext {
         Self::StreamServer,
     ];
 
+    /// Whether snippets of it go to the agents that their selectors choose; the
+    /// others stand where something names them.
+    #[must_use]
+    pub const fn is_chosen(self) -> bool {
+        matches!(self, Self::Main | Self::Events | Self::Http | Self::Stream)
+    }
+
     /// As it is written in documents.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

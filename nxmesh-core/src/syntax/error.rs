@@ -70,6 +70,7 @@ impl Fault {
     }
 
     /// The same with line and column in `text`.
+    #[cold]
     pub(super) fn locate(self, text: &[u8]) -> SyntaxError {
         SyntaxError {
             position: Locator::new(text).advance(self.at),

@@ -59,6 +59,55 @@ const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
+/// A byte, eight times.
+const fn eight(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// The place of the first byte from `place` on that ends or escapes, or the end.
+/// Looks at eight bytes at a time: words are short, so that a step for each byte
+/// would mostly cost wrong guesses of the processor.
+fn first_in_bare(text: &[u8], mut place: usize) -> usize {
+    let zero = |bytes: u64| bytes.wrapping_sub(eight(1)) & !bytes & eight(0x80);
+    while let Some(chunk) = text.get(place..).and_then(<[u8]>::first_chunk) {
+        let bytes = u64::from_le_bytes(*chunk);
+        // The lowest bit that is set is right, those above it need not be.
+        let control = bytes.wrapping_sub(eight(b' ' + 1)) & !bytes & eight(0x80);
+        let found = control
+            | zero(bytes ^ eight(b';'))
+            | zero(bytes ^ eight(b'{'))
+            | zero(bytes ^ eight(b'$'))
+            | zero(bytes ^ eight(b'\\'));
+        if found == 0 {
+            place += 8;
+            continue;
+        }
+        place += found.trailing_zeros() as usize / 8;
+        if BARE[usize::from(text[place])] != 0 {
+            return place;
+        }
+        // Another control character.
+        place += 1;
+    }
+    let rest = text.get(place..).unwrap_or_default();
+    let plain = rest.iter().position(|byte| BARE[usize::from(*byte)] != 0);
+    plain.map_or(text.len(), |plain| place + plain)
+}
+
+/// The place of the first byte from `place` on that is no blank, or the end.
+fn behind_blanks(text: &[u8], mut place: usize) -> usize {
+    while let Some(chunk) = text.get(place..).and_then(<[u8]>::first_chunk) {
+        let others = u64::from_le_bytes(*chunk) ^ eight(b' ');
+        if others != 0 {
+            return place + others.trailing_zeros() as usize / 8;
+        }
+        place += 8;
+    }
+    let rest = text.get(place..).unwrap_or_default();
+    let blanks = rest.iter().position(|byte| *byte != b' ');
+    blanks.map_or(text.len(), |blanks| place + blanks)
+}
+
 impl<'a> Lexer<'a> {
     pub(super) const fn new(text: &'a [u8]) -> Self {
         Self { text, place: 0 }
@@ -68,9 +117,14 @@ impl<'a> Lexer<'a> {
         self.text.get(self.place).copied()
     }
 
+    #[inline]
     pub(super) fn next(&mut self) -> Result<Token, Fault> {
-        while self.peek().is_some_and(is_space) {
+        while let Some(byte) = self.peek().filter(|byte| is_space(*byte)) {
             self.place += 1;
+            if byte == b'\n' {
+                // Mostly a new line is indented.
+                self.place = behind_blanks(self.text, self.place);
+            }
         }
         let start = self.place;
         let kind = match self.peek() {
@@ -144,8 +198,8 @@ impl<'a> Lexer<'a> {
         let limit = self.text.len().min(start + BUFFER);
         let text = &self.text[..limit];
         loop {
+            self.place = first_in_bare(text, self.place);
             match text.get(self.place) {
-                Some(&byte) if BARE[usize::from(byte)] == 0 => self.place += 1,
                 Some(b'\\') => self.place += 2,
                 Some(b'$') => {
                     self.place += 1;

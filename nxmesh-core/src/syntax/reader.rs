@@ -129,10 +129,12 @@ impl<'a> Reader<'a> {
         clippy::should_implement_trait,
         reason = "an iterator would have to end twice: with an error and with the text"
     )]
+    #[inline]
     pub fn next(&mut self) -> Result<Event, SyntaxError> {
         self.event().map_err(|fault| fault.locate(self.text))
     }
 
+    #[inline]
     fn event(&mut self) -> Result<Event, Fault> {
         if let Some(at) = self.close.take() {
             self.open.pop();

@@ -6,18 +6,21 @@
 pub(crate) mod headers;
 mod location;
 pub(crate) mod maps;
+mod nginx_settings;
 pub(crate) mod snippet;
+mod stream_server;
+mod tls;
 pub(crate) mod traffic;
 mod upstream;
 mod virtual_host;
 
-use std::fmt;
+use std::{fmt, net::SocketAddr};
 
 use nxmesh_core::{
     contract::renderer::{NginxVersion, RenderError, RenderSettings},
     model::{
         ResourceKey, ResourceKind, ResourceSet,
-        value::{ResourceName, WorkspaceName},
+        value::{ListenAddress, Port, ResourceName, WorkspaceName},
     },
 };
 
@@ -25,7 +28,9 @@ use crate::{
     names::Identity,
     token::{Word, quote_expanding},
 };
+pub(crate) use nginx_settings::{EventsRecord, MainRecord};
 pub(crate) use snippet::SnippetRecord;
+pub(crate) use stream_server::StreamServerRecord;
 pub(crate) use upstream::UpstreamRecord;
 pub(crate) use virtual_host::VirtualHostRecord;
 
@@ -62,6 +67,26 @@ impl Scene<'_> {
             return Err(self.missing(ResourceKey { kind, name }));
         }
         Ok(Identity::of(self.workspace, kind, name).upstream())
+    }
+
+    /// What `listen` says for a port at an address, or at every one.
+    pub(crate) fn addresses(&self, address: Option<ListenAddress>, port: Port) -> Vec<String> {
+        match address {
+            Some(address) => vec![SocketAddr::new(address.ip(), port.get()).to_string()],
+            None if self.settings.ipv6 => vec![port.to_string(), format!("[::]:{port}")],
+            None => vec![port.to_string()],
+        }
+    }
+
+    /// Refuses `feature` where only the block `http` is ours.
+    pub(crate) fn require_whole_conf(&self, feature: &'static str) -> Result<(), RenderError> {
+        if self.settings.whole_conf {
+            return Ok(());
+        }
+        Err(RenderError::OutsideOfHttp {
+            resource: self.key.clone(),
+            feature,
+        })
     }
 
     /// Refuses `feature` for an nginx older than `needs`.

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     handlebars::record::{Item, record},
-    names::Identity,
     token::{Word, quote},
 };
 
@@ -83,7 +82,7 @@ const STICKY: (u16, u16, u16) = (1, 29, 6);
 impl<'a> UpstreamRecord<'a> {
     pub(crate) fn of(
         scene: &Scene<'a>,
-        identity: Identity,
+        name: String,
         upstream: &'a Upstream,
     ) -> Result<Self, RenderError> {
         let spec = &upstream.spec;
@@ -116,7 +115,7 @@ impl<'a> UpstreamRecord<'a> {
         }
         let resolves = spec.servers.iter().any(|server| server.resolve);
         Ok(Self {
-            name: Word::own(identity.upstream()),
+            name: Word::own(name),
             zone_size: match spec.zone_size {
                 Some(size) => Some(Word::own(size)),
                 None if resolves => Some(zone_size(&spec.servers).unwrap_or(Word::fixed("64k"))),
@@ -142,6 +141,23 @@ impl<'a> UpstreamRecord<'a> {
                 _ => None,
             },
             snippets: snippet::named(scene, &spec.snippets, SnippetContext::Upstream)?,
+        })
+    }
+}
+
+impl<'a> UpstreamRecord<'a> {
+    /// For the block `stream`, which keeps no idle connections.
+    pub(crate) fn of_stream(
+        scene: &Scene<'a>,
+        name: String,
+        upstream: &'a Upstream,
+    ) -> Result<Self, RenderError> {
+        Ok(Self {
+            keepalive: None,
+            keepalive_requests: None,
+            keepalive_timeout: None,
+            keepalive_time: None,
+            ..Self::of(scene, name, upstream)?
         })
     }
 }

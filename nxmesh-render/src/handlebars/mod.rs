@@ -26,16 +26,25 @@ use self::{
     record::Shaped,
     work::{Work, dependents},
 };
-use crate::context::{SnippetRecord, UpstreamRecord, VirtualHostRecord};
+use crate::context::{
+    EventsRecord, MainRecord, SnippetRecord, StreamServerRecord, UpstreamRecord, VirtualHostRecord,
+};
 
 /// The built-in templates.
-const TEMPLATES: [(&str, &str); 19] = [
+const TEMPLATES: [(&str, &str); 23] = [
     (
         VIRTUAL_HOST,
         include_str!("../../templates/virtual-host.hbs"),
     ),
     (UPSTREAM, include_str!("../../templates/upstream.hbs")),
     (SNIPPET, include_str!("../../templates/snippet.hbs")),
+    (
+        STREAM_SERVER,
+        include_str!("../../templates/stream-server.hbs"),
+    ),
+    (MAIN, include_str!("../../templates/main.hbs")),
+    (EVENTS, include_str!("../../templates/events.hbs")),
+    ("balancing", include_str!("../../templates/balancing.hbs")),
     ("location", include_str!("../../templates/location.hbs")),
     ("grpc", include_str!("../../templates/grpc.hbs")),
     (
@@ -62,6 +71,9 @@ const TEMPLATES: [(&str, &str); 19] = [
 const VIRTUAL_HOST: &str = "virtual-host";
 const UPSTREAM: &str = "upstream";
 const SNIPPET: &str = "snippet";
+const STREAM_SERVER: &str = "stream-server";
+const MAIN: &str = "main";
+const EVENTS: &str = "events";
 
 /// Renders with Handlebars templates.
 ///
@@ -83,6 +95,9 @@ pub(crate) struct Programs {
     pub(crate) virtual_host: Program,
     pub(crate) upstream: Program,
     pub(crate) snippet: Program,
+    pub(crate) stream_server: Program,
+    pub(crate) main: Program,
+    pub(crate) events: Program,
 }
 
 impl Programs {
@@ -94,6 +109,9 @@ impl Programs {
             virtual_host: compile(VIRTUAL_HOST, VirtualHostRecord::SHAPE)?,
             upstream: compile(UPSTREAM, UpstreamRecord::SHAPE)?,
             snippet: compile(SNIPPET, SnippetRecord::SHAPE)?,
+            stream_server: compile(STREAM_SERVER, StreamServerRecord::SHAPE)?,
+            main: compile(MAIN, MainRecord::SHAPE)?,
+            events: compile(EVENTS, EventsRecord::SHAPE)?,
         };
         match overrides.difference(&used).next() {
             Some(name) if !TEMPLATES.iter().any(|(known, _)| known == name) => {
@@ -119,9 +137,9 @@ impl HandlebarsRenderer {
 
     /// With templates in place of built-in ones of the same name, and more
     /// that these include. The built-in ones are `virtual-host`, `upstream`,
-    /// `snippet`, and `location`, `files`, `answer`, `proxy`, `proxy-details`, `grpc`,
+    /// `snippet`, `stream-server`, `main` and `events`, and `balancing`, `location`, `files`, `answer`, `proxy`, `proxy-details`, `grpc`,
     /// `grpc-errors`, `fastcgi`, `headers`, `tls`, `client`, `endpoints`, `traffic`,
-    /// `telling`, `gates` and `internal` that the first includes.
+    /// `telling`, `gates` and `internal` that the first ones include.
     ///
     /// Everything a template can name is known beforehand, and all of it is
     /// quoted; and it has to write whole directives and blocks, whichever way its

@@ -175,7 +175,10 @@ impl Program {
                         Test::Last(up) => frame.out(up).last,
                     };
                     let branch = if holds { then } else { otherwise };
-                    branch.run_in(frame, output, limit)?;
+                    // Most settings are not said, and most tests have no else.
+                    if !branch.0.is_empty() {
+                        branch.run_in(frame, output, limit)?;
+                    }
                 }
                 Step::With {
                     record,
@@ -183,6 +186,7 @@ impl Program {
                     otherwise,
                 } => match frame.field(*record) {
                     Field::Record(record) => body.run_in(&frame.within(record), output, limit)?,
+                    _ if otherwise.0.is_empty() => {}
                     _ => otherwise.run_in(frame, output, limit)?,
                 },
                 Step::Each {

@@ -9,8 +9,8 @@ use nxmesh_core::{
     check::referrers,
     contract::renderer::{PemFile, RenderError, RenderSettings, RenderedTree},
     model::{
-        Certificate, Metadata, Resource, ResourceKey, ResourceKind, ResourceSet, Snippet, Upstream,
-        VirtualHost, value::ResourceName,
+        Certificate, Metadata, NginxSettings, Resource, ResourceKey, ResourceKind, ResourceSet,
+        Snippet, StreamServer, Upstream, VirtualHost, value::ResourceName,
     },
     snippet::SnippetContext,
 };
@@ -22,7 +22,8 @@ use super::{
 };
 use crate::{
     context::{
-        Scene, UpstreamRecord, VirtualHostRecord, headers, snippet,
+        EventsRecord, MainRecord, Scene, StreamServerRecord, UpstreamRecord, VirtualHostRecord,
+        headers, snippet,
         traffic::{Effective, Secrets},
     },
     names::{self, Identity},
@@ -40,12 +41,24 @@ pub(super) fn dependents(
     changed: &BTreeSet<ResourceKey>,
 ) -> BTreeSet<ResourceKey> {
     let woven = changed.iter().filter(|key| match key.kind {
-        ResourceKind::VirtualHost => false,
+        ResourceKind::VirtualHost | ResourceKind::StreamServer | ResourceKind::NginxSettings => {
+            false
+        }
         ResourceKind::Upstream => resources.get(key).is_none(),
         _ => true,
     });
     let woven: BTreeSet<ResourceKey> = woven.cloned().collect();
-    referrers(resources, &woven)
+    let mut found = referrers(resources, &woven);
+    // They hold their upstreams.
+    let passing = resources.stream_servers().filter(|(_, server)| {
+        let mut upstreams = server.spec.upstreams();
+        upstreams.any(|(_, name)| {
+            let (kind, name) = (ResourceKind::Upstream, name.clone());
+            changed.contains(&ResourceKey { kind, name })
+        })
+    });
+    found.extend(passing.map(|(key, _)| key.clone()));
+    found
 }
 
 /// A tree while it is rendered.
@@ -95,6 +108,8 @@ impl<'a> Work<'a> {
                 Ok(())
             }
             Resource::Snippet(snippet) => self.snippet(key, snippet),
+            Resource::StreamServer(server) => self.stream_server(key, server),
+            Resource::NginxSettings(settings) => self.nginx_settings(key, settings),
             // Become part of what refers to them.
             Resource::AccessList(_) | Resource::Policy(_) | Resource::Template(_) => Ok(()),
         }
@@ -102,7 +117,7 @@ impl<'a> Work<'a> {
 
     /// Removes what an earlier version of the resource left in the tree.
     pub(super) fn forget(&mut self, key: &ResourceKey) {
-        if let Some(prefix) = names::path_prefix(key) {
+        for prefix in names::path_prefixes(key) {
             let paths: Vec<String> = self
                 .tree
                 .files_under(&prefix)
@@ -149,14 +164,15 @@ impl<'a> Work<'a> {
         let effective = Effective::of(&scene, &host.spec)?;
         let headers = headers::records(&scene, &effective.host(&host.spec).response_headers)?;
         let mut secrets = Secrets::default();
+        let identity = Identity::of(&host.metadata.workspace, key.kind, &key.name);
         let record = VirtualHostRecord::of(
             &scene,
             host,
+            identity,
             &effective,
             (&headers, stem.as_deref()),
             &mut secrets,
         )?;
-        let identity = Identity::of(&host.metadata.workspace, key.kind, &key.name);
         let path = identity.path(names::VIRTUAL_HOSTS, &key.name);
         self.write(key, path, &self.programs.virtual_host, &record)?;
         for (name, file) in secrets.into_files() {
@@ -167,23 +183,61 @@ impl<'a> Work<'a> {
 
     fn upstream(&mut self, key: &ResourceKey, upstream: &'a Upstream) -> Result<(), RenderError> {
         let identity = Identity::of(&upstream.metadata.workspace, key.kind, &key.name);
-        let record = UpstreamRecord::of(&self.scene(key, &upstream.metadata), identity, upstream)?;
+        let record = UpstreamRecord::of(
+            &self.scene(key, &upstream.metadata),
+            identity.upstream(),
+            upstream,
+        )?;
         let path = identity.path(names::UPSTREAMS, &key.name);
         self.write(key, path, &self.programs.upstream, &record)
     }
 
-    /// A snippet of the `http` block; the others stand where they are named.
-    fn snippet(&mut self, key: &ResourceKey, document: &'a Snippet) -> Result<(), RenderError> {
-        if document.spec.context != SnippetContext::Http {
-            return Ok(());
-        }
-        let record = snippet::record(
-            &self.scene(key, &document.metadata),
-            document,
-            SnippetContext::Http,
-        )?;
+    fn stream_server(
+        &mut self,
+        key: &ResourceKey,
+        document: &'a StreamServer,
+    ) -> Result<(), RenderError> {
         let identity = Identity::of(&document.metadata.workspace, key.kind, &key.name);
-        let path = identity.path(names::SNIPPETS, &key.name);
+        let scene = self.scene(key, &document.metadata);
+        let record = StreamServerRecord::of(&scene, identity, document)?;
+        let path = identity.path(names::STREAM_SERVERS, &key.name);
+        self.write(key, path, &self.programs.stream_server, &record)
+    }
+
+    fn nginx_settings(
+        &mut self,
+        key: &ResourceKey,
+        document: &'a NginxSettings,
+    ) -> Result<(), RenderError> {
+        let identity = Identity::of(&document.metadata.workspace, key.kind, &key.name);
+        let main = MainRecord::of(&self.scene(key, &document.metadata), document)?;
+        let path = identity.path(names::MAIN, &key.name);
+        self.write(key, path, &self.programs.main, &main)?;
+        let path = identity.path(names::EVENTS, &key.name);
+        let events = EventsRecord::of(document);
+        self.write(key, path, &self.programs.events, &events)
+    }
+
+    /// A snippet of a block that is there once; the others stand where they are named.
+    fn snippet(&mut self, key: &ResourceKey, document: &'a Snippet) -> Result<(), RenderError> {
+        let context = document.spec.context;
+        let folder = match context {
+            SnippetContext::Http => names::SNIPPETS,
+            SnippetContext::Main => names::MAIN,
+            SnippetContext::Events => names::EVENTS,
+            SnippetContext::Stream => names::STREAM_SNIPPETS,
+            SnippetContext::Server
+            | SnippetContext::Location
+            | SnippetContext::Upstream
+            | SnippetContext::StreamServer => return Ok(()),
+        };
+        let scene = self.scene(key, &document.metadata);
+        if context != SnippetContext::Http {
+            scene.require_whole_conf("a snippet of this context")?;
+        }
+        let record = snippet::record(&scene, document, context)?;
+        let identity = Identity::of(&document.metadata.workspace, key.kind, &key.name);
+        let path = identity.path(folder, &key.name);
         self.write(key, path, &self.programs.snippet, &record)
     }
 

@@ -7,7 +7,7 @@ use crate::{names, token};
 
 /// What the rendered files refer to: a literal `$` and an empty text where
 /// variables are expanded.
-const VARIABLES: &str = r#"
+pub(super) const VARIABLES: &str = r#"
 geo $nxmesh_dollar {
     default "$";
 }
@@ -73,7 +73,9 @@ pub(super) fn contents(
         text.say(UPGRADE);
     }
     probe(&mut text, placement)?;
-    for (file, _) in tree.files() {
+    let elsewhere = names::OUTSIDE_OF_HTTP;
+    let files = tree.files().map(|(file, _)| file);
+    for file in files.filter(|file| !elsewhere.iter().any(|folder| file.starts_with(folder))) {
         let path = path::included("release folder", &placement.release_dir.join(file))?;
         text.say("include ").word(path).say(";\n");
     }

@@ -2,7 +2,8 @@
 //!
 //! A tree does not know where it will lie. [`place`] makes the files that do:
 //! `http.conf`, which includes every file of the tree by its absolute path, and
-//! with [`PlacementMode::Full`] `main.conf`, the whole configuration. [`entry`]
+//! with [`PlacementMode::Full`] `main.conf`, the whole configuration, with
+//! `globals.conf`, `events.conf` and `stream.conf`. [`entry`]
 //! makes the one small file whose atomic replacement switches releases.
 //!
 //! Includes are never patterns: a file that is missing from a pattern is lost
@@ -19,6 +20,8 @@ use std::{
 };
 
 use nxmesh_core::contract::renderer::{RenderSettings, RenderedTree};
+
+use crate::names;
 
 /// Where a release lies and how nginx gets to it.
 #[derive(Debug, Clone, Copy)]
@@ -52,9 +55,11 @@ pub enum PlacementMode<'a> {
 pub struct FullOptions {
     /// The user of the workers. Default: none, which is nginx's built-in one.
     pub user: Option<String>,
-    /// How many workers. Default: none, which is one per processor.
+    /// How many workers, unless a NginxSettings document says it. Default: none,
+    /// which is one per processor.
     pub worker_processes: Option<u16>,
-    /// Connections per worker, those to upstreams included. Default: 1024.
+    /// Connections per worker, those to upstreams included, unless a NginxSettings
+    /// document says it. Default: 1024.
     pub worker_connections: u32,
     /// Default: `/run/nginx.pid`.
     pub pid_file: PathBuf,
@@ -109,6 +114,13 @@ pub enum PlaceError {
         /// Why not.
         reason: String,
     },
+    /// The tree has files that do not belong into the block `http`, and only that is
+    /// ours.
+    #[error("{file} stands outside of the block http, of an nginx.conf that is not ours")]
+    OutsideOfHttp {
+        /// The first of them.
+        file: String,
+    },
     /// A file was read again and is not what it should be: a path or a text
     /// would be more than an argument.
     #[error("line {line}, column {column} of {file} is not what was meant: {reason}")]
@@ -128,21 +140,39 @@ pub enum PlaceError {
 ///
 /// # Errors
 ///
-/// [`PlaceError`] when nginx cannot be told a path.
+/// [`PlaceError`] when nginx cannot be told a path, or with
+/// [`PlacementMode::Include`] something is not for the block `http`.
 pub fn place(
     tree: &RenderedTree,
     placement: &Placement<'_>,
 ) -> Result<BTreeMap<String, Vec<u8>>, PlaceError> {
     let mut files = BTreeMap::new();
     files.insert(HTTP_CONF.to_owned(), http::contents(tree, placement)?);
-    if let PlacementMode::Full(options) = placement.mode {
-        files.insert(MAIN_CONF.to_owned(), main(placement, options)?);
+    match placement.mode {
+        PlacementMode::Full(options) => {
+            for (name, contents) in [
+                (MAIN_CONF, main(placement, options)?),
+                (GLOBALS_CONF, main_conf::globals(tree, placement, options)?),
+                (EVENTS_CONF, main_conf::events(tree, placement, options)?),
+                (STREAM_CONF, main_conf::stream(tree, placement)?),
+            ] {
+                files.insert(name.to_owned(), contents);
+            }
+        }
+        PlacementMode::Include => {
+            let outside = names::OUTSIDE_OF_HTTP.iter();
+            let mut outside = outside.flat_map(|folder| tree.files_under(folder));
+            if let Some((file, _)) = outside.next() {
+                let file = file.to_owned();
+                return Err(PlaceError::OutsideOfHttp { file });
+            }
+        }
     }
     Ok(files)
 }
 
 /// The contents of `main.conf` alone: the whole configuration of an nginx with
-/// these options, around the `http.conf` of the release.
+/// these options, around the other files that [`place`] makes for the release.
 ///
 /// # Errors
 ///
@@ -167,5 +197,11 @@ pub fn entry(placement: &Placement<'_>) -> String {
     )
 }
 
+/// Every name of a file that [`place`] may make.
+pub const PLACED_FILES: [&str; 5] = [HTTP_CONF, MAIN_CONF, GLOBALS_CONF, EVENTS_CONF, STREAM_CONF];
+
 const HTTP_CONF: &str = "http.conf";
 const MAIN_CONF: &str = "main.conf";
+const GLOBALS_CONF: &str = "globals.conf";
+const EVENTS_CONF: &str = "events.conf";
+const STREAM_CONF: &str = "stream.conf";

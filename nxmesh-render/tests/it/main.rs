@@ -29,6 +29,7 @@ mod proxy;
 mod purity;
 mod routes;
 mod site;
+mod stream;
 mod templates;
 mod tls;
 mod traffic;

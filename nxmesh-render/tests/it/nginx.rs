@@ -99,6 +99,7 @@ impl Staged {
             tls_dir: folder.path().join("tls"),
             cache_dir: folder.path().join("cache"),
             ipv6: TcpListener::bind("[::1]:0").is_ok(),
+            whole_conf: host.is_none(),
             ..RenderSettings::default()
         };
         fs::create_dir(&settings.cache_dir).expect("make a folder");
@@ -109,6 +110,7 @@ impl Staged {
             pid_file: staged.path("nginx.pid"),
             error_log: staged.path("error.log"),
             temp_dir: staged.path("temp"),
+            modules_include: modules(&staged.nginx, staged.folder.path()),
             ..FullOptions::default()
         };
         let (release_dir, probe_socket) = (staged.path(release), staged.socket());
@@ -237,6 +239,23 @@ fn write_tree(tree: &RenderedTree, placement: &Placement<'_>, tls_dir: &Path) {
     for (name, pem) in tree.pem_files() {
         write(tls_dir.join(name), pem.contents.as_bytes());
     }
+}
+
+/// A file that loads the module for streams, where this nginx has it as one.
+fn modules(nginx: &Path, folder: &Path) -> Option<PathBuf> {
+    let output = Command::new(nginx).arg("-V").output();
+    let output = output.expect("run nginx -V");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let words = || said.split_whitespace();
+    let path = words().find_map(|word| word.strip_prefix("--modules-path="))?;
+    let module = Path::new(path).join("ngx_stream_module.so");
+    if !words().any(|word| word == "--with-stream=dynamic") || !module.exists() {
+        return None;
+    }
+    let file = folder.join("modules.conf");
+    let text = format!("load_module {};", module.display());
+    fs::write(&file, text).expect("write a file");
+    Some(file)
 }
 
 /// What it says it is.

@@ -20,17 +20,17 @@ use crate::{
 };
 
 /// An authority, and certificates it signs.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, in PEM.
-struct Pair {
+pub(crate) struct Pair {
     certificate: String,
     key: String,
     der: CertificateDer<'static>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::<String>::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params
@@ -40,7 +40,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).expect("an authority"))
     }
 
-    fn sign(&self, name: &str) -> Pair {
+    pub(crate) fn sign(&self, name: &str) -> Pair {
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().expect("a key");
@@ -54,7 +54,7 @@ impl Authority {
 }
 
 impl Pair {
-    fn document(&self, name: &str) -> String {
+    pub(crate) fn document(&self, name: &str) -> String {
         let block = |pem: &str| {
             pem.lines()
                 .fold(String::new(), |text, line| text + "    " + line + "\n")
@@ -68,7 +68,7 @@ impl Pair {
 }
 
 /// Asks for `path` of `host` in a connection for `sni`; the answer as text.
-fn ask(
+pub(crate) fn ask(
     port: u16,
     (sni, host): (&str, &str),
     path: &str,

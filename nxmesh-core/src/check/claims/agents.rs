@@ -1,4 +1,4 @@
-//! Which virtual hosts may be for the same agents, found without comparing
+//! Which servers may be for the same agents, found without comparing
 //! every two of them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,7 +87,7 @@ impl<'a> Index<'a> {
     pub(super) fn of(claims: &[Claim<'a>]) -> Self {
         let mut named: BTreeMap<&LabelKey, BTreeSet<Option<&LabelValue>>> = BTreeMap::new();
         for claim in claims {
-            for requirement in claim.host.spec.selector.requirements() {
+            for requirement in claim.selector.requirements() {
                 match requirement {
                     Requirement::In(key, values) => {
                         let named = named.entry(key).or_default();
@@ -124,7 +124,7 @@ impl<'a> Index<'a> {
     }
 
     fn asks(&self, claim: &Claim<'a>) -> Asks<'a> {
-        let requirements = claim.host.spec.selector.requirements().iter();
+        let requirements = claim.selector.requirements().iter();
         let mut asks: Asks<'a> = requirements
             .filter_map(|requirement| {
                 let (key, ask) = match requirement {
@@ -141,7 +141,7 @@ impl<'a> Index<'a> {
         asks
     }
 
-    /// One of the claims before that at `place`, whose virtual host is another
+    /// One of the claims before that at `place`, whose owner is another
     /// and may be for the same agents.
     pub(super) fn before(
         &self,
@@ -152,7 +152,7 @@ impl<'a> Index<'a> {
         self.search(claim, &self.asks[place], place, steps)
     }
 
-    /// One of all claims whose virtual host is another than that of `claim` and
+    /// One of all claims whose owner is another than that of `claim` and
     /// may be for the same agents.
     pub(super) fn any(
         &self,
@@ -248,18 +248,18 @@ struct Search<'s, 'a> {
 
 impl<'a> Search<'_, 'a> {
     fn node(&mut self, node: &Node<'a>) -> Result<Option<Claim<'a>>, Exhausted> {
-        let own = &self.claim.host.spec.selector;
+        let own = self.claim.selector;
         for (place, other) in &node.here {
             if *place >= self.among {
                 break;
             }
-            if other.host.metadata.name == self.claim.host.metadata.name {
+            if other.owner == self.claim.owner {
                 continue;
             }
             if self.excludes(&self.others[*place])? {
                 continue;
             }
-            let theirs = &other.host.spec.selector;
+            let theirs = other.selector;
             let pairs = own.requirements().len() * theirs.requirements().len();
             self.steps.take(pairs)?;
             if may_share_agents(theirs, own) {

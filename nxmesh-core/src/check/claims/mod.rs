@@ -1,5 +1,6 @@
-//! What two virtual hosts cannot both have on one agent: a name on a socket,
-//! the default of a socket, and a socket with TLS and without.
+//! What two servers cannot both have on one agent: a name on a socket, the
+//! default of a socket, a socket with TLS and without, and a socket with HTTP and
+//! with a stream.
 //!
 //! Sockets are told apart as nginx does: a wildcard address and a specific one
 //! are different sockets, of which the specific one wins (nginx manual,
@@ -7,6 +8,7 @@
 
 mod agents;
 mod sockets;
+mod streams;
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +20,10 @@ use agents::{Exhausted, Index, Steps};
 
 use crate::{
     document::Problem,
-    model::{Listen, ResourceKey, ResourceKind, ResourceSet, VirtualHost},
+    model::{
+        Listen, Resource, ResourceKey, ResourceSet, Selector,
+        value::{ListenAddress, Port},
+    },
 };
 
 /// An address and port nginx binds.
@@ -31,9 +36,17 @@ pub(super) struct Socket {
 impl Socket {
     /// The sockets of a `listen`: one, or without an address those of IPv4 and IPv6.
     pub(super) fn of(listen: &Listen) -> impl Iterator<Item = Self> + use<> {
-        let port = listen.port.get();
+        Self::at(listen.address, listen.port)
+    }
+
+    /// The sockets of a port at an address, or at every one.
+    pub(super) fn at(
+        address: Option<ListenAddress>,
+        port: Port,
+    ) -> impl Iterator<Item = Self> + use<> {
+        let port = port.get();
         let wildcards = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
-        let given = listen.address.map(|address| address.ip());
+        let given = address.map(|address| address.ip());
         let wildcards = wildcards.into_iter().filter(move |_| given.is_none());
         given
             .into_iter()
@@ -51,18 +64,19 @@ impl Socket {
     }
 }
 
-impl PartialEq for Claim<'_> {
-    /// Whether it is the very same.
-    fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self.host, other.host) && self.place == other.place
-    }
+/// A server that claims something, and the item of a list where it does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Claim<'a> {
+    owner: &'a ResourceKey,
+    selector: &'a Selector,
+    field: &'static str,
+    place: usize,
 }
 
-/// A virtual host that claims something, and the place in the list where it does.
-#[derive(Clone, Copy)]
-struct Claim<'a> {
-    host: &'a VirtualHost,
-    place: usize,
+impl Claim<'_> {
+    fn pointer(&self) -> String {
+        format!("/spec/{}/{}", self.field, self.place)
+    }
 }
 
 pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
@@ -71,9 +85,35 @@ pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
     let mut with_tls: BTreeMap<Socket, Vec<Claim<'_>>> = BTreeMap::new();
     let mut plain: BTreeMap<Socket, Vec<Claim<'_>>> = BTreeMap::new();
     let mut sockets = sockets::Sockets::default();
-    for host in resources.virtual_hosts() {
+    let mut streams = streams::Streams::default();
+    let mut wholes = Vec::new();
+    for (owner, resource) in resources.iter() {
+        let host = match &**resource {
+            Resource::VirtualHost(host) => host,
+            Resource::StreamServer(server) => {
+                streams.add(owner, &server.spec);
+                continue;
+            }
+            Resource::NginxSettings(settings) => {
+                wholes.push(Claim {
+                    owner,
+                    selector: &settings.spec.selector,
+                    field: "selector",
+                    place: 0,
+                });
+                continue;
+            }
+            _ => continue,
+        };
+        let claim = |field, place| Claim {
+            owner,
+            selector: &host.spec.selector,
+            field,
+            place,
+        };
         for (place, listen) in host.spec.listen.iter().enumerate() {
-            let claim = Claim { host, place };
+            let named = claim;
+            let claim = claim("listen", place);
             let side = if listen.tls {
                 &mut with_tls
             } else {
@@ -82,19 +122,17 @@ pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
             for socket in Socket::of(listen) {
                 side.entry(socket).or_default().push(claim);
                 sockets.add(socket, listen, claim);
+                streams.add_http(socket, claim);
                 if listen.default_server {
                     defaults.entry(socket).or_default().push(claim);
                 }
-                for (place, name) in host.spec.server_names.iter().enumerate() {
-                    let claims = names.entry((socket, name.as_str())).or_default();
-                    claims.push(Claim { host, place });
-                }
-                // Behind the others.
-                let first = host.spec.server_names.len();
-                for (place, name) in host.spec.redirect_names.iter().enumerate() {
-                    let place = first + place;
-                    let claims = names.entry((socket, name.as_str())).or_default();
-                    claims.push(Claim { host, place });
+                let own = host.spec.server_names.iter().map(|it| it.as_str());
+                let led = host.spec.redirect_names.iter().map(|it| it.as_str());
+                let own = own.enumerate().map(|it| ("server_names", it));
+                let led = led.enumerate().map(|it| ("redirect_names", it));
+                for (field, (place, name)) in own.chain(led) {
+                    let claims = names.entry((socket, name)).or_default();
+                    claims.push(named(field, place));
                 }
             }
         }
@@ -105,13 +143,8 @@ pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
             continue;
         }
         clashes.within(claims, |claim, other| {
-            let names = claim.host.spec.server_names.len();
-            let pointer = match claim.place.checked_sub(names) {
-                Some(place) => format!("/spec/redirect_names/{place}"),
-                None => format!("/spec/server_names/{}", claim.place),
-            };
             let what = format!("{name} on port {} is claimed by {other} too", socket.port);
-            (pointer, what)
+            (claim.pointer(), what)
         });
     }
     for (socket, claims) in defaults.iter().filter(|(_, claims)| claims.len() > 1) {
@@ -119,7 +152,7 @@ pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
             continue;
         }
         clashes.within(claims, |claim, other| {
-            let pointer = format!("/spec/listen/{}/default_server", claim.place);
+            let pointer = format!("{}/default_server", claim.pointer());
             let what = format!(
                 "{other} is the default server of port {} already",
                 socket.port
@@ -141,25 +174,30 @@ pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
             continue;
         }
         clashes.between(with_tls, plain, |claim, other| {
-            let pointer = format!("/spec/listen/{}/tls", claim.place);
+            let pointer = format!("{}/tls", claim.pointer());
             let what = format!("{other} uses port {} with tls, this does not", socket.port);
             (pointer, what)
         });
     }
     sockets.check(&mut clashes);
+    streams.check(&mut clashes);
+    clashes.within(&wholes, |_, other| {
+        let what = format!("{other} says how nginx is as a whole already");
+        ("/spec/selector".to_owned(), what)
+    });
     clashes.into_problems()
 }
 
-/// Says what is wrong with a claim beside the virtual host named second: a
+/// Says what is wrong with a claim beside the server named second: a
 /// JSON pointer and a sentence.
 type Tell<'a> = &'a dyn Fn(&Claim<'_>, &str) -> (String, String);
 
-/// Clashes by virtual host and pointer, each told once.
+/// Clashes by server and pointer, each told once.
 #[derive(Default)]
 struct Clashes {
     told: BTreeMap<(ResourceKey, String), String>,
     steps: Steps,
-    /// The first virtual host for which there was no time left.
+    /// The first server for which there was no time left.
     unknown: Option<ResourceKey>,
 }
 
@@ -202,19 +240,17 @@ impl Clashes {
         other: Result<Option<Claim<'_>>, Exhausted>,
         tell: Tell<'_>,
     ) -> bool {
-        let key = |host: &VirtualHost| ResourceKey {
-            kind: ResourceKind::VirtualHost,
-            name: host.metadata.name.clone(),
-        };
         match other {
             Ok(None) => {}
             Ok(Some(other)) => {
-                let (pointer, what) = tell(claim, &key(other.host).to_string());
+                let (pointer, what) = tell(claim, &other.owner.to_string());
                 let rule = format!("{what}, for agents both may select");
-                self.told.entry((key(claim.host), pointer)).or_insert(rule);
+                self.told
+                    .entry((claim.owner.clone(), pointer))
+                    .or_insert(rule);
             }
             Err(Exhausted) => {
-                self.unknown.get_or_insert_with(|| key(claim.host));
+                self.unknown.get_or_insert_with(|| claim.owner.clone());
             }
         }
         self.unknown.is_none()
@@ -222,7 +258,7 @@ impl Clashes {
 
     fn into_problems(self) -> Vec<Problem> {
         let unknown = self.unknown.map(|key| {
-            let rule = "whether this and other virtual hosts with the same names or ports are for the \
+            let rule = "whether this and other servers with the same names or ports are for the \
                         same agents takes too long to find out; let each ask a value of one label, \
                         for example agent=web-1";
             Problem::new(key, "/spec/selector", rule)

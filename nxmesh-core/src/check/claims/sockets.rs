@@ -34,7 +34,7 @@ impl<'a> Sockets<'a> {
                     "{other} says backlog, reuse_port, deferred or fast_open of port {} already",
                     socket.port
                 );
-                (format!("/spec/listen/{}", claim.place), what)
+                (claim.pointer(), what)
             });
         }
         for (socket, proxied) in &self.proxied {
@@ -42,7 +42,7 @@ impl<'a> Sockets<'a> {
                 continue;
             };
             clashes.between(proxied, direct, |claim, other| {
-                let pointer = format!("/spec/listen/{}/proxy_protocol", claim.place);
+                let pointer = format!("{}/proxy_protocol", claim.pointer());
                 let what = format!(
                     "{other} uses port {} with proxy_protocol, this does not",
                     socket.port

@@ -5,6 +5,8 @@ mod fastcgi;
 mod proxy;
 mod route;
 
+pub(super) use proxy::{shares, tls as upstream_tls};
+
 use super::Found;
 use crate::model::{Action, Location, PathMatch, value::HeaderName};
 

@@ -3,7 +3,7 @@
 use super::{Found, has_pattern, has_variable};
 use crate::model::{
     Buffers, CookieRewrites, HttpVersion, Location, Proxy, Redirects, RequestHeader,
-    RequestHeaderValue, Retry, Rewrite, Split, SplitKey, UpstreamScheme, UpstreamTls,
+    RequestHeaderValue, Retry, Rewrite, Share, Split, SplitKey, UpstreamScheme, UpstreamTls,
     value::SizeBytes,
 };
 
@@ -97,14 +97,24 @@ fn rewrite(at: &str, proxy: &Proxy, location: &Location, found: &mut Found) {
 }
 
 fn split(at: &str, split: &Split, found: &mut Found) {
-    if !(1..=20).contains(&split.shares.len()) {
+    shares(at, &split.shares, found);
+    if matches!(&split.key, SplitKey::Header(name) if !has_variable(name)) {
+        found.say(
+            format!("{at}/key"),
+            "a header to split by has letters, digits and '-' only, for example { header: X-User }",
+        );
+    }
+}
+
+pub(in crate::check) fn shares(at: &str, shares: &[Share], found: &mut Found) {
+    if !(1..=20).contains(&shares.len()) {
         found.say(
             format!("{at}/shares"),
             "there are 1 to 20 shares, for example [{ upstream: canary, percent: 5 }]",
         );
     }
-    let shares = split.shares.iter();
     let together: u32 = shares
+        .iter()
         .map(|share| u32::from(share.percent.hundredths()))
         .sum();
     if together > 10_000 {
@@ -113,20 +123,14 @@ fn split(at: &str, split: &Split, found: &mut Found) {
             "the shares are at most 100% together; what is left stays with the upstream",
         );
     }
-    for (index, share) in split.shares.iter().enumerate() {
-        let before = &split.shares[..index];
+    for (index, share) in shares.iter().enumerate() {
+        let before = &shares[..index];
         if before.iter().any(|other| other.upstream == share.upstream) {
             found.say(
                 format!("{at}/shares/{index}/upstream"),
                 "an upstream has one share",
             );
         }
-    }
-    if matches!(&split.key, SplitKey::Header(name) if !has_variable(name)) {
-        found.say(
-            format!("{at}/key"),
-            "a header to split by has letters, digits and '-' only, for example { header: X-User }",
-        );
     }
 }
 
@@ -141,7 +145,7 @@ pub(super) fn request_headers(at: &str, headers: &[RequestHeader], found: &mut F
     }
 }
 
-fn tls(at: &str, tls: &UpstreamTls, found: &mut Found) {
+pub(in crate::check) fn tls(at: &str, tls: &UpstreamTls, found: &mut Found) {
     if let Some(depth) = tls.depth {
         if tls.verify.is_none() {
             found.say(

@@ -6,7 +6,7 @@ use crate::model::{
     traffic::{AccessLog, LogSkip},
 };
 
-const ONE_TARGET: &str =
+pub(in crate::check) const ONE_TARGET: &str =
     "a log goes to a file or to syslog, for example { file: /var/log/nginx/shop.log }";
 
 pub(super) fn check(at: &str, settings: &TrafficSettings, found: &mut Found) {

@@ -6,6 +6,8 @@ mod cache;
 mod limits;
 mod logs;
 
+pub(super) use logs::ONE_TARGET;
+
 use super::Found;
 use crate::model::{
     TrafficSettings,
@@ -85,7 +87,7 @@ pub(super) fn policy(settings: &TrafficSettings, found: &mut Found) {
     check("/spec", settings, found);
 }
 
-fn access(at: &str, access: &Access, found: &mut Found) {
+pub(super) fn access(at: &str, access: &Access, found: &mut Found) {
     if access.rules.is_empty() && access.lists.is_empty() {
         found.say(
             at,

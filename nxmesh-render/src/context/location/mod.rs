@@ -31,7 +31,7 @@ use crate::{
 };
 
 pub(super) use answer::{RespondRecord, respond};
-pub(super) use proxy::RequestHeaderRecord;
+pub(in crate::context) use proxy::{RequestHeaderRecord, UpstreamTlsRecord, tls as upstream_tls};
 
 record! {
     /// A location; exactly one of its actions is there.
@@ -55,7 +55,7 @@ record! {
         /// The name of a location of its own for its answer, where limits or
         /// access are to be looked at before.
         guard: Option<Word<'a>>,
-        proxy: Option<ProxyRecord<'a>>,
+        proxy: Option<Box<ProxyRecord<'a>>>,
         grpc: Option<Box<GrpcRecord<'a>>>,
         fastcgi: Option<Box<FastCgiRecord<'a>>>,
         files: Option<FilesRecord<'a>>,
@@ -184,7 +184,8 @@ fn act<'a>(
     let quoting = |error: QuoteError| scene.unrenderable(error);
     match action {
         Action::Proxy(proxy) => {
-            record.proxy = Some(proxy::record(scene, location, proxy, place, preamble)?);
+            let proxied = proxy::record(scene, location, proxy, place, preamble)?;
+            record.proxy = Some(Box::new(proxied));
         }
         Action::Grpc(grpc) => record.grpc = Some(grpc::record(scene, grpc, place, preamble)?),
         Action::FastCgi(fastcgi) => {

@@ -17,7 +17,7 @@ record! {
 }
 
 /// The rules in the order in which they decide.
-pub(super) fn rules<'a>(
+pub(in crate::context) fn rules<'a>(
     scene: &Scene<'_>,
     access: Option<&Access>,
 ) -> Result<Vec<AccessRuleRecord<'a>>, RenderError> {

@@ -135,7 +135,7 @@ fn skip<'a>(
     Ok(Some(Word::expression(format!("if={before}"))))
 }
 
-pub(super) fn errors<'a>(
+pub(in crate::context) fn errors<'a>(
     scene: &Scene<'_>,
     log: &'a ErrorLog,
 ) -> Result<ErrorLogRecord<'a>, RenderError> {
@@ -155,7 +155,9 @@ fn file_word(file: &FilePath) -> Result<Word<'_>, QuoteError> {
     quote(file.as_str())
 }
 
-fn syslog<'a>(address: Option<&SyslogAddress>) -> Result<Word<'a>, QuoteError> {
+pub(in crate::context) fn syslog<'a>(
+    address: Option<&SyslogAddress>,
+) -> Result<Word<'a>, QuoteError> {
     let address = address.map_or("", |address| address.as_str());
     quote(&format!("syslog:server={address},tag=nginx")).map(Word::into_owned)
 }

@@ -26,15 +26,16 @@ use nxmesh_core::{
 };
 
 use self::{
-    access::AccessRuleRecord, auth::AuthRecord, cache::CacheRecord, clients::BasicAuthRecord,
-    compression::GzipRecord, errors::ErrorPageRecord, limits::LimitRecord, logs::AccessLogRecord,
-    logs::ErrorLogRecord, mirror::MirrorRecord, real_ip::RealIpRecord,
+    auth::AuthRecord, cache::CacheRecord, clients::BasicAuthRecord, compression::GzipRecord,
+    errors::ErrorPageRecord, limits::LimitRecord, logs::AccessLogRecord, mirror::MirrorRecord,
+    real_ip::RealIpRecord,
 };
 use super::{Scene, maps::on_or_off};
 use crate::{
     handlebars::record::{Item, record},
     token::Word,
 };
+pub(super) use access::{AccessRuleRecord, rules};
 pub(super) use auth::copied_headers;
 pub(crate) use cache::CacheZoneRecord;
 pub(crate) use clients::KeysRecord;
@@ -47,6 +48,7 @@ pub(crate) use gates::{GateRecord, GatesRecord};
 pub(crate) use internal::{InternalRecord, PassRecord};
 pub(crate) use limits::ZoneRecord;
 pub(crate) use logs::LogFormatRecord;
+pub(super) use logs::{ErrorLogRecord, errors as error_log, syslog};
 pub(crate) use preamble::{Preamble, Secrets};
 
 record! {

@@ -4,11 +4,10 @@ mod client;
 mod endpoints;
 mod entrance;
 mod servers;
-mod tls;
 
 use nxmesh_core::{
     contract::renderer::RenderError,
-    model::{PathMatch, ResourceKind, VirtualHost},
+    model::{PathMatch, VirtualHost},
     snippet::SnippetContext,
 };
 
@@ -72,17 +71,13 @@ impl<'a> VirtualHostRecord<'a> {
     pub(crate) fn of(
         scene: &Scene<'a>,
         document: &'a VirtualHost,
+        identity: Identity,
         effective: &'a Effective,
         (headers, pem_stem): (&'a [HeaderRecord<'a>], Option<&str>),
         secrets: &mut Secrets,
     ) -> Result<Self, RenderError> {
         let spec = &document.spec;
         let settings = effective.host(spec);
-        let identity = Identity::of(
-            &document.metadata.workspace,
-            ResourceKind::VirtualHost,
-            &document.metadata.name,
-        );
         let mut preamble = Preamble::new(identity, &document.metadata.name);
         let traffic = traffic::record(scene, settings, settings, &mut preamble)?;
         let telling = traffic::telling(scene, settings, settings, &mut preamble)?;

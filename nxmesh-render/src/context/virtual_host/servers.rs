@@ -5,9 +5,12 @@ use nxmesh_core::{
     model::{Hsts, Listen, TrafficSettings, VirtualHostSpec},
 };
 
-use super::tls::{self, TlsRecord};
 use crate::{
-    context::{Scene, headers, traffic::Preamble},
+    context::{
+        Scene, headers,
+        tls::{self, TlsRecord},
+        traffic::Preamble,
+    },
     handlebars::record::{Item, record},
     token::{Word, quote, quote_expanding_before},
 };
@@ -173,20 +176,13 @@ fn listens(
     http2_is_a_parameter: bool,
     again: bool,
 ) -> Vec<ListenRecord<'static>> {
-    let port = listen.port;
-    let mut addresses = match listen.address {
-        Some(address) => vec![std::net::SocketAddr::new(address.ip(), port.get()).to_string()],
-        None => vec![port.to_string()],
-    };
-    if listen.address.is_none() && scene.settings.ipv6 {
-        addresses.push(format!("[::]:{port}"));
-    }
     let number = |number: Option<u16>| {
         number
             .filter(|_| !again)
             .map(|number| Word::number(number.into()))
     };
-    addresses
+    scene
+        .addresses(listen.address, listen.port)
         .into_iter()
         .map(|address| ListenRecord {
             address: Word::own(address),

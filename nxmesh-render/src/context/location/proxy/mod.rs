@@ -14,10 +14,8 @@ use nxmesh_core::{
 };
 
 use self::details::DetailsRecord;
-pub(super) use self::{
-    details::{RetryRecord, names, retry},
-    tls::{UpstreamTlsRecord, record as tls},
-};
+pub(super) use self::details::{RetryRecord, names, retry};
+pub(in crate::context) use self::tls::{UpstreamTlsRecord, record as tls};
 use super::{Place, copied_headers, hides_cors};
 use crate::{
     context::{Scene, maps, traffic::Preamble},

@@ -30,7 +30,7 @@ record! {
     }
 }
 
-pub(in crate::context::location) fn record<'a>(
+pub(in crate::context) fn record<'a>(
     scene: &Scene<'_>,
     tls: &'a UpstreamTls,
 ) -> Result<UpstreamTlsRecord<'a>, RenderError> {

@@ -3,9 +3,9 @@
 use nxmesh_core::{
     contract::renderer::RenderError,
     model::{
-        ClientCertificates, ClientVerify, ResourceKey, ResourceKind, TlsPolicy, TlsVersion, Trust,
-        VirtualHostSpec,
-        value::{ResourceName, SizeBytes},
+        ClientVerify, ResourceKey, ResourceKind, StreamTls, TlsPolicy, TlsSession, TlsVersion,
+        Trust, VirtualHostSpec,
+        value::{CipherList, CurveList, FilePath, ResourceName},
     },
 };
 
@@ -74,12 +74,36 @@ const fn protocols(policy: TlsPolicy) -> &'static [TlsVersion] {
     }
 }
 
+/// What documents say of TLS for HTTP and for streams alike.
+struct Terms<'a> {
+    /// The stem of the files of the first certificate.
+    stem: &'a str,
+    more_certificates: &'a [ResourceName],
+    policy: TlsPolicy,
+    protocols: &'a [TlsVersion],
+    ciphers: Option<&'a CipherList>,
+    curves: Option<&'a CurveList>,
+    prefer_server_ciphers: Option<bool>,
+    session: Option<&'a TlsSession>,
+    /// What the memory for sessions is called; nginx has one for each protocol.
+    cache: &'static str,
+    client: Option<ClientTerms<'a>>,
+}
+
+/// How clients are asked for certificates.
+struct ClientTerms<'a> {
+    trusted: &'a Trust,
+    verify: ClientVerify,
+    depth: Option<u8>,
+    revoked: Option<&'a FilePath>,
+}
+
+/// TLS of a virtual host.
 pub(super) fn record<'a>(
     scene: &Scene<'_>,
     spec: &'a VirtualHostSpec,
     pem_stem: Option<&str>,
 ) -> Result<TlsRecord<'a>, RenderError> {
-    scene.require("TLS 1.3", (1, 13, 0))?;
     scene.require_module("TLS", "http_ssl_module")?;
     let Some(tls) = &spec.tls else {
         return Err(scene.unrenderable("a port has TLS, but the virtual host has no spec.tls"));
@@ -90,25 +114,83 @@ pub(super) fn record<'a>(
     if tls.early_data {
         scene.require("early data", (1, 15, 3))?;
     }
+    let terms = Terms {
+        stem,
+        more_certificates: &tls.more_certificates,
+        policy: tls.policy,
+        protocols: &tls.protocols,
+        ciphers: tls.ciphers.as_ref(),
+        curves: tls.curves.as_ref(),
+        prefer_server_ciphers: tls.prefer_server_ciphers,
+        session: tls.session.as_ref(),
+        cache: "nxmesh_tls",
+        client: tls.client.as_deref().map(|client| ClientTerms {
+            trusted: &client.trusted,
+            verify: client.verify,
+            depth: client.depth,
+            revoked: client.revoked.as_ref(),
+        }),
+    };
+    let stapling = tls.stapling.as_ref();
+    Ok(TlsRecord {
+        early_data: tls.early_data,
+        buffer_size: tls.buffer_size.map(Word::own),
+        stapling: stapling.is_some(),
+        stapling_trusted: stapling
+            .and_then(|it| it.verify.as_ref())
+            .map(|trust| trusted(scene, trust))
+            .transpose()?,
+        ..common(scene, &terms)?
+    })
+}
+
+/// TLS of a stream server.
+pub(super) fn of_stream<'a>(
+    scene: &Scene<'_>,
+    tls: &'a StreamTls,
+) -> Result<TlsRecord<'a>, RenderError> {
+    scene.require_module("TLS of streams", "stream_ssl_module")?;
+    let first = stem(scene, &tls.certificate)?;
+    let terms = Terms {
+        stem: &first,
+        more_certificates: &tls.more_certificates,
+        policy: tls.policy,
+        protocols: &tls.protocols,
+        ciphers: tls.ciphers.as_ref(),
+        curves: tls.curves.as_ref(),
+        prefer_server_ciphers: None,
+        session: tls.session.as_ref(),
+        cache: "nxmesh_stream_tls",
+        client: tls.client.as_ref().map(|client| ClientTerms {
+            trusted: &client.trusted,
+            verify: client.verify,
+            depth: client.depth,
+            revoked: client.revoked.as_ref(),
+        }),
+    };
+    common(scene, &terms)
+}
+
+fn common<'a>(scene: &Scene<'_>, tls: &Terms<'_>) -> Result<TlsRecord<'a>, RenderError> {
+    scene.require("TLS 1.3", (1, 13, 0))?;
     let quoting = |error| scene.unrenderable(error);
-    let mut certificates = vec![pair(scene, stem)?];
-    for name in &tls.more_certificates {
+    let mut certificates = vec![pair(scene, tls.stem)?];
+    for name in tls.more_certificates {
         certificates.push(pair(scene, &self::stem(scene, name)?)?);
     }
     let versions = if tls.protocols.is_empty() {
         protocols(tls.policy)
     } else {
-        &tls.protocols
+        tls.protocols
     };
-    let ciphers = match (&tls.ciphers, tls.policy) {
-        (Some(ciphers), _) => Some(quote(ciphers.as_str()).map_err(quoting)?),
+    let ciphers = match (tls.ciphers, tls.policy) {
+        (Some(ciphers), _) => Some(quote(ciphers.as_str()).map_err(quoting)?.into_owned()),
         (None, _) if versions == [TlsVersion::Tls13] => None,
         (None, TlsPolicy::Old) => Some(Word::fixed(OLD)),
         (None, _) => Some(Word::fixed(INTERMEDIATE)),
     };
-    let session = tls.session.clone().unwrap_or_default();
+    let session = tls.session.cloned().unwrap_or_default();
     let prefers = tls.prefer_server_ciphers;
-    let stapling = tls.stapling.as_ref();
     Ok(TlsRecord {
         certificates,
         protocols: versions
@@ -117,59 +199,54 @@ pub(super) fn record<'a>(
             .collect(),
         ciphers,
         prefer_server_ciphers: on_or_off(prefers.unwrap_or(tls.policy == TlsPolicy::Old)),
-        curves: match &tls.curves {
-            Some(curves) => quote(curves.as_str()).map_err(quoting)?,
+        curves: match tls.curves {
+            Some(curves) => quote(curves.as_str()).map_err(quoting)?.into_owned(),
             None => Word::fixed(CURVES),
         },
         session_timeout: session.timeout.map_or(Word::fixed("1d"), Word::own),
-        session_cache: session_cache(session.cache),
+        // nginx refuses one name with two sizes.
+        session_cache: Word::own(match session.cache {
+            Some(size) => format!("shared:{}_{size}:{size}", tls.cache),
+            None => format!("shared:{}:10m", tls.cache),
+        }),
         session_tickets: on_or_off(session.tickets),
-        early_data: tls.early_data,
-        buffer_size: tls.buffer_size.map(Word::own),
-        stapling: stapling.is_some(),
-        stapling_trusted: stapling
-            .and_then(|it| it.verify.as_ref())
-            .map(|trust| trusted(scene, trust))
-            .transpose()?,
+        early_data: false,
+        buffer_size: None,
+        stapling: false,
+        stapling_trusted: None,
         client: tls
             .client
-            .as_deref()
+            .as_ref()
             .map(|client| self::client(scene, client))
             .transpose()?,
     })
 }
 
-/// nginx refuses one name with two sizes.
-fn session_cache<'a>(size: Option<SizeBytes>) -> Word<'a> {
-    match size {
-        Some(size) => Word::own(format!("shared:nxmesh_tls_{size}:{size}")),
-        None => Word::fixed("shared:nxmesh_tls:10m"),
-    }
-}
-
 fn client<'a>(
     scene: &Scene<'_>,
-    client: &'a ClientCertificates,
+    client: &ClientTerms<'_>,
 ) -> Result<ClientRecord<'a>, RenderError> {
-    let revoked = client.revoked.as_ref();
     Ok(ClientRecord {
-        trusted: trusted(scene, &client.trusted)?,
+        trusted: trusted(scene, client.trusted)?,
         verify: Word::fixed(match client.verify {
             ClientVerify::Required => "on",
             ClientVerify::Optional => "optional",
             ClientVerify::OptionalUnsigned => "optional_no_ca",
         }),
         depth: client.depth.map(|depth| Word::number(depth.into())),
-        revoked: revoked
-            .map(|path| quote(path.as_str()))
+        revoked: client
+            .revoked
+            .map(|path| quote(path.as_str()).map(Word::into_owned))
             .transpose()
             .map_err(|error| scene.unrenderable(error))?,
     })
 }
 
-fn trusted<'a>(scene: &Scene<'_>, trust: &'a Trust) -> Result<Word<'a>, RenderError> {
+fn trusted<'a>(scene: &Scene<'_>, trust: &Trust) -> Result<Word<'a>, RenderError> {
     match trust {
-        Trust::File(path) => quote(path.as_str()).map_err(|error| scene.unrenderable(error)),
+        Trust::File(path) => quote(path.as_str())
+            .map(Word::into_owned)
+            .map_err(|error| scene.unrenderable(error)),
         Trust::Certificate(name) => scene.tls_file(&stem(scene, name)?, ".crt"),
     }
 }
