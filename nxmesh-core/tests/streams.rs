@@ -191,3 +191,24 @@ fn an_nginx_has_one_document_of_settings() {
         ("NginxSettings/b", "/spec/selector")
     );
 }
+
+#[test]
+fn http3_needs_tls_and_its_port_of_udp_alone() {
+    let host = |listen: &str| {
+        format!(
+            "---\nkind: VirtualHost\nmetadata: {{ name: site }}\nspec: {{ server_names: [a.b], \
+             listen: [{{ port: 443, {listen} }}], reject_handshake: true }}\n"
+        )
+    };
+    for listen in [
+        "http3: true",
+        "tls: true, http3: true, proxy_protocol: true",
+    ] {
+        let found = problems(&host(listen));
+        assert_eq!(found[0].pointer, "/spec/listen/0/http3", "{found:?}");
+    }
+    let dns = server("dns", "protocol: udp, listen: [{ port: 443 }], pass: db") + UPSTREAM;
+    let found = problems(&(host("tls: true, http3: true") + &dns));
+    assert_eq!(&*found[0].document, "StreamServer/dns", "{found:?}");
+    assert_eq!(problems(&(host("tls: true") + &dns)), []);
+}

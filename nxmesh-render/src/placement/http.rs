@@ -1,5 +1,7 @@
 //! `http.conf`: what stands in the `http` block.
 
+use std::collections::BTreeSet;
+
 use nxmesh_core::contract::renderer::{NginxVersion, RenderedFile, RenderedTree};
 
 use super::{FullOptions, HTTP_CONF, PlaceError, Placement, PlacementMode, path, text::Text};
@@ -73,6 +75,7 @@ pub(super) fn contents(
         text.say(UPGRADE);
     }
     probe(&mut text, placement)?;
+    quic(&mut text, tree);
     let elsewhere = names::OUTSIDE_OF_HTTP;
     let files = tree.files().map(|(file, _)| file);
     for file in files.filter(|file| !elsewhere.iter().any(|folder| file.starts_with(folder))) {
@@ -163,6 +166,32 @@ fn probe(text: &mut Text, placement: &Placement<'_>) -> Result<(), PlaceError> {
 ",
     );
     Ok(())
+}
+
+/// A server for each socket of HTTP/3. Each worker needs a socket of its own there, or
+/// packets of one connection reach another (nginx manual, `ngx_http_v3_module`), and
+/// one server alone may say so. It knows no names: where no host is the default of
+/// its port, who asks for a name nobody has is turned away.
+fn quic(text: &mut Text, tree: &RenderedTree) {
+    let mut sockets = BTreeSet::new();
+    for (_, file) in tree.files_under(names::VIRTUAL_HOSTS) {
+        for line in file.contents.split(|byte| *byte == b'\n') {
+            let words = line.trim_ascii().strip_suffix(b";");
+            let words = words.and_then(|words| words.strip_prefix(b"listen "));
+            let mut words = words.unwrap_or_default().split(|byte| *byte == b' ');
+            let socket = words.next().map(String::from_utf8_lossy);
+            if let Some(socket) = socket
+                && words.any(|word| word == b"quic")
+            {
+                sockets.insert(socket.into_owned());
+            }
+        }
+    }
+    for socket in sockets {
+        text.say("server {\n    listen ").word(socket).say(
+            " quic reuseport;\n    ssl_protocols TLSv1.3;\n    ssl_reject_handshake on;\n}\n\n",
+        );
+    }
 }
 
 /// nginx keeps server names in hashes; a name that does not fit into a bucket

@@ -19,6 +19,7 @@ mod fuzz;
 mod golden;
 mod guards;
 mod host;
+mod http3;
 mod import;
 mod logs;
 mod nginx;

@@ -122,7 +122,7 @@ pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
             for socket in Socket::of(listen) {
                 side.entry(socket).or_default().push(claim);
                 sockets.add(socket, listen, claim);
-                streams.add_http(socket, claim);
+                streams.add_http(socket, listen, claim);
                 if listen.default_server {
                     defaults.entry(socket).or_default().push(claim);
                 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::{Claim, Clashes, Socket};
-use crate::model::{ResourceKey, StreamProtocol, StreamServerSpec};
+use crate::model::{Listen, ResourceKey, StreamProtocol, StreamServerSpec};
 
 /// A port of one family of addresses.
 type Family = (bool, u16);
@@ -16,7 +16,7 @@ type Family = (bool, u16);
 #[derive(Default)]
 pub(super) struct Streams<'a> {
     streams: BTreeMap<(StreamProtocol, Socket), Vec<Claim<'a>>>,
-    http: BTreeMap<Family, BTreeMap<Socket, Vec<Claim<'a>>>>,
+    http: BTreeMap<(StreamProtocol, Family), BTreeMap<Socket, Vec<Claim<'a>>>>,
 }
 
 impl<'a> Streams<'a> {
@@ -35,9 +35,12 @@ impl<'a> Streams<'a> {
         }
     }
 
-    pub(super) fn add_http(&mut self, socket: Socket, claim: Claim<'a>) {
-        let sockets = self.http.entry(family(socket)).or_default();
-        sockets.entry(socket).or_default().push(claim);
+    pub(super) fn add_http(&mut self, socket: Socket, listen: &Listen, claim: Claim<'a>) {
+        let udp = listen.http3.then_some(StreamProtocol::Udp);
+        for protocol in udp.into_iter().chain([StreamProtocol::Tcp]) {
+            let sockets = self.http.entry((protocol, family(socket))).or_default();
+            sockets.entry(socket).or_default().push(claim);
+        }
     }
 
     pub(super) fn check(&self, clashes: &mut Clashes) {
@@ -48,8 +51,7 @@ impl<'a> Streams<'a> {
                     (claim.pointer(), what)
                 });
             }
-            let http = self.http.get(&family(*socket));
-            let Some(http) = http.filter(|_| *protocol == StreamProtocol::Tcp) else {
+            let Some(http) = self.http.get(&(*protocol, family(*socket))) else {
                 continue;
             };
             let beside = http.iter().filter(|(other, _)| {

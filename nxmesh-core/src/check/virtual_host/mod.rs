@@ -6,7 +6,7 @@ mod tls;
 use std::collections::BTreeSet;
 
 use super::{Found, claims::Socket, location, traffic};
-use crate::model::{Location, PathMatch, VirtualHostSpec, value::ServerName};
+use crate::model::{Location, PathMatch, TlsVersion, VirtualHostSpec, value::ServerName};
 
 pub(super) fn check(spec: &VirtualHostSpec, found: &mut Found) {
     server_names(&spec.server_names, found);
@@ -137,6 +137,22 @@ fn listen(spec: &VirtualHostSpec, found: &mut Found) {
                 at,
                 "http2 needs tls on the same port, for example { port: 443, tls: true, http2: true }",
             );
+        }
+        let at = format!("/spec/listen/{index}/http3");
+        if listen.http3 && !listen.tls {
+            found.say(
+                &*at,
+                "http3 needs tls on the same port, for example { port: 443, tls: true, http3: true }",
+            );
+        }
+        if listen.http3 && listen.proxy_protocol {
+            found.say(&*at, "there is no PROXY protocol for http3");
+        }
+        let versions = spec.tls.as_ref().map(|tls| &tls.protocols);
+        if listen.http3
+            && versions.is_some_and(|it| !it.is_empty() && !it.contains(&TlsVersion::Tls13))
+        {
+            found.say(at, "http3 needs TLSv1.3 among spec.tls.protocols");
         }
     }
 }

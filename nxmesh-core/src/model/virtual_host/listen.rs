@@ -20,6 +20,12 @@ pub struct Listen {
     /// Offer HTTP/2 here; needs `tls`. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub http2: bool,
+    /// Offer HTTP/3 too, over UDP at the same port; needs `tls` with TLS 1.3. Responses
+    /// over TCP tell of it (`Alt-Svc`, RFC 7838). Connections over UDP may break off
+    /// when nginx is reloaded; clients come back over TCP. Default: false (nginx:
+    /// `listen … quic`, 1.25.0).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub http3: bool,
     /// Connections begin with the PROXY protocol, version 1 or 2; who does not speak
     /// it is turned away. The same for all who share the port. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -53,6 +59,7 @@ impl Listen {
             address: None,
             tls: false,
             http2: false,
+            http3: false,
             proxy_protocol: false,
             reuse_port: false,
             backlog: None,

@@ -24,6 +24,8 @@ record! {
         tls: Option<TlsRecord<'a>>,
         /// No handshake is taken.
         rejects: bool,
+        /// The value of Alt-Svc, which tells of HTTP/3.
+        alt_svc: Option<Word<'a>>,
         /// The value of Strict-Transport-Security.
         hsts: Option<Word<'a>>,
         /// The status with which it answers everything by leading to HTTPS.
@@ -44,6 +46,8 @@ record! {
         default_server: bool,
         tls: bool,
         http2: bool,
+        /// For HTTP/3.
+        quic: bool,
         proxy_protocol: bool,
         reuse_port: bool,
         backlog: Option<Word<'a>>,
@@ -54,6 +58,9 @@ record! {
 
 /// nginx changes, 1.25.1: the `http2` directive instead of the parameter.
 const HTTP2_DIRECTIVE: (u16, u16, u16) = (1, 25, 1);
+
+/// For a day, at the port that was asked (RFC 7838, section 3).
+const ALT_SVC: &str = r#"h3=\":$server_port\"; ma=86400"#;
 
 /// Addresses that differ only in what `listen` itself says share a server.
 pub(super) fn records<'a>(
@@ -69,25 +76,36 @@ pub(super) fn records<'a>(
     if spec.listen.iter().any(|listen| listen.http2) {
         scene.require_module("HTTP/2", "http_v2_module")?;
     }
+    if spec.listen.iter().any(|listen| listen.http3) {
+        scene.require("HTTP/3", (1, 25, 0))?;
+        scene.require_module("HTTP/3", "http_v3_module")?;
+    }
     let http2_is_a_directive = scene.nginx_is(HTTP2_DIRECTIVE);
     let tls = spec.tls.as_ref();
     let plain_differs =
         spec.reject_handshake || tls.is_some_and(|tls| tls.redirect_http || tls.hsts.is_some());
-    // What sets servers apart: whether they are for plain HTTP alone, and HTTP/2.
+    // What sets servers apart: whether they are for plain HTTP alone, HTTP/2, and HTTP/3.
     let group = |listen: &Listen| {
         (
             plain_differs && !listen.tls,
             http2_is_a_directive && listen.http2,
+            listen.http3,
         )
     };
     let sends_hsts = !headers::sets_hsts(&settings.response_headers);
     let by_proxy = by_proxy(scene, spec, preamble)?;
     let mut servers = Vec::new();
-    for (plain_alone, http2) in [(true, false), (false, false), (false, true)] {
+    for (plain_alone, http2, http3) in [
+        (true, false, false),
+        (false, false, false),
+        (false, true, false),
+        (false, false, true),
+        (false, true, true),
+    ] {
         let members = || {
             spec.listen
                 .iter()
-                .filter(|listen| group(listen) == (plain_alone, http2))
+                .filter(|listen| group(listen) == (plain_alone, http2, http3))
         };
         if members().next().is_none() {
             continue;
@@ -109,6 +127,7 @@ pub(super) fn records<'a>(
                 None
             },
             rejects: secure && spec.reject_handshake,
+            alt_svc: http3.then(|| Word::expression(ALT_SVC)),
             hsts: own_hsts.or_else(|| by_proxy.clone()).filter(|_| sends_hsts),
             leads_to_https: (plain_alone && tls.is_some_and(|tls| tls.redirect_http))
                 .then(|| Word::number(code.into())),
@@ -159,6 +178,7 @@ fn leading<'a>(
                 None
             },
             rejects: listen.tls && spec.reject_handshake,
+            alt_svc: None,
             hsts: None,
             leads_to_https: None,
             https_port: None,
@@ -189,11 +209,35 @@ fn listens(
             default_server: listen.default_server && !again,
             tls: listen.tls,
             http2: listen.http2 && http2_is_a_parameter,
+            quic: false,
             proxy_protocol: listen.proxy_protocol,
             reuse_port: listen.reuse_port && !again,
             backlog: number(listen.backlog),
             deferred: listen.deferred && !again,
             fast_open: number(listen.fast_open),
+        })
+        .chain(quic(scene, listen, again))
+        .collect()
+}
+
+/// The sockets of HTTP/3. What belongs to them as a whole is said in `http.conf`.
+fn quic(scene: &Scene<'_>, listen: &Listen, again: bool) -> Vec<ListenRecord<'static>> {
+    if !listen.http3 {
+        return Vec::new();
+    }
+    let addresses = scene.addresses(listen.address, listen.port).into_iter();
+    addresses
+        .map(|address| ListenRecord {
+            address: Word::own(address),
+            default_server: listen.default_server && !again,
+            tls: false,
+            http2: false,
+            quic: true,
+            proxy_protocol: false,
+            reuse_port: false,
+            backlog: None,
+            deferred: false,
+            fast_open: None,
         })
         .collect()
 }
