@@ -49,10 +49,17 @@ impl Link {
         identity: Option<Identity>,
         stop: &CancellationToken,
     ) -> Result<(), AgentError> {
+        let render = &self.options.apply.render;
         let introduction = Introduction {
             boot_id: Uuid::new_v4().to_string(),
             hostname: self.hostname(),
-            nginx_version: self.options.apply.render.nginx.to_string(),
+            nginx_version: render.nginx.to_string(),
+            nginx_modules: render
+                .modules
+                .iter()
+                .flat_map(|it| it.iter().cloned())
+                .collect(),
+            nginx_mode: if render.whole_conf { "full" } else { "include" },
         };
         let identity = match identity {
             Some(identity) => identity,

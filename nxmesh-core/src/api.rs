@@ -11,7 +11,8 @@ use crate::{
     digest::Digest,
     document::Problem,
     model::{
-        AgentId, ApplyFailure, ConfigPhase, Labels, ResourceKey, Version, value::WorkspaceName,
+        AgentId, ApplyFailure, ConfigPhase, Labels, NginxFacts, ResourceKey, Version,
+        value::WorkspaceName,
     },
 };
 
@@ -263,6 +264,9 @@ pub struct AgentView {
     pub agent_version: String,
     /// As the agent tells.
     pub nginx_version: String,
+    /// As the agent tells; absent until it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nginx: Option<NginxFacts>,
     /// The version it ought to serve; absent if none concerns it.
     pub desired: Option<Version>,
     /// The newest version offered to it.

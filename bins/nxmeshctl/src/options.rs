@@ -283,6 +283,22 @@ pub(crate) struct RenderArguments {
     /// The nginx to render for
     #[arg(long, value_name = "VERSION", default_value_t)]
     pub(crate) nginx_version: NginxVersion,
+    /// A module it was built with, as its configure calls it, for example http_ssl_module; give it once for each [default: those that distributions build in]
+    #[arg(long = "module", value_name = "NAME")]
+    pub(crate) modules: Vec<String>,
+    /// How much of nginx.conf is ours: what to include in its block http, or all of it
+    #[arg(long, value_enum, value_name = "MODE", default_value_t)]
+    pub(crate) mode: RenderMode,
+}
+
+/// How much of nginx.conf is rendered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum RenderMode {
+    /// What is included in the block http
+    #[default]
+    Include,
+    /// All of it
+    Full,
 }
 
 #[derive(Debug, Args)]

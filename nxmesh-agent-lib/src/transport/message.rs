@@ -31,6 +31,10 @@ pub(crate) struct Introduction {
     pub(crate) hostname: String,
     /// Empty if it could not be found out.
     pub(crate) nginx_version: String,
+    /// Empty if they are not known.
+    pub(crate) nginx_modules: Vec<String>,
+    /// `full` or `include`.
+    pub(crate) nginx_mode: &'static str,
 }
 
 /// What this build can do beyond the first protocol version.
@@ -70,6 +74,8 @@ pub(crate) fn hello(
         hostname: introduction.hostname.clone(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         nginx_version: introduction.nginx_version.clone(),
+        nginx_modules: introduction.nginx_modules.clone(),
+        nginx_mode: introduction.nginx_mode.to_owned(),
     }
 }
 

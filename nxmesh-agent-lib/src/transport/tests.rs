@@ -53,6 +53,8 @@ fn connection(transport: MemoryTransport, folder: &Path, exchange: Arc<Exchange>
             boot_id: "boot".to_owned(),
             hostname: "web-1".to_owned(),
             nginx_version: "1.22.1".to_owned(),
+            nginx_modules: vec!["http_ssl_module".to_owned()],
+            nginx_mode: "full",
         },
         exchange,
         started: Instant::now(),

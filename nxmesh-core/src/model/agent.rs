@@ -70,8 +70,23 @@ pub struct AgentFacts {
     pub applied_digest: Option<Digest>,
     /// The digest of the release nginx was seen serving when the agent last spoke.
     pub running: Option<Digest>,
+    /// The nginx beside it; absent until the agent told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nginx: Option<NginxFacts>,
     /// The newest version that failed, and why; gone once a newer one is applied.
     pub failure: Option<ApplyFailure>,
+}
+
+/// What can be said to the nginx beside an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NginxFacts {
+    /// The modules it was built with, as its `configure` calls them:
+    /// `http_ssl_module`. Sorted.
+    pub modules: Vec<String>,
+    /// Whether the whole of `nginx.conf` is the agent's (mode full), and not only
+    /// what is included in its block `http`.
+    pub whole_conf: bool,
 }
 
 /// Why a version was not applied.

@@ -22,7 +22,7 @@ mod version;
 mod virtual_host;
 
 pub use access_list::{AccessList, AccessListSpec, AccessRule};
-pub use agent::{AgentFacts, AgentId, ApplyFailure, ConfigPhase, HeldBack};
+pub use agent::{AgentFacts, AgentId, ApplyFailure, ConfigPhase, HeldBack, NginxFacts};
 pub use certificate::{Certificate, CertificateChainPem, CertificateSpec, PrivateKeyPem};
 pub use location::*;
 #[cfg(feature = "schema")]

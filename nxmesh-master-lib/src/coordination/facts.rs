@@ -1,11 +1,11 @@
 //! What agents tell, turned into the four facts: sent, staged, applied, running.
 //! Everything here comes from outside and is bounded before it is kept.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use nxmesh_core::{
     digest::Digest,
-    model::{ApplyFailure, ConfigPhase, HeldBack, Version},
+    model::{ApplyFailure, ConfigPhase, HeldBack, NginxFacts, Version},
     wire::{self, ConfigStatus, HealthReport, RegistrationRequest},
 };
 use tokio::time::Instant;
@@ -53,6 +53,7 @@ impl Agent {
         record.agent_version = shown(&hello.agent_version, NAME_CHARS);
         record.nginx_version = shown(&hello.nginx_version, NAME_CHARS);
         let facts = &mut record.facts;
+        facts.nginx = nginx_of(hello);
         facts.applied = applied;
         facts.applied_digest = applied.and_then(|_| Digest::from_bytes(&hello.applied_digest));
         facts.running = hello.running_digest.parse().ok();
@@ -209,6 +210,24 @@ fn failure(version: Version, status: &ConfigStatus) -> ApplyFailure {
 }
 
 /// A text from outside, fit to be shown on a terminal and of bounded length.
+/// An nginx has some fifty modules.
+const MODULES: usize = 500;
+
+/// What an agent tells of its nginx; `None` if it does not.
+fn nginx_of(hello: &RegistrationRequest) -> Option<NginxFacts> {
+    let whole_conf = match &*hello.nginx_mode {
+        "full" => true,
+        "include" => false,
+        _ => return None,
+    };
+    let told = hello.nginx_modules.iter().take(MODULES);
+    let modules: BTreeSet<String> = told.map(|name| shown(name, NAME_CHARS)).collect();
+    Some(NginxFacts {
+        modules: modules.into_iter().collect(),
+        whole_conf,
+    })
+}
+
 pub(super) fn shown(text: &str, most: usize) -> String {
     text.chars()
         .filter(|c| !c.is_control() || *c == '\n')

@@ -119,6 +119,7 @@ pub(super) fn agent_view(agent: &Agent, target: &Target, head: Version) -> Agent
         enrolled_at: record.enrolled_at,
         agent_version: record.agent_version.clone(),
         nginx_version: record.nginx_version.clone(),
+        nginx: facts.nginx.clone(),
         desired,
         sent: facts.sent,
         staged: facts.staged,

@@ -240,6 +240,7 @@ pub(super) fn unrenderable(error: &RenderError) -> Problem {
         RenderError::MissingReference { resource, .. }
         | RenderError::Unsupported { resource, .. }
         | RenderError::MissingModule { resource, .. }
+        | RenderError::OutsideOfHttp { resource, .. }
         | RenderError::Unrenderable { resource, .. }
         | RenderError::Structure { resource, .. } => Problem::new(resource, "", &error.to_string()),
         RenderError::Template { template, .. } => {

@@ -30,8 +30,15 @@ fn a_newer_nginx_gets_its_own_directives_and_serves() {
     cluster.add_node("n1", Mode::Full).unwrap();
     cluster.until_ready().unwrap();
     let node = &cluster.nodes[0];
-    let version = cluster.agent(node).unwrap().nginx_version;
+    let agent = cluster.agent(node).unwrap();
+    let version = agent.nginx_version;
     assert!(version.starts_with("1.28."), "{version}");
+    let told = agent.nginx.unwrap();
+    assert!(told.whole_conf);
+    assert!(
+        told.modules.iter().any(|it| it == "http_v3_module"),
+        "{told:?}"
+    );
 
     let certificate = SelfSigned::new("safe.test").unwrap();
     let site = |answer: &str| {

@@ -70,6 +70,18 @@ fn agent(agent: &AgentView) -> String {
             "versions   agent {}, nginx {}",
             agent.agent_version, agent.nginx_version
         ),
+        match &agent.nginx {
+            Some(nginx) => format!(
+                "nginx.conf {}; built with {}",
+                if nginx.whole_conf {
+                    "wholly managed"
+                } else {
+                    "managed in its block http"
+                },
+                nginx.modules.join(" ")
+            ),
+            None => "nginx.conf not told".to_owned(),
+        },
         format!("desired    {}", version(&agent.desired)),
         format!("sent       {}", version(&agent.sent)),
         format!("staged     {}", version(&agent.staged)),

@@ -5,6 +5,7 @@ use std::{
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, anyhow};
@@ -15,10 +16,14 @@ use nxmesh_core::{
 use nxmesh_process::exit::{Exit, OrExit as _};
 use nxmesh_render::{
     HandlebarsRenderer,
-    placement::{Placement, PlacementMode, place},
+    placement::{FullOptions, Placement, PlacementMode, place},
 };
 
-use crate::{documents, options::RenderArguments, output};
+use crate::{
+    documents,
+    options::{RenderArguments, RenderMode},
+    output,
+};
 
 pub(crate) fn run(arguments: RenderArguments) -> anyhow::Result<Exit> {
     let documents = documents::read(&arguments.files.files)?;
@@ -32,16 +37,23 @@ pub(crate) fn run(arguments: RenderArguments) -> anyhow::Result<Exit> {
     let settings = RenderSettings {
         nginx: arguments.nginx_version,
         tls_dir: out.join("tls"),
+        whole_conf: arguments.mode == RenderMode::Full,
+        modules: (!arguments.modules.is_empty())
+            .then(|| Arc::new(arguments.modules.into_iter().collect())),
         ..RenderSettings::default()
     };
     let tree = HandlebarsRenderer::new()
         .render(checked.resources(), &settings)
         .or_exit(Exit::Invalid)?;
+    let full = FullOptions::default();
     let placement = Placement {
         release_dir: &out,
         release_id: &tree.digest().short(),
         probe_socket: &out.join("probe.sock"),
-        mode: PlacementMode::Include,
+        mode: match arguments.mode {
+            RenderMode::Include => PlacementMode::Include,
+            RenderMode::Full => PlacementMode::Full(&full),
+        },
         settings: &settings,
     };
     let placed = place(&tree, &placement).or_exit(Exit::Invalid)?;
@@ -63,11 +75,16 @@ pub(crate) fn run(arguments: RenderArguments) -> anyhow::Result<Exit> {
         )?;
     }
     let count = tree.files().len() + placed.len() + tree.pem_files().len();
-    output::line(&format!(
-        "{count} files in {}; include {} inside http {{}}",
-        out.display(),
-        out.join("http.conf").display()
-    ))?;
+    let what = match arguments.mode {
+        RenderMode::Include => {
+            format!(
+                "include {} inside http {{}}",
+                out.join("http.conf").display()
+            )
+        }
+        RenderMode::Full => format!("nginx -c {}", out.join("main.conf").display()),
+    };
+    output::line(&format!("{count} files in {}; {what}", out.display()))?;
     Ok(Exit::Success)
 }
 

@@ -7,8 +7,8 @@ use crate::{
     digest::Digest,
     document::parse_value,
     model::{
-        AgentFacts, AgentId, ApplyFailure, Certificate, ConfigPhase, Resource, ResourceSet,
-        Upstream, Version, VirtualHost,
+        AgentFacts, AgentId, ApplyFailure, Certificate, ConfigPhase, NginxFacts, Resource,
+        ResourceSet, Upstream, Version, VirtualHost,
     },
     seal::SessionKey,
 };
@@ -188,6 +188,10 @@ pub fn agent(number: u32) -> AgentRecord {
         agent_version: "0.1.0".to_owned(),
         nginx_version: "1.22.1".to_owned(),
         facts: AgentFacts {
+            nginx: Some(NginxFacts {
+                modules: vec!["http_ssl_module".to_owned()],
+                whole_conf: true,
+            }),
             sent: Some(version(9)),
             staged: Some(version(8)),
             applied: Some(version(7)),

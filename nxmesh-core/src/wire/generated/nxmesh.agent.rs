@@ -456,6 +456,13 @@ pub struct RegistrationRequest {
     pub agent_version: ::prost::alloc::string::String,
     #[prost(string, tag = "13")]
     pub nginx_version: ::prost::alloc::string::String,
+    /// What nginx was built with, as its configure calls it: "http_ssl_module".
+    #[prost(string, repeated, tag = "14")]
+    pub nginx_modules: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How much of nginx.conf is the agent's: "full" or "include"; empty from an agent
+    /// that does not tell.
+    #[prost(string, tag = "15")]
+    pub nginx_mode: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RegistrationResponse {

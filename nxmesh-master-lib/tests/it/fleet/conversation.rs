@@ -173,6 +173,8 @@ impl Agent {
             hostname: "web-1".to_owned(),
             agent_version: "0.1.0".to_owned(),
             nginx_version: "1.22.1".to_owned(),
+            nginx_modules: vec!["http_ssl_module".to_owned()],
+            nginx_mode: "include".to_owned(),
             ..RegistrationRequest::default()
         }
     }

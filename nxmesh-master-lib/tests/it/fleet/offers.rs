@@ -22,6 +22,19 @@ use super::{
 const A_WHILE: Duration = Duration::from_secs(20);
 
 #[tokio::test(start_paused = true)]
+async fn an_agent_tells_of_its_nginx() {
+    let master = Master::start().await;
+    let mut agent = master.agent(&[]).await;
+    assert_eq!(master.view(&agent).await.nginx, None);
+    let _session = agent.connect(&master, Hello::fresh()).await;
+    let view = master.view(&agent).await;
+    assert_eq!(view.nginx_version, "1.22.1");
+    let told = view.nginx.unwrap();
+    assert_eq!(told.modules, ["http_ssl_module"]);
+    assert!(!told.whole_conf);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_reaches_the_agents_it_concerns() {
     let master = Master::start().await;
     let mut prod = master.agent(&[("env", "prod")]).await;

@@ -40,7 +40,7 @@ pub(in super::super) async fn plan(
     DocumentText(text): DocumentText,
 ) -> Result<Json<PlanResponse>, Problem> {
     let workspace: WorkspaceName = path.get("workspace")?;
-    let asked = query
+    let asked: Option<NginxVersion> = query
         .nginx_version
         .map(|text| text.parse::<NginxVersion>())
         .transpose()
@@ -74,10 +74,17 @@ pub(in super::super) async fn plan(
         message: String::new(),
         dry_run: true,
     };
-    let settings = RenderSettings {
+    let mut settings = RenderSettings {
         nginx,
         ..RenderSettings::default()
     };
+    // With another version asked for, it is another nginx.
+    if let Some(told) = agent.as_ref().and_then(|agent| agent.nginx.as_ref()) {
+        settings.whole_conf = told.whole_conf;
+        if asked.is_none() && !told.modules.is_empty() {
+            settings.modules = Some(Arc::new(told.modules.iter().cloned().collect()));
+        }
+    }
     let labels = agent.map(|agent| agent.labels);
     let preview = state.engine.preview(&request).await?;
     let turn = Arc::clone(&state.reading)
