@@ -9,6 +9,7 @@
 //! - [`placement`] makes the files that depend on where the tree lies.
 //! - [`diff`](diff::diff) compares two trees.
 //! - [`import`] makes resources of an existing configuration.
+//! - [`HandlebarsRenderer::templates`] tells what templates can name.
 //! - [`token`] is the quoting that everything a tenant wrote goes through.
 //!
 //! ```
@@ -65,7 +66,7 @@ pub mod placement;
 mod structure;
 pub mod token;
 
-pub use handlebars::HandlebarsRenderer;
+pub use handlebars::{HandlebarsRenderer, TemplateField, TemplateRecord, TemplateReference};
 
 /// The code of the README.
 #[cfg(doctest)]

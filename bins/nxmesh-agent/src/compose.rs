@@ -33,6 +33,10 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Agent> {
     let build = NginxBuild::ask(&binary, VERSION_DEADLINE)
         .await
         .or_exit(Exit::Invalid)?;
+    let prefix = match &settings.nginx_prefix {
+        Some(prefix) => std::path::absolute(prefix)?,
+        None => build.prefix.clone(),
+    };
     let mut full = layout.full_options();
     let mode = match settings.mode.unwrap_or_default() {
         ManagedMode::Include => Mode::Include {
@@ -45,7 +49,10 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Agent> {
             let modules = build.conf_path.with_file_name("modules-enabled");
             full.modules_include = match &settings.nginx_modules {
                 Some(pattern) => Some(std::path::absolute(pattern)?),
-                None if modules.is_dir() => Some(modules.join("*.conf")),
+                // They name modules by paths that count from the prefix.
+                None if modules.is_dir() && prefix.join("modules").is_dir() => {
+                    Some(modules.join("*.conf"))
+                }
                 None => None,
             };
             only_in_include_mode("--nginx-conf", settings.nginx_conf.as_deref())?;
@@ -62,10 +69,7 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Agent> {
         BadResourcePolicy::Refuse => BadResource::Refuse,
         BadResourcePolicy::Isolate => BadResource::Isolate,
     };
-    apply.nginx_prefix = Some(match &settings.nginx_prefix {
-        Some(prefix) => std::path::absolute(prefix)?,
-        None => build.prefix.clone(),
-    });
+    apply.nginx_prefix = Some(prefix);
     apply.render.nginx = build.version;
     apply.render.modules = Some(Arc::new(build.modules));
     apply.render.ipv6 = has_ipv6();

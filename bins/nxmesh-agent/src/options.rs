@@ -134,7 +134,7 @@ pub(crate) struct Settings {
     /// Its prefix [default: the one built in]
     #[arg(long, env = "NXMESH_NGINX_PREFIX", value_name = "DIR")]
     pub(crate) nginx_prefix: Option<PathBuf>,
-    /// A pattern of files that load modules, in mode full [default: modules-enabled/*.conf beside the built-in nginx.conf, where there is that folder]
+    /// A pattern of files that load modules, in mode full [default: modules-enabled/*.conf beside the built-in nginx.conf, where the prefix has modules]
     #[arg(long, env = "NXMESH_NGINX_MODULES", value_name = "PATTERN")]
     pub(crate) nginx_modules: Option<PathBuf>,
     /// Its pid file, in mode include [default: the one built in]

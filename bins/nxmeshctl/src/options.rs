@@ -309,6 +309,9 @@ pub(crate) struct ExplainArguments {
     /// Tell of everything below it too
     #[arg(long, short = 'r')]
     pub(crate) recursive: bool,
+    /// Tell of the built-in template of this name: what it can name, and its text; - for their names
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["path", "recursive"])]
+    pub(crate) template: Option<String>,
 }
 
 #[derive(Debug, Args)]

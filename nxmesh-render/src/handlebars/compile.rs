@@ -13,7 +13,7 @@
 //! | `{{> name}}` | another template, indented as the line it stands on |
 //! | `{{! text}}` | nothing |
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use handlebars::{
     Template,
@@ -35,13 +35,16 @@ const MAX_STEPS: usize = 20_000;
 /// Templates by name.
 pub(crate) type Sources = BTreeMap<String, String>;
 
+/// The records that templates run over, by the names of the templates.
+pub(crate) type Uses = BTreeMap<String, &'static Shape>;
+
 /// Compiles the template called `root` to run over records of `shape`, and
-/// adds the names of the templates it is made of to `used`.
+/// adds the templates it is made of to `used`, each with the record it runs over.
 pub(crate) fn compile(
     sources: &Sources,
     root: &str,
     shape: &'static Shape,
-    used: &mut BTreeSet<String>,
+    used: &mut Uses,
 ) -> Result<Program, RenderError> {
     let mut compiler = Compiler {
         sources,
@@ -63,7 +66,7 @@ pub(crate) fn compile(
 
 struct Compiler<'s> {
     sources: &'s Sources,
-    used: &'s mut BTreeSet<String>,
+    used: &'s mut Uses,
     /// The templates being compiled, outermost first.
     open: Vec<String>,
     scope: Scope,
@@ -108,7 +111,8 @@ impl Compiler<'_> {
         if self.open.iter().any(|open| open == name) {
             return Err(at.error(format!("the template {name:?} includes itself")));
         }
-        self.used.insert(name.to_owned());
+        let record = self.scope.record();
+        self.used.entry(name.to_owned()).or_insert(record);
         self.open.push(name.to_owned());
         let place = |line, column: usize| At {
             template: name.to_owned(),

@@ -4,6 +4,7 @@ mod compile;
 mod parallel;
 mod program;
 pub(crate) mod record;
+mod reference;
 mod scope;
 mod skeleton;
 mod syntax;
@@ -20,8 +21,9 @@ use nxmesh_core::{
     model::{ResourceKey, ResourceKind, ResourceSet},
 };
 
+pub use self::reference::{TemplateField, TemplateRecord, TemplateReference};
 use self::{
-    compile::Sources,
+    compile::{Sources, Uses},
     program::Program,
     record::Shaped,
     work::{Work, dependents},
@@ -92,6 +94,8 @@ pub struct HandlebarsRenderer {
 /// The compiled templates of the kinds of files.
 #[derive(Debug)]
 pub(crate) struct Programs {
+    /// What they are made of.
+    uses: Uses,
     pub(crate) virtual_host: Program,
     pub(crate) upstream: Program,
     pub(crate) snippet: Program,
@@ -103,9 +107,10 @@ pub(crate) struct Programs {
 impl Programs {
     /// Compiles `sources`, of which those of `overrides` have to be of use.
     fn compile(sources: &Sources, overrides: &BTreeSet<String>) -> Result<Self, RenderError> {
-        let mut used = BTreeSet::new();
+        let mut used = Uses::new();
         let mut compile = |root, shape| compile::compile(sources, root, shape, &mut used);
-        let programs = Self {
+        let mut programs = Self {
+            uses: Uses::new(),
             virtual_host: compile(VIRTUAL_HOST, VirtualHostRecord::SHAPE)?,
             upstream: compile(UPSTREAM, UpstreamRecord::SHAPE)?,
             snippet: compile(SNIPPET, SnippetRecord::SHAPE)?,
@@ -113,7 +118,9 @@ impl Programs {
             main: compile(MAIN, MainRecord::SHAPE)?,
             events: compile(EVENTS, EventsRecord::SHAPE)?,
         };
-        match overrides.difference(&used).next() {
+        programs.uses = used;
+        let used = &programs.uses;
+        match overrides.iter().find(|name| !used.contains_key(*name)) {
             Some(name) if !TEMPLATES.iter().any(|(known, _)| known == name) => {
                 Err(RenderError::Template {
                     template: name.clone(),

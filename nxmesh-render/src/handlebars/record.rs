@@ -29,8 +29,11 @@ pub(crate) enum Kind {
 pub(crate) struct Shape {
     /// What errors call it.
     pub(crate) name: &'static str,
-    /// Names and kinds; a field's slot is its place here.
-    pub(crate) fields: &'static [(&'static str, Kind)],
+    /// What it is, for those who write templates.
+    pub(crate) doc: &'static str,
+    /// Names, kinds, and what they mean where the names do not say it; a field's
+    /// slot is its place here.
+    pub(crate) fields: &'static [(&'static str, Kind, &'static str)],
 }
 
 /// The value of a field.
@@ -178,15 +181,16 @@ impl Record for Item<'_> {
 impl Shaped for Item<'_> {
     const SHAPE: &'static Shape = &Shape {
         name: "word",
-        fields: &[("this", Kind::Word)],
+        doc: " One of a list of words.",
+        fields: &[("this", Kind::Word, "")],
     };
 }
 
 /// Defines a record: a plain struct whose fields templates can name.
 macro_rules! record {
-    ($(#[$doc:meta])* $name:ident<$life:lifetime> { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
-        $(#[$doc])*
-        pub(crate) struct $name<$life> { $($(#[$field_doc])* pub(crate) $field: $type,)* }
+    ($(#[doc = $doc:literal])* $name:ident<$life:lifetime> { $($(#[doc = $field_doc:literal])* $field:ident: $type:ty,)* }) => {
+        $(#[doc = $doc])*
+        pub(crate) struct $name<$life> { $($(#[doc = $field_doc])* pub(crate) $field: $type,)* }
 
         impl<$life> $crate::handlebars::record::Record for $name<$life> {
             fn field(&self, slot: usize) -> $crate::handlebars::record::Field<'_> {
@@ -206,7 +210,12 @@ macro_rules! record {
         impl<$life> $crate::handlebars::record::Shaped for $name<$life> {
             const SHAPE: &'static $crate::handlebars::record::Shape = &$crate::handlebars::record::Shape {
                 name: stringify!($name),
-                fields: &[$((stringify!($field), <$type as $crate::handlebars::record::Typed>::KIND),)*],
+                doc: concat!($($doc, "\n",)*),
+                fields: &[$((
+                    stringify!($field),
+                    <$type as $crate::handlebars::record::Typed>::KIND,
+                    concat!($($field_doc, "\n",)*),
+                ),)*],
             };
         }
     };

@@ -61,6 +61,12 @@ impl Scope {
         }
     }
 
+    /// The record the place is inside of.
+    pub(super) fn record(&self) -> &'static Shape {
+        // There is always one: what was entered is left.
+        self.levels[self.levels.len() - 1].shape
+    }
+
     pub(super) fn enter(&mut self, level: Level) {
         self.levels.push(level);
     }
@@ -111,9 +117,9 @@ impl Scope {
         let slot = shape
             .fields
             .iter()
-            .position(|(field, _)| *field == name)
+            .position(|(field, ..)| *field == name)
             .ok_or_else(|| {
-                let fields: Vec<_> = shape.fields.iter().map(|(field, _)| *field).collect();
+                let fields: Vec<_> = shape.fields.iter().map(|(field, ..)| *field).collect();
                 at.error(format!(
                     "{} has no field {name:?}; it has {}",
                     shape.name,

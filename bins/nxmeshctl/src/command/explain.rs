@@ -3,11 +3,15 @@
 use anyhow::anyhow;
 use nxmesh_core::{model::ResourceKind, schema};
 use nxmesh_process::exit::{Exit, OrExit as _};
+use nxmesh_render::HandlebarsRenderer;
 use serde_json::Value;
 
 use crate::{options::ExplainArguments, output};
 
 pub(crate) fn run(arguments: &ExplainArguments) -> anyhow::Result<Exit> {
+    if let Some(name) = &arguments.template {
+        return template(name);
+    }
     let Some(path) = &arguments.path else {
         for kind in ResourceKind::ALL {
             output::line(kind.as_str())?;
@@ -53,6 +57,41 @@ pub(crate) fn run(arguments: &ExplainArguments) -> anyhow::Result<Exit> {
         output::line(&format!("  for example {example}"))?;
     }
     document.print(field, 0, arguments.recursive)?;
+    Ok(Exit::Success)
+}
+
+/// Tells of a built-in template.
+fn template(name: &str) -> anyhow::Result<Exit> {
+    let renderer = HandlebarsRenderer::new();
+    if name == "-" {
+        for template in renderer.templates() {
+            output::line(&template.name)?;
+        }
+        return Ok(Exit::Success);
+    }
+    let found = renderer.templates().find(|it| it.name == name);
+    let found = found
+        .ok_or_else(|| {
+            let names: Vec<String> = renderer.templates().map(|it| it.name).collect();
+            anyhow!(
+                "there is no template {name:?}; there are {}",
+                names.join(", ")
+            )
+        })
+        .or_exit(Exit::NotFound)?;
+    output::line(&format!("{name}: runs over a {}", found.record))?;
+    for record in &found.records {
+        output::line(&format!("\n{}: {}", record.name, record.about))?;
+        for field in &record.fields {
+            let about = if field.about.is_empty() {
+                String::new()
+            } else {
+                format!("  {}", field.about)
+            };
+            output::line(&format!("  {}{about}", field.usage))?;
+        }
+    }
+    output::line(&format!("\n{}", found.source.trim_end()))?;
     Ok(Exit::Success)
 }
 
