@@ -299,6 +299,19 @@ fn kinds_and_fields_are_explained() {
             told.stdout
         );
     }
+    let template = explain(&["--template", "balancing"]).success().unwrap();
+    for told in [
+        "runs over a UpstreamRecord",
+        "{{#each servers}} ServerRecord",
+        "least_conn;",
+    ] {
+        assert!(
+            template.stdout.contains(told),
+            "{told} in {}",
+            template.stdout
+        );
+    }
+    assert_eq!(explain(&["--template", "balance"]).code, 4);
     let unknown = explain(&["virtualhost.spec.tsl"]);
     assert_eq!(unknown.code, 4, "{}", unknown.text());
     assert!(
