@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use nxmesh_agent_lib::{
     Agent, AgentOptions, BootstrapToken,
     apply::{ApplyOptions, Mode},
-    nginx::Layout,
+    nginx::{Enter, Layout},
     reload::{SignalOptions, SignalReloader},
     testkit::{RealNginx, ScriptedMaster, free_port, nginx_binary, stop_nginx_in},
 };
@@ -44,6 +44,7 @@ async fn show(binary: std::path::PathBuf, folder: &std::path::Path) -> Result<()
         pid_file: Some(layout.pid_file()),
         unix_sockets: vec![layout.probe_socket()],
         start_log: layout.start_log(),
+        enter: Enter::NotNeeded,
     });
 
     // 2. The agent. Nothing runs yet.

@@ -10,7 +10,7 @@
 //! use nxmesh_agent_lib::{
 //!     Agent, AgentOptions, BootstrapToken,
 //!     apply::{ApplyOptions, Mode},
-//!     nginx::Layout,
+//!     nginx::{Enter, Layout},
 //!     reload::{SignalOptions, SignalReloader},
 //! };
 //! use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@
 //!     pid_file: None,
 //!     unix_sockets: vec![layout.probe_socket()],
 //!     start_log: layout.start_log(),
+//!     enter: Enter::NotNeeded,
 //! });
 //!
 //! let mut options = AgentOptions::new(apply);

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, anyhow};
 use nxmesh_agent_lib::{
     Agent, AgentOptions, BootstrapToken,
     apply::{ApplyOptions, BadResource, Mode},
-    nginx::{Layout, NginxBuild},
+    nginx::{Enter, Layout, NginxBuild},
     reload::{SignalOptions, SignalReloader},
 };
 use nxmesh_process::exit::{Exit, OrExit as _};
@@ -81,6 +81,7 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Agent> {
         pid_file,
         unix_sockets: vec![layout.probe_socket()],
         start_log: layout.start_log(),
+        enter: Enter::NotNeeded,
     });
     let mut options = AgentOptions::new(apply);
     options.master_url = settings.master_url.clone();

@@ -5,7 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use nxmesh_core::contract::renderer::RenderSettings;
 use nxmesh_render::placement::FullOptions;
 
-use crate::{nginx::Layout, reload::SignalOptions};
+use crate::{
+    nginx::{Enter, Layout},
+    reload::SignalOptions,
+};
 
 /// How much of the configuration is ours.
 #[derive(Debug, Clone)]
@@ -104,6 +107,7 @@ impl ApplyOptions {
             },
             unix_sockets: vec![self.layout.probe_socket()],
             start_log: self.layout.start_log(),
+            enter: Enter::NotNeeded,
         }
     }
 

@@ -19,6 +19,8 @@ use nix::{
 };
 use nxmesh_core::contract::reloader::Generation;
 
+use super::namespace;
+
 const MASTER: &str = "nginx: master process";
 const WORKER: &str = "nginx: worker process";
 
@@ -64,26 +66,11 @@ impl Master {
         Ok(None)
     }
 
-    fn verify(pid: u32, instance: &Instance, in_pid_file: bool) -> Option<Self> {
-        let arguments = title(pid)?.strip_prefix(MASTER)?.trim().to_owned();
-        let ours = match conf_in(&arguments, instance) {
-            Found::Ours => true,
-            Found::Unclear => in_pid_file,
-            Found::Other => false,
-        };
-        if pid <= 1 || !ours {
-            return None;
-        }
-        let owner = fs::metadata(format!("/proc/{pid}")).ok()?.uid();
-        let trusted = owner == 0
-            || owner == geteuid().as_raw()
-            || instance.pid_file.as_deref().and_then(owner_of) == Some(owner);
-        // Readable for the owner only; a replaced binary reads `… (deleted)`.
-        let is_other = fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| {
-            let name = exe.file_name().unwrap_or_default().to_string_lossy();
-            !name.contains("nginx") && !name.contains("openresty")
-        });
-        if !trusted || is_other {
+    /// The process `pid`, named by who started it, if it is a master of nginx.
+    #[must_use]
+    pub fn at(pid: u32) -> Option<Self> {
+        title(pid)?.strip_prefix(MASTER)?;
+        if is_other_program(pid) {
             return None;
         }
         let stat = Stat::read(pid)?;
@@ -93,7 +80,28 @@ impl Master {
         })
     }
 
-    /// Its process id; above 1.
+    fn verify(pid: u32, instance: &Instance, in_pid_file: bool) -> Option<Self> {
+        let arguments = title(pid)?.strip_prefix(MASTER)?.trim().to_owned();
+        let shares = namespace::shares_folder_of(pid, &instance.conf);
+        let ours = match conf_in(&arguments, instance) {
+            Found::Ours => shares != Some(false),
+            Found::Unclear => {
+                in_pid_file || (instance.default_conf.is_none() && shares == Some(true))
+            }
+            Found::Other => false,
+        };
+        // Nobody else is the first process where nginx is: it may be nginx.
+        if pid == 0 || !ours {
+            return None;
+        }
+        let owner = fs::metadata(format!("/proc/{pid}")).ok()?.uid();
+        let trusted = owner == 0
+            || owner == geteuid().as_raw()
+            || instance.pid_file.as_deref().and_then(owner_of) == Some(owner);
+        if trusted { Self::at(pid) } else { None }
+    }
+
+    /// Its process id.
     #[must_use]
     pub const fn pid(&self) -> u32 {
         self.pid
@@ -231,6 +239,14 @@ fn conf_in(arguments: &str, instance: &Instance) -> Found {
     } else {
         Found::Other
     }
+}
+
+/// Readable for the owner only; a replaced binary reads `… (deleted)`.
+fn is_other_program(pid: u32) -> bool {
+    fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| {
+        let name = exe.file_name().unwrap_or_default().to_string_lossy();
+        !name.contains("nginx") && !name.contains("openresty")
+    })
 }
 
 fn read_pid(path: &Path) -> Option<u32> {

@@ -9,7 +9,10 @@ use std::{
 
 use nxmesh_core::contract::renderer::NginxVersion;
 
-use super::command;
+use super::{
+    enter::{Enter, Run},
+    process::Master,
+};
 
 /// The version of an nginx binary and how it was built: `nginx -V`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,14 +38,29 @@ impl NginxBuild {
     ///
     /// [`VersionError`] if it cannot be run or does not answer as nginx does.
     pub async fn ask(binary: &Path, deadline: Duration) -> Result<Self, VersionError> {
-        let mut asked = command::command(binary);
-        asked.arg("-V");
-        let finished = command::run(asked, deadline)
-            .await
-            .map_err(|source| VersionError::Run {
-                binary: binary.into(),
-                source,
-            })?;
+        Self::ask_where(binary, &Enter::NotNeeded, None, deadline).await
+    }
+
+    /// As [`ask`](Self::ask), where the running nginx lives.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Self::ask), and if nginx has to run for that and does not.
+    pub async fn ask_where(
+        binary: &Path,
+        enter: &Enter,
+        nginx: Option<&Master>,
+        deadline: Duration,
+    ) -> Result<Self, VersionError> {
+        let asked = async {
+            let mut run = Run::new(binary, enter, nginx)?;
+            run.command.arg("-V");
+            run.finish(deadline).await
+        };
+        let finished = asked.await.map_err(|source| VersionError::Run {
+            binary: binary.into(),
+            source,
+        })?;
         Self::parse(&finished.stderr).ok_or_else(|| VersionError::NotNginx {
             binary: binary.into(),
         })

@@ -1,9 +1,14 @@
 //! Ways to move nginx onto a new configuration.
 
+mod command;
 mod diagnostic;
 mod error_log;
+mod local;
+mod proof;
 mod signal;
 mod sockets;
 mod turnover;
 
-pub use signal::{SignalOptions, SignalReloader};
+pub use command::{CommandOptions, CommandReloader};
+pub use local::SignalOptions;
+pub use signal::SignalReloader;

@@ -29,6 +29,15 @@ impl Turnover {
         }
     }
 
+    /// Starts from no worker at all.
+    pub(super) const fn from_nobody() -> Self {
+        Self {
+            old: BTreeSet::new(),
+            new: BTreeSet::new(),
+            since: None,
+        }
+    }
+
     /// Takes a look at the workers; `true` once no old one accepts and the new
     /// ones have been the same for long enough.
     pub(super) fn complete(&mut self, now: Instant, seen: &Generation) -> bool {

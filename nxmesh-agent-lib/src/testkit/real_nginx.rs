@@ -19,7 +19,10 @@ use tokio::{
 };
 
 use super::free_port;
-use crate::reload::{SignalOptions, SignalReloader};
+use crate::{
+    nginx::Enter,
+    reload::{SignalOptions, SignalReloader},
+};
 
 /// Long enough for a loaded machine; nothing waits this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -197,6 +200,7 @@ impl RealNginx {
             pid_file: Some(self.pid_file()),
             unix_sockets: vec![],
             start_log: self.dir().join("start.log"),
+            enter: Enter::NotNeeded,
         }
     }
 

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use nxmesh_agent_lib::{
     Agent, AgentError, AgentOptions, AgentStatus, BootstrapToken,
     apply::{ApplyOptions, Mode},
-    nginx::Layout,
+    nginx::{Enter, Layout},
     reload::{SignalOptions, SignalReloader},
     testkit::{RealNginx, ScriptedMaster, free_port, nginx_binary, stop_nginx_in},
     transport::Backoff,
@@ -91,6 +91,7 @@ impl Rig {
             pid_file: Some(layout.pid_file()),
             unix_sockets: vec![layout.probe_socket()],
             start_log: layout.start_log(),
+            enter: Enter::NotNeeded,
         })
     }
 

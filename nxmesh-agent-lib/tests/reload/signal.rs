@@ -1,85 +1,32 @@
 //! `SignalReloader` and a real nginx.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "tests fail by panicking"
-)]
 
 use std::{fs, net::TcpListener, time::Duration};
 
-use async_trait::async_trait;
 use nxmesh_agent_lib::{
     reload::SignalReloader,
     testkit::{RealNginx, free_port, stop_nginx_in},
 };
 use nxmesh_core::{
-    contract::reloader::{Candidate, ReloadError, Reloader as _},
-    digest::Digest,
-    testkit::{
-        patience::PATIENCE,
-        reloader::{Configuration, DEADLINE, Rig},
-    },
+    contract::reloader::{ReloadError, Reloader as _},
+    testkit::{patience::PATIENCE, reloader::DEADLINE},
 };
 
-struct BySignal {
-    nginx: RealNginx,
-    /// Another process's port, for what cannot be loaded.
-    taken: TcpListener,
-}
+use crate::rig::{Backend, Driven, deadly};
 
-impl BySignal {
-    fn text(&self, configuration: Configuration<'_>) -> String {
-        let port = self.taken.local_addr().unwrap().port();
-        let http = match configuration {
-            Configuration::Answers(answer) => self.nginx.server(answer),
-            Configuration::Broken => "no_such_directive on;".to_owned(),
-            Configuration::Unloadable => format!("server {{ listen 127.0.0.1:{port}; }}"),
-        };
-        self.nginx.conf_with("", &http)
-    }
-}
+#[derive(Debug)]
+struct BySignal;
 
-#[async_trait]
-impl Rig for BySignal {
+#[async_trait::async_trait]
+impl Backend for BySignal {
     type Subject = SignalReloader;
+    type Host = ();
 
-    async fn start() -> (Self, SignalReloader) {
-        let nginx = RealNginx::start().await;
-        let reloader = nginx.reloader();
-        let taken = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
-        (Self { nginx, taken }, reloader)
-    }
-
-    async fn candidate(&self, configuration: Configuration<'_>) -> Candidate {
-        let check_prefix = self.nginx.dir().join("check");
-        let text = self.text(configuration);
-        let check_conf = check_prefix.join(Digest::of(text.as_bytes()).short());
-        fs::write(&check_conf, text).unwrap();
-        Candidate {
-            check_conf,
-            check_prefix,
-        }
-    }
-
-    async fn switch(&self, configuration: Configuration<'_>) {
-        self.nginx.set_conf(&self.text(configuration));
-    }
-
-    async fn answer(&self) -> String {
-        self.nginx.get().await.expect("an answer")
-    }
-
-    async fn stop(&self) {
-        self.nginx.kill();
+    async fn begin(nginx: &RealNginx) -> ((), SignalReloader) {
+        ((), nginx.reloader())
     }
 }
 
-nxmesh_core::reloader_conformance!(BySignal);
-
-/// nginx whose workers die as they start: the whole service is down.
-fn deadly(nginx: &RealNginx) -> String {
-    nginx.conf_with("working_directory /nonexistent/nxmesh;", &nginx.server("x"))
-}
+nxmesh_core::reloader_conformance!(Driven<BySignal>);
 
 #[tokio::test]
 async fn workers_that_die_at_birth_are_no_success_and_no_rejection() {

@@ -1,0 +1,194 @@
+//! Reloading by the operator's own commands, proven as any other reload.
+
+use std::{path::Path, time::Duration};
+
+use async_trait::async_trait;
+use nxmesh_core::contract::reloader::{Candidate, Generation, ReloadError, Reloader};
+use tokio::sync::Mutex;
+
+use super::{
+    diagnostic,
+    local::{Local, SignalOptions},
+    proof::{self, Means},
+};
+use crate::nginx::{command, process::Master};
+
+/// A start that says more is stopped.
+const START_LIMIT_BYTES: u64 = 16 << 20;
+/// Of what a command says, so much is told where it is not nginx's words.
+const TOLD_BYTES: usize = 1024;
+
+/// Which commands, each a program and its arguments. No shell sees them; they
+/// run in `/` with nothing but `PATH` in their environment. What is left out
+/// is done as the [`SignalReloader`](super::SignalReloader) does it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandOptions {
+    /// Which nginx: how it is found, and what is not left to commands. The
+    /// binary is not needed with a check and a start of your own.
+    pub nginx: SignalOptions,
+    /// Checks `{conf}`, as `nginx -t` does, with the prefix `{prefix}`, and
+    /// exits with 0 for a good one. For example
+    /// `docker exec web nginx -t -q -p {prefix} -c {conf}`.
+    pub check: Option<Vec<String>>,
+    /// Has nginx read its configuration anew.
+    pub reload: Option<Vec<String>>,
+    /// Starts nginx, and exits when that is done.
+    pub start: Option<Vec<String>>,
+}
+
+/// Drives an nginx by commands. Their exit codes are believed when they fail;
+/// a success is proven by nginx's processes.
+#[derive(Debug)]
+pub struct CommandReloader {
+    options: CommandOptions,
+    local: Local,
+    turn: Mutex<()>,
+}
+
+impl CommandReloader {
+    const NAME: &'static str = "command";
+
+    /// Makes a reloader; nothing is looked at yet.
+    #[must_use]
+    pub fn new(options: CommandOptions) -> Self {
+        Self {
+            local: Local::new(Self::NAME, options.nginx.clone()),
+            options,
+            turn: Mutex::new(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Means for CommandReloader {
+    type Nginx = Master;
+
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    async fn find(&self) -> Result<Option<Master>, ReloadError> {
+        match self.local.build(None).await {
+            Ok(build) => self.local.find_knowing(Some(build)),
+            Err(_) if self.options.check.is_some() => self.local.find_knowing(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn have_reloaded(&self, nginx: &Master, deadline: Duration) -> Result<(), ReloadError> {
+        let Some(words) = &self.options.reload else {
+            return self.local.hang_up(nginx).await;
+        };
+        self.local.remove_dead_sockets().await?;
+        run(words, &[], deadline, "reload nginx").await
+    }
+
+    async fn launch(&self, deadline: Duration) -> Result<(), ReloadError> {
+        const ACTION: &str = "start nginx";
+        self.local.clear_the_way().await?;
+        let Some(words) = &self.options.start else {
+            return self.local.launch(deadline).await;
+        };
+        let (mut log, own) = self.local.start_log()?;
+        let status = command::run_into(filled(words, &[]), own, START_LIMIT_BYTES, deadline)
+            .await
+            .map_err(proof::backend(Self::NAME, ACTION))?;
+        if status.success() {
+            return Ok(());
+        }
+        let said = self.local.read_start_log(&mut log)?;
+        Err(refused(&said, &status, ACTION))
+    }
+
+    fn may_restart(&self) -> bool {
+        self.options.reload.is_some()
+    }
+}
+
+#[async_trait]
+impl Reloader for CommandReloader {
+    fn backend(&self) -> &'static str {
+        Self::NAME
+    }
+
+    async fn check(&self, candidate: &Candidate, deadline: Duration) -> Result<(), ReloadError> {
+        let Some(words) = &self.options.check else {
+            return self.local.check(candidate, deadline).await;
+        };
+        let places = [
+            ("{conf}", candidate.check_conf.as_path()),
+            ("{prefix}", candidate.check_prefix.as_path()),
+        ];
+        run(words, &places, deadline, "check a configuration").await
+    }
+
+    async fn reload(&self, deadline: Duration) -> Result<Generation, ReloadError> {
+        let _turn = self.turn.lock().await;
+        proof::reload(self, deadline).await
+    }
+
+    async fn start(&self, deadline: Duration) -> Result<Generation, ReloadError> {
+        let _turn = self.turn.lock().await;
+        proof::start(self, deadline).await
+    }
+
+    async fn running(&self) -> Result<Option<Generation>, ReloadError> {
+        let master = Means::find(self).await?;
+        Ok(master.map(|master| master.generation()))
+    }
+}
+
+async fn run(
+    words: &[String],
+    places: &[(&str, &Path)],
+    deadline: Duration,
+    action: &'static str,
+) -> Result<(), ReloadError> {
+    let finished = command::run_with_output(filled(words, places), deadline)
+        .await
+        .map_err(proof::backend(CommandReloader::NAME, action))?;
+    if finished.status.success() {
+        return Ok(());
+    }
+    Err(refused(&finished.stderr, &finished.status, action))
+}
+
+fn filled(words: &[String], places: &[(&str, &Path)]) -> tokio::process::Command {
+    let mut words = words.iter().map(|word| {
+        places.iter().fold(word.clone(), |word, (place, path)| {
+            word.replace(place, &path.to_string_lossy())
+        })
+    });
+    let mut command = command::command(Path::new(&words.next().unwrap_or_default()));
+    command.args(words);
+    command
+}
+
+/// nginx's refusal if the command passed one on, else its own failure.
+fn refused(said: &str, status: &std::process::ExitStatus, action: &'static str) -> ReloadError {
+    let diagnostic = diagnostic::of(said.lines());
+    if diagnostic.contains("[emerg]") {
+        return ReloadError::Rejected { diagnostic };
+    }
+    let told: String = said.trim().chars().take(TOLD_BYTES).collect();
+    proof::backend(CommandReloader::NAME, action)(format!("{status}: {told}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_fill_their_places_and_stay_one_word() {
+        let words: Vec<String> = ["test", "-c{conf}", "{conf}{prefix}", "{other}"]
+            .map(str::to_owned)
+            .into();
+        let places = [
+            ("{conf}", Path::new("/a b;c")),
+            ("{prefix}", Path::new("/p")),
+        ];
+        let command = filled(&words, &places);
+        let arguments: Vec<_> = command.as_std().get_args().collect();
+        assert_eq!(arguments, ["-c/a b;c", "/a b;c/p", "{other}"]);
+    }
+}
