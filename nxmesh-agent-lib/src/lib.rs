@@ -53,6 +53,7 @@
 //!
 //! | feature | adds | default |
 //! |---|---|---|
+//! | `systemd` | `SystemdReloader`, with a D-Bus client | no |
 //! | `testkit` | a real nginx and a scripted master for tests | no |
 
 mod agent;

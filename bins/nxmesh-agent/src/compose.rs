@@ -12,11 +12,14 @@ use nxmesh_agent_lib::{
     Agent, AgentOptions, BootstrapToken,
     apply::{ApplyOptions, BadResource, Mode},
     nginx::{Enter, Layout, NginxBuild},
-    reload::{SignalOptions, SignalReloader},
+    reload::SignalOptions,
 };
 use nxmesh_process::exit::{Exit, OrExit as _};
 
-use crate::options::{BadResourcePolicy, ManagedMode, Settings};
+use crate::{
+    options::{BadResourcePolicy, ManagedMode, Settings},
+    reloaders,
+};
 
 /// How long `nginx -V` may take.
 const VERSION_DEADLINE: Duration = Duration::from_secs(10);
@@ -74,7 +77,7 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Agent> {
     apply.render.modules = Some(Arc::new(build.modules));
     apply.render.ipv6 = has_ipv6();
     apply.render.snippets = settings.snippets.clone().unwrap_or_default().into();
-    let reloader = SignalReloader::new(SignalOptions {
+    let nginx = SignalOptions {
         binary,
         conf: apply.nginx_conf(),
         prefix: settings.nginx_prefix.clone(),
@@ -82,7 +85,7 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Agent> {
         unix_sockets: vec![layout.probe_socket()],
         start_log: layout.start_log(),
         enter: Enter::NotNeeded,
-    });
+    };
     let mut options = AgentOptions::new(apply);
     options.master_url = settings.master_url.clone();
     options.master_ca = settings.master_ca.as_deref().map(read_ca).transpose()?;
@@ -93,7 +96,8 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Agent> {
     {
         options.bootstrap_token = Some(BootstrapToken::new(token.expose()));
     }
-    Ok(Agent::builder(options).reloader(reloader).build()?)
+    let builder = reloaders::attach(Agent::builder(options), settings, nginx).await?;
+    Ok(builder.build()?)
 }
 
 fn only_in_include_mode(flag: &str, value: Option<&Path>) -> Result<()> {

@@ -13,6 +13,7 @@ use nxmesh_process::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::reloaders::CommandSettings;
 use crate::values::{DeploymentMode, LabelList, ReloaderChoice, TransportChoice};
 
 /// Where the agent keeps its state unless told.
@@ -141,8 +142,10 @@ pub(crate) struct Settings {
     #[arg(long, env = "NXMESH_NGINX_PID_FILE", value_name = "FILE")]
     pub(crate) nginx_pid_file: Option<PathBuf>,
     /// How nginx is started and reloaded [default: signal]
-    #[arg(long, env = "NXMESH_RELOADER", value_name = "signal")]
+    #[arg(long, env = "NXMESH_RELOADER", value_name = "signal|command")]
     pub(crate) reloader: Option<ReloaderChoice>,
+    #[command(flatten)]
+    pub(crate) command: CommandSettings,
     /// Where nginx runs, seen from the agent [default: standalone]
     #[arg(long, env = "NXMESH_DEPLOYMENT_MODE", value_name = "standalone")]
     pub(crate) deployment_mode: Option<DeploymentMode>,
@@ -170,6 +173,7 @@ nxmesh_process::overlay!(Settings {
     nginx_modules,
     nginx_pid_file,
     reloader,
+    command,
     deployment_mode,
     log,
     snippets,
@@ -255,6 +259,24 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_are_words_and_lists() {
+        let set = settings(&["--reload-command", "/sbin/reload  now {conf}"]).unwrap();
+        let text = toml::to_string(&set).unwrap();
+        assert!(
+            text.contains("[\"/sbin/reload\", \"now\", \"{conf}\"]"),
+            "{text}"
+        );
+        let file = "[command]\ncheck = [\"/opt/a b\", \"-t\"]\nstart = \"/bin/start\"\n";
+        let set: Settings = toml::from_str(file).unwrap();
+        let text = toml::to_string(&set).unwrap();
+        assert!(text.contains("check = [\"/opt/a b\", \"-t\"]"), "{text}");
+        assert!(text.contains("start = [\"/bin/start\"]"), "{text}");
+        for bad in ["", "[]", "[\"\"]", "sh -c 'a b'", "[\"a\""] {
+            assert!(settings(&["--reload-command", bad]).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -66,12 +66,64 @@ choice! {
 choice! {
     /// How nginx is started and reloaded.
     ReloaderChoice, "reloader",
-    has: ["signal" => Signal], lacks: ["systemd", "command", "container"]
+    has: ["signal" => Signal, "command" => Command], lacks: ["systemd", "container"]
 }
 choice! {
     /// Where nginx runs, seen from the agent.
     DeploymentMode, "deployment mode",
     has: ["standalone" => Standalone], lacks: ["docker_sidecar", "kubernetes_sidecar"]
+}
+
+/// A command as words: `nginx -t -c {conf}`, split at spaces, or
+/// `["/opt/my nginx", "-t"]` where words have spaces of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Words(pub(crate) Vec<String>);
+
+impl FromStr for Words {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words: Vec<String> = if text.trim_start().starts_with('[') {
+            serde_json::from_str(text).map_err(|error| format!("no list of words: {error}"))?
+        } else {
+            text.split_whitespace().map(str::to_owned).collect()
+        };
+        if let Some(quoted) = words.iter().find(|word| word.contains(['"', '\'']))
+            && !text.trim_start().starts_with('[')
+        {
+            return Err(format!(
+                "no shell reads {quoted}; words with spaces go into a list: [\"program\", \"its argument\"]"
+            ));
+        }
+        if words.first().is_none_or(String::is_empty) {
+            return Err("a command begins with a program".to_owned());
+        }
+        Ok(Self(words))
+    }
+}
+
+impl Serialize for Words {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            List(Vec<String>),
+            Text(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::List(words) if words.first().is_some_and(|it| !it.is_empty()) => {
+                Ok(Self(words))
+            }
+            Written::List(_) => Err(de::Error::custom("a command begins with a program")),
+            Written::Text(text) => text.parse().map_err(de::Error::custom),
+        }
+    }
 }
 
 /// Labels as `k=v,k=v`.

@@ -21,8 +21,8 @@ use nxmesh_core::contract::reloader::Generation;
 
 use super::namespace;
 
-const MASTER: &str = "nginx: master process";
-const WORKER: &str = "nginx: worker process";
+pub(crate) const MASTER: &str = "nginx: master process";
+pub(crate) const WORKER: &str = "nginx: worker process";
 
 /// What tells one nginx from another on the same machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +130,13 @@ impl Master {
         }
         let pid = i32::try_from(self.pid).map_err(io::Error::other)?;
         kill(Pid::from_raw(pid), signal).map_err(io::Error::from)
+    }
+
+    /// Whether this process has the right to [`signal`](Self::signal) it.
+    #[must_use]
+    pub fn may_be_signalled(&self) -> bool {
+        let pid = i32::try_from(self.pid).map(Pid::from_raw);
+        pid.is_ok_and(|pid| kill(pid, None) != Err(nix::errno::Errno::EPERM))
     }
 
     /// The processes it has started, whatever they are: cheap to compare.

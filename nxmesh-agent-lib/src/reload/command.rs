@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use super::{
     diagnostic,
     local::{Local, SignalOptions},
+    needs::{self, Unmet},
     proof::{self, Means},
 };
 use crate::nginx::{command, process::Master};
@@ -56,6 +57,29 @@ impl CommandReloader {
             options,
             turn: Mutex::new(()),
         }
+    }
+
+    /// Looks whether all is there that this needs.
+    ///
+    /// # Errors
+    ///
+    /// [`Unmet`] names the first thing that is missing.
+    pub async fn verify(&self) -> Result<(), Unmet> {
+        let CommandOptions {
+            check,
+            reload,
+            start,
+            ..
+        } = &self.options;
+        for (what, words) in [("check", check), ("reload", reload), ("start", start)] {
+            if let Some(words) = words {
+                needs::program(what, words)?;
+            }
+        }
+        if check.is_some() && reload.is_some() && start.is_some() {
+            return Ok(());
+        }
+        self.local.verify().await
     }
 }
 

@@ -1,8 +1,11 @@
 //! Following the error log of a master while it reloads.
 
+#[cfg(feature = "systemd")]
+use std::path::PathBuf;
 use std::{
+    fmt,
     fs::File,
-    io::{Read as _, Seek as _, SeekFrom},
+    io::{Read, Seek as _, SeekFrom},
 };
 
 use super::diagnostic;
@@ -30,16 +33,27 @@ pub(super) enum Says {
 /// with the line breaks a request put into them.
 #[derive(Debug)]
 pub(super) struct ErrorLog {
-    file: Option<File>,
+    sources: Vec<Source>,
     /// `] 123#`, as the master's lines have it.
     mark: String,
     /// Processes from before the reload; how they end says nothing about it.
     /// nginx may come to tell of them late.
     earlier: Vec<u32>,
-    /// The line that is not whole yet.
-    partial: Vec<u8>,
     lines: Vec<String>,
     says: Says,
+}
+
+/// Somewhere the log is read; what cannot be read cannot tell.
+struct Source {
+    log: Box<dyn Read + Send + Sync>,
+    /// The line that is not whole yet.
+    partial: Vec<u8>,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").finish_non_exhaustive()
+    }
 }
 
 impl ErrorLog {
@@ -52,38 +66,56 @@ impl ErrorLog {
         Self::new(file, master.own_pid(), earlier)
     }
 
-    fn new(file: Option<File>, pid: u32, earlier: Vec<u32>) -> Self {
-        Self {
-            file,
+    /// Reads `file` from where it stands. The master calls itself `pid`.
+    pub(super) fn new(file: Option<File>, pid: u32, earlier: Vec<u32>) -> Self {
+        let mut log = Self {
+            sources: Vec::new(),
             earlier,
             mark: format!("] {pid}#"),
-            partial: Vec::new(),
             lines: Vec::new(),
             says: Says::Nothing,
+        };
+        if let Some(file) = file {
+            log.follow(file);
         }
+        log
+    }
+
+    /// A log that cannot be read.
+    pub(super) fn silent() -> Self {
+        Self::new(None, 0, Vec::new())
+    }
+
+    /// Reads `log` as well, which must not wait for more.
+    pub(super) fn follow(&mut self, log: impl Read + Send + Sync + 'static) {
+        self.sources.push(Source {
+            log: Box::new(log),
+            partial: Vec::new(),
+        });
     }
 
     /// Reads what is new.
     pub(super) fn read(&mut self) -> Says {
-        let Some(file) = &mut self.file else {
-            return self.says;
-        };
-        let mut chunk = Vec::new();
-        // What cannot be read cannot tell; the processes still do.
-        if file.take(CHUNK_BYTES).read_to_end(&mut chunk).is_err() {
-            return self.says;
-        }
-        for byte in chunk {
-            if byte != b'\n' {
-                if self.partial.len() < CHUNK_BYTES as usize {
-                    self.partial.push(byte);
-                }
+        let mut lines = Vec::new();
+        for source in &mut self.sources {
+            let mut chunk = Vec::new();
+            let read = (&mut source.log).take(CHUNK_BYTES).read_to_end(&mut chunk);
+            // The processes still tell.
+            if read.is_err() {
                 continue;
             }
-            let line = String::from_utf8_lossy(&self.partial).into_owned();
-            self.partial.clear();
-            self.take(line);
+            for byte in chunk {
+                if byte != b'\n' {
+                    if source.partial.len() < CHUNK_BYTES as usize {
+                        source.partial.push(byte);
+                    }
+                    continue;
+                }
+                lines.push(String::from_utf8_lossy(&source.partial).into_owned());
+                source.partial.clear();
+            }
         }
+        lines.into_iter().for_each(|line| self.take(line));
         self.says
     }
 
@@ -126,6 +158,58 @@ impl ErrorLog {
     }
 }
 
+/// The error log of the main block; `None` where the built-in one is used, or
+/// what it names is no file.
+#[cfg(feature = "systemd")]
+pub(super) fn named_in(conf: &str) -> Option<PathBuf> {
+    let conf = nxmesh_core::syntax::parse(conf).ok()?;
+    let mut logs = conf
+        .directives()
+        .iter()
+        .filter(|it| it.name() == "error_log");
+    let path = logs.next()?.arguments().first()?.value();
+    let is_file = !["stderr", "syslog:", "memory:"]
+        .iter()
+        .any(|it| path.starts_with(it));
+    is_file.then(|| path.into())
+}
+
+/// The end of a log, for what is written after it by an nginx that is not seen.
+#[cfg(feature = "systemd")]
+#[derive(Debug, Clone)]
+pub(super) struct End {
+    path: PathBuf,
+    at: u64,
+}
+
+#[cfg(feature = "systemd")]
+impl End {
+    /// A log that is not there yet ends at its beginning.
+    pub(super) fn of(path: PathBuf) -> Option<Self> {
+        let at = match path.metadata() {
+            Ok(metadata) if metadata.is_file() => metadata.len(),
+            Ok(_) => return None,
+            Err(_) => 0,
+        };
+        Some(Self { path, at })
+    }
+
+    /// What was written since, for people.
+    pub(super) fn diagnostic_since(&self) -> String {
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut file = File::open(&self.path)?;
+            // Shorter than before: begun anew.
+            let is_longer = file.metadata()?.len() >= self.at;
+            file.seek(SeekFrom::Start(if is_longer { self.at } else { 0 }))?;
+            let mut said = Vec::new();
+            file.take(CHUNK_BYTES).read_to_end(&mut said)?;
+            Ok(said)
+        };
+        let said = read().unwrap_or_default();
+        diagnostic::of(String::from_utf8_lossy(&said).lines())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +219,39 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let reader = file.reopen().unwrap();
         (file.into_file(), ErrorLog::new(Some(reader), 7, vec![3]))
+    }
+
+    #[cfg(feature = "systemd")]
+    #[test]
+    fn the_log_of_the_main_block_is_found() {
+        let named = |conf: &str| named_in(conf).map(|path| path.display().to_string());
+        let conf = "events {}\nerror_log \"/var/log/a b.log\" warn;\nhttp { error_log /x; }";
+        assert_eq!(named(conf), Some("/var/log/a b.log".to_owned()));
+        for none in [
+            "http { error_log /x; }",
+            "error_log stderr;",
+            "error_log syslog:server=a;",
+            "{",
+        ] {
+            assert_eq!(named(none), None, "{none}");
+        }
+    }
+
+    #[cfg(feature = "systemd")]
+    #[test]
+    fn what_is_written_after_an_end_is_told_even_in_a_new_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        std::fs::write(&path, "2026/11/23 14:48:40 [emerg] 8#8: old\n").unwrap();
+        let end = End::of(path.clone()).unwrap();
+        assert_eq!(end.diagnostic_since(), "");
+        let mut file = File::options().append(true).open(&path).unwrap();
+        file.write_all(b"2026/11/23 14:48:41 [emerg] 9#9: bind() failed\n")
+            .unwrap();
+        assert_eq!(end.diagnostic_since(), "[emerg] bind() failed");
+        std::fs::write(&path, "2026/11/23 14:49:00 [emerg] 9#9: new\n").unwrap();
+        let end = End { at: 10_000, ..end };
+        assert_eq!(end.diagnostic_since(), "[emerg] new");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use tokio::{sync::OnceCell, time::sleep};
 
 use super::{
     diagnostic,
+    needs::{self, Unmet},
     proof::{self, rejected},
     sockets,
 };
@@ -42,7 +43,7 @@ const CHECK_MEMORY: (&str, &str) = (
 /// How long `nginx -V` may take.
 const VERSION_DEADLINE: Duration = Duration::from_secs(10);
 /// The flag `-e` came with it; before, early errors go to the compiled-in log too.
-const SINCE_ERROR_LOG_FLAG: NginxVersion = NginxVersion {
+pub(super) const SINCE_ERROR_LOG_FLAG: NginxVersion = NginxVersion {
     major: 1,
     minor: 19,
     patch: 5,
@@ -129,6 +130,29 @@ impl Local {
         Master::find(&instance).map_err(self.failed("look for nginx in /proc"))
     }
 
+    /// Looks whether the binary can be run and the nginx that runs be signalled.
+    pub(super) async fn verify(&self) -> Result<(), Unmet> {
+        let SignalOptions { binary, enter, .. } = &self.options;
+        if let Enter::Command(words) = enter {
+            needs::program("enter", words)?;
+        }
+        let unmet = |error: ReloadError| {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            Unmet::new(
+                format!("{error}{}", cause.unwrap_or_default()),
+                format!("is {} nginx's binary?", binary.display()),
+            )
+        };
+        let nginx = self.find().await.map_err(unmet)?;
+        if let Some(nginx) = &nginx {
+            needs::may_signal(nginx)?;
+        }
+        if nginx.is_some() || !enter.needs_nginx() {
+            self.build(nginx.as_ref()).await.map_err(unmet)?;
+        }
+        Ok(())
+    }
+
     /// Runs `nginx -t` on `candidate`.
     pub(super) async fn check(
         &self,
@@ -152,6 +176,32 @@ impl Local {
             test.command.args(["-e", "stderr"]);
         }
         self.judge(test, deadline).await
+    }
+
+    /// Runs `nginx -t` on the configuration in place, as a start would read it.
+    /// Only for what was seen to fail: it may leave an empty pid file.
+    #[cfg(feature = "systemd")]
+    pub(super) async fn check_in_place(&self, deadline: Duration) -> Result<(), ReloadError> {
+        let mut test = self.run(None)?;
+        test.command
+            .args(["-t", "-q", "-c"])
+            .arg(&self.options.conf);
+        if let Some(prefix) = &self.options.prefix {
+            test.command.arg("-p").arg(with_slash(prefix));
+        }
+        self.judge(test, deadline).await
+    }
+
+    /// The end of the error log that the configuration in place names, where
+    /// that is a file.
+    #[cfg(feature = "systemd")]
+    pub(super) async fn end_of_log(&self) -> Option<super::error_log::End> {
+        let build = self.build(None).await.ok()?;
+        let text = std::fs::read_to_string(&self.options.conf).ok()?;
+        let named = super::error_log::named_in(&text);
+        let path = named.unwrap_or_else(|| build.error_log_path.clone());
+        let prefix = self.options.prefix.as_deref().unwrap_or(&build.prefix);
+        super::error_log::End::of(prefix.join(path))
     }
 
     fn run(&self, nginx: Option<&Master>) -> Result<Run, ReloadError> {

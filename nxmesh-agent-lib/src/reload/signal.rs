@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 
 use super::{
     local::{Local, SignalOptions},
+    needs::Unmet,
     proof::{self, Means},
 };
 use crate::nginx::{Enter, NginxBuild, process::Master};
@@ -68,6 +69,15 @@ impl SignalReloader {
             false => None,
         };
         self.local.build(nginx.as_ref()).await
+    }
+
+    /// Looks whether all is there that this needs.
+    ///
+    /// # Errors
+    ///
+    /// [`Unmet`] names the first thing that is missing.
+    pub async fn verify(&self) -> Result<(), Unmet> {
+        self.local.verify().await
     }
 }
 

@@ -6,5 +6,8 @@
 )]
 
 mod command;
+mod container;
 mod rig;
 mod signal;
+#[cfg(feature = "systemd")]
+mod systemd;

@@ -1,9 +1,11 @@
 //! The program as scripts see it: words and exit codes.
 #![expect(clippy::unwrap_used, reason = "that is how tests fail")]
 
+mod reloaders;
+
 use std::process::{Command, Output};
 
-fn agent(arguments: &[&str]) -> (Option<i32>, String, String) {
+pub(crate) fn agent(arguments: &[&str]) -> (Option<i32>, String, String) {
     let Output {
         status,
         stdout,
@@ -32,7 +34,7 @@ fn the_status_of_no_agent_is_not_found() {
 
 #[test]
 fn mistakes_of_use_are_told_from_bad_input() {
-    let (code, _, stderr) = agent(&["--reloader", "systemd"]);
+    let (code, _, stderr) = agent(&["--transport", "websocket"]);
     assert_eq!(code, Some(64));
     assert!(stderr.contains("this build does not have"), "{stderr}");
 
