@@ -11,31 +11,23 @@ use anyhow::{Context as _, Result, anyhow};
 use nxmesh_agent_lib::{
     Agent, AgentOptions, BootstrapToken,
     apply::{ApplyOptions, BadResource, Mode},
-    nginx::{Enter, Layout, NginxBuild},
-    reload::SignalOptions,
+    nginx::Layout,
 };
 use nxmesh_process::exit::{Exit, OrExit as _};
 
 use crate::{
     options::{BadResourcePolicy, ManagedMode, Settings},
-    reloaders,
+    reloaders::Reached,
 };
 
-/// How long `nginx -V` may take.
-const VERSION_DEADLINE: Duration = Duration::from_secs(10);
-
 /// Looks at everything the settings name, and puts an agent together. Starts
-/// nothing and writes nothing.
-pub(crate) async fn compose(settings: &Settings) -> Result<Agent> {
+/// nothing and writes nothing. An nginx in another container may take `patience`
+/// to come up.
+pub(crate) async fn compose(settings: &Settings, patience: Duration) -> Result<Agent> {
     let layout = Layout::new(settings.state_dir()?, settings.runtime_dir()?)
         .with_cache_dir(settings.cache_dir()?);
-    let binary = match &settings.nginx_binary {
-        Some(binary) => std::path::absolute(binary)?,
-        None => find_nginx()?,
-    };
-    let build = NginxBuild::ask(&binary, VERSION_DEADLINE)
-        .await
-        .or_exit(Exit::Invalid)?;
+    let reached = Reached::new(settings, &layout, find_nginx)?;
+    let build = reached.ask(settings, &layout, patience).await?;
     let prefix = match &settings.nginx_prefix {
         Some(prefix) => std::path::absolute(prefix)?,
         None => build.prefix.clone(),
@@ -77,16 +69,7 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Agent> {
     apply.render.modules = Some(Arc::new(build.modules));
     apply.render.ipv6 = has_ipv6();
     apply.render.snippets = settings.snippets.clone().unwrap_or_default().into();
-    let nginx = SignalOptions {
-        binary,
-        conf: apply.nginx_conf(),
-        prefix: settings.nginx_prefix.clone(),
-        pid_file,
-        unix_sockets: vec![layout.probe_socket()],
-        start_log: layout.start_log(),
-        enter: Enter::NotNeeded,
-    };
-    let mut options = AgentOptions::new(apply);
+    let mut options = AgentOptions::new(apply.clone());
     options.master_url = settings.master_url.clone();
     options.master_ca = settings.master_ca.as_deref().map(read_ca).transpose()?;
     options.labels = settings.labels.clone().unwrap_or_default().0;
@@ -96,7 +79,9 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Agent> {
     {
         options.bootstrap_token = Some(BootstrapToken::new(token.expose()));
     }
-    let builder = reloaders::attach(Agent::builder(options), settings, nginx).await?;
+    let builder = reached
+        .attach(Agent::builder(options), settings, &apply, pid_file)
+        .await?;
     Ok(builder.build()?)
 }
 

@@ -28,6 +28,8 @@ use options::{Cli, Command, ConfigAction, Output, Settings};
 /// How long a soft stop may take: a reload, its confirmation and both again for
 /// the way back.
 const STOP_LIMIT: Duration = Duration::from_secs(80);
+/// How long nginx's container may take to start after the agent's.
+const SIDECAR_PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     exit::report(start(exit::parse()))
@@ -72,7 +74,7 @@ async fn run(settings: Settings) -> Result<()> {
     logging::install(&settings.log)?;
     let stop = CancellationToken::new();
     signals::stop_softly(&stop, STOP_LIMIT)?;
-    let agent = compose::compose(&settings).await?;
+    let agent = compose::compose(&settings, SIDECAR_PATIENCE).await?;
     tokio::spawn(tell_readiness(agent.status()));
     agent.run(stop).await.or_else(|error| {
         let exit = exit_of(&error);
@@ -113,7 +115,7 @@ async fn show_status(output: Output, settings: Settings) -> Result<()> {
 async fn show_settings(action: ConfigAction, settings: Settings) -> Result<()> {
     match action {
         ConfigAction::Check => {
-            compose::compose(&settings).await?;
+            compose::compose(&settings, Duration::ZERO).await?;
             say("the settings are fine\n")
         }
         ConfigAction::Print => say(&config::to_toml(&settings)?),

@@ -13,8 +13,8 @@ use nxmesh_process::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::reloaders::CommandSettings;
-use crate::values::{DeploymentMode, LabelList, ReloaderChoice, TransportChoice};
+use crate::reloaders::{CommandSettings, ContainerSettings, SystemdSettings};
+use crate::values::{DeploymentMode, LabelList, ReloaderChoice, TransportChoice, Words};
 
 /// Where the agent keeps its state unless told.
 const STATE_DIR: &str = "/var/lib/nxmesh-agent";
@@ -142,12 +142,29 @@ pub(crate) struct Settings {
     #[arg(long, env = "NXMESH_NGINX_PID_FILE", value_name = "FILE")]
     pub(crate) nginx_pid_file: Option<PathBuf>,
     /// How nginx is started and reloaded [default: signal]
-    #[arg(long, env = "NXMESH_RELOADER", value_name = "signal|command")]
+    #[arg(
+        long,
+        env = "NXMESH_RELOADER",
+        value_name = "signal|systemd|command|container"
+    )]
     pub(crate) reloader: Option<ReloaderChoice>,
     #[command(flatten)]
     pub(crate) command: CommandSettings,
-    /// Where nginx runs, seen from the agent [default: standalone]
-    #[arg(long, env = "NXMESH_DEPLOYMENT_MODE", value_name = "standalone")]
+    #[command(flatten)]
+    pub(crate) systemd: SystemdSettings,
+    #[command(flatten)]
+    pub(crate) container: ContainerSettings,
+    /// What enters the place where nginx's binary is, before it: for example `nsenter --target
+    /// {pid} --mount --`, {pid} being nginx's [default: nothing, or /proc/PID/root beside a sidecar]
+    #[arg(long, env = "NXMESH_ENTER_COMMAND", value_name = "WORDS")]
+    pub(crate) enter_command: Option<Words>,
+    /// Where nginx runs, seen from the agent; in another container that shares its process ids and
+    /// folders it is a sidecar [default: standalone]
+    #[arg(
+        long,
+        env = "NXMESH_DEPLOYMENT_MODE",
+        value_name = "standalone|docker_sidecar|kubernetes_sidecar"
+    )]
     pub(crate) deployment_mode: Option<DeploymentMode>,
     #[command(flatten)]
     pub(crate) log: LogOptions,
@@ -174,12 +191,20 @@ nxmesh_process::overlay!(Settings {
     nginx_pid_file,
     reloader,
     command,
+    systemd,
+    container,
+    enter_command,
     deployment_mode,
     log,
     snippets,
 });
 
 impl Settings {
+    /// Whether the whole nginx.conf is the agent's.
+    pub(crate) fn is_full(&self) -> bool {
+        self.mode.unwrap_or_default() == ManagedMode::Full
+    }
+
     pub(crate) fn state_dir(&self) -> Result<PathBuf> {
         absolute(self.state_dir.clone().unwrap_or_else(|| STATE_DIR.into()))
     }
@@ -290,14 +315,9 @@ mod tests {
 
     #[test]
     fn what_this_build_lacks_is_said() {
-        for (flag, value) in [
-            ("--transport", "websocket"),
-            ("--reloader", "systemd"),
-            ("--deployment-mode", "docker_sidecar"),
-        ] {
-            let error = settings(&[flag, value]).unwrap_err().to_string();
-            assert!(error.contains("this build does not have"), "{error}");
-        }
+        let error = settings(&["--transport", "websocket"]).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("this build does not have"), "{error}");
         let error = settings(&["--reloader", "sytemd"]).unwrap_err().to_string();
         assert!(error.contains("no such reloader"), "{error}");
     }

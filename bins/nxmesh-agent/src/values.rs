@@ -26,7 +26,7 @@ macro_rules! as_text {
 /// A choice among parts of which some are not in this build. Those are told
 /// apart from words nobody knows.
 macro_rules! choice {
-    ($(#[$doc:meta])* $name:ident, $what:literal, has: [$($has:literal => $variant:ident),+], lacks: [$($lacks:literal),+]) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, has: [$($has:literal => $variant:ident),+], lacks: [$($lacks:literal),*]) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum $name {
@@ -37,9 +37,10 @@ macro_rules! choice {
             type Err = String;
 
             fn from_str(text: &str) -> Result<Self, String> {
+                let lacks: &[&str] = &[$($lacks),*];
                 match text {
                     $($has => Ok(Self::$variant),)+
-                    $($lacks)|+ => Err(format!(
+                    lacking if lacks.contains(&lacking) => Err(format!(
                         concat!("this build does not have the ", $what, " `{}`; it has {}"),
                         text, [$($has),+].join(", ")
                     )),
@@ -66,12 +67,14 @@ choice! {
 choice! {
     /// How nginx is started and reloaded.
     ReloaderChoice, "reloader",
-    has: ["signal" => Signal, "command" => Command], lacks: ["systemd", "container"]
+    has: ["signal" => Signal, "systemd" => Systemd, "command" => Command, "container" => Container],
+    lacks: []
 }
 choice! {
     /// Where nginx runs, seen from the agent.
     DeploymentMode, "deployment mode",
-    has: ["standalone" => Standalone], lacks: ["docker_sidecar", "kubernetes_sidecar"]
+    has: ["standalone" => Standalone, "docker_sidecar" => DockerSidecar, "kubernetes_sidecar" => KubernetesSidecar],
+    lacks: []
 }
 
 /// A command as words: `nginx -t -c {conf}`, split at spaces, or

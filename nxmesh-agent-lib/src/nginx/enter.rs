@@ -23,7 +23,10 @@ pub enum Enter {
     /// From the files that the running nginx sees, by way of `/proc/PID/root`:
     /// it lives in another container that shares its process ids with this one.
     /// Takes the rights CAP_SYS_CHROOT and CAP_SYS_PTRACE.
-    RootOfNginx,
+    RootOfNginx {
+        /// Folders that both have to see under the same paths: volumes.
+        shared: Vec<PathBuf>,
+    },
     /// By a command before the binary: program and arguments, in which `{pid}`
     /// is the master process of nginx. For example
     /// `nsenter --target {pid} --mount --`.
@@ -36,7 +39,7 @@ impl Enter {
     pub fn needs_nginx(&self) -> bool {
         match self {
             Self::NotNeeded => false,
-            Self::RootOfNginx => true,
+            Self::RootOfNginx { .. } => true,
             Self::Command(words) => words.iter().any(|word| word.contains("{pid}")),
         }
     }
@@ -64,7 +67,7 @@ impl Run {
         };
         let (command, root) = match enter {
             Enter::NotNeeded => (command::command(binary), None),
-            Enter::RootOfNginx => (
+            Enter::RootOfNginx { .. } => (
                 command::command(binary),
                 Some(namespace::root_of(master()?.pid())),
             ),

@@ -80,6 +80,23 @@ impl Master {
         })
     }
 
+    /// All masters in sight, of whatever instance.
+    ///
+    /// # Errors
+    ///
+    /// If `/proc` cannot be read.
+    pub fn all() -> io::Result<Vec<Self>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let pid = entry?
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok());
+            found.extend(pid.and_then(Self::at));
+        }
+        Ok(found)
+    }
+
     fn verify(pid: u32, instance: &Instance, in_pid_file: bool) -> Option<Self> {
         let arguments = title(pid)?.strip_prefix(MASTER)?.trim().to_owned();
         let shares = namespace::shares_folder_of(pid, &instance.conf);

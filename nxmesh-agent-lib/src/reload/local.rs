@@ -147,6 +147,13 @@ impl Local {
         if let Some(nginx) = &nginx {
             needs::may_signal(nginx)?;
         }
+        if let Enter::RootOfNginx { shared } = enter {
+            needs::nginx_in_sight(nginx.as_ref(), &self.options.conf)?;
+            if let Some(master) = &nginx {
+                needs::may_enter(master)?;
+                needs::shares(master, shared)?;
+            }
+        }
         if nginx.is_some() || !enter.needs_nginx() {
             self.build(nginx.as_ref()).await.map_err(unmet)?;
         }

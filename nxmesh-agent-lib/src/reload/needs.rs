@@ -1,8 +1,11 @@
 //! What a reloader needs of the machine, looked at before it is needed.
 
-use std::{os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
-use crate::nginx::{command::ENVIRONMENT, process::Master};
+use crate::nginx::{command::ENVIRONMENT, namespace, process::Master};
 
 /// What a reloader needs and does not have here, and what helps.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +35,64 @@ pub(super) fn may_signal(master: &Master) -> Result<(), Unmet> {
         format!("the agent may not signal nginx (pid {})", master.pid()),
         "run it as root or as the user of nginx's master process, or give it the capability CAP_KILL",
     ))
+}
+
+/// Whether an nginx in another container is seen at all.
+pub(super) fn nginx_in_sight(ours: Option<&Master>, conf: &Path) -> Result<(), Unmet> {
+    if ours.is_some() {
+        return Ok(());
+    }
+    let conf = conf.display();
+    let others = Master::all().unwrap_or_default();
+    if let Some(other) = others.first() {
+        return Err(Unmet::new(
+            format!(
+                "nginx is in sight (pid {}), but it does not run {conf}, or sees another file there",
+                other.pid()
+            ),
+            format!(
+                "mount the folder of {conf} under the same path in both containers, or name nginx's own with --nginx-conf"
+            ),
+        ));
+    }
+    Err(Unmet::new(
+        "no nginx is in sight",
+        "start nginx, and share its process ids with the agent: `pid: \"service:nginx\"` in Docker Compose, `--pid=container:NAME` in Docker, `shareProcessNamespace: true` in Kubernetes",
+    ))
+}
+
+/// Whether this process may look into the files of `master` and enter them.
+pub(super) fn may_enter(master: &Master) -> Result<(), Unmet> {
+    let root = namespace::root_of(master.pid());
+    // Following the link is what takes the right.
+    match root.join("proc").symlink_metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(Unmet::new(
+            format!("the agent may not look into {}", root.display()),
+            "give it the capabilities CAP_SYS_PTRACE and CAP_SYS_CHROOT, or say with --enter-command how nginx's files are reached",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether nginx sees the same folders. One that is not made yet is judged by
+/// the nearest that is there: a volume's own folder always is.
+pub(super) fn shares(master: &Master, folders: &[PathBuf]) -> Result<(), Unmet> {
+    for folder in folders {
+        let there = folder.ancestors().find(|it| it.exists());
+        let Some(nearest) = there else { continue };
+        if namespace::same(master.pid(), nearest).unwrap_or(true) {
+            continue;
+        }
+        let folder = folder.display();
+        return Err(Unmet::new(
+            format!(
+                "nginx (pid {}) does not see the agent's {folder}",
+                master.pid()
+            ),
+            format!("mount one volume at {folder} in both containers"),
+        ));
+    }
+    Ok(())
 }
 
 /// Whether the program of a command can be run.

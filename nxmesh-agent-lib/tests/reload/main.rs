@@ -8,6 +8,7 @@
 mod command;
 mod container;
 mod rig;
+mod sidecar;
 mod signal;
 #[cfg(feature = "systemd")]
 mod systemd;
