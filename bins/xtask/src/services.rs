@@ -14,25 +14,46 @@ use crate::workspace;
 struct Service {
     name: &'static str,
     /// Names another copy of the program, which then need not be installed.
-    variable: &'static str,
+    variable: Option<&'static str>,
     debian_package: &'static str,
     /// A file that tells that it is there, where it is no program.
     file: Option<&'static str>,
 }
 
-const SERVICES: [Service; 2] = [
+const SERVICES: [Service; 5] = [
     Service {
         name: "nginx",
-        variable: "NXMESH_TEST_NGINX",
+        variable: Some("NXMESH_TEST_NGINX"),
         debian_package: "nginx-light",
         file: None,
     },
     // Debian's nginx has streams as a module of its own.
     Service {
         name: "nginx-stream",
-        variable: "NXMESH_TEST_NGINX",
+        variable: Some("NXMESH_TEST_NGINX"),
         debian_package: "libnginx-mod-stream",
         file: Some("/usr/lib/nginx/modules/ngx_stream_module.so"),
+    },
+    // For what is driven through systemd's bus.
+    Service {
+        name: "dbus-daemon",
+        variable: None,
+        debian_package: "dbus-daemon",
+        file: None,
+    },
+    // What a container engine lists processes with.
+    Service {
+        name: "ps",
+        variable: None,
+        debian_package: "procps",
+        file: None,
+    },
+    // Looks at the agent's unit file; nothing is run by it.
+    Service {
+        name: "systemd-analyze",
+        variable: None,
+        debian_package: "systemd",
+        file: None,
     },
 ];
 
@@ -130,7 +151,10 @@ enum Step {
 
 impl Means {
     fn of_this_machine(service: &Service) -> Self {
-        let named = std::env::var_os(service.variable).map(PathBuf::from);
+        let named = service
+            .variable
+            .and_then(std::env::var_os)
+            .map(PathBuf::from);
         Self {
             present: named.is_some_and(|path| path.exists()) || service.is_there(),
             may_install: may_install(),
@@ -150,10 +174,10 @@ impl Means {
         if self.may_install {
             return Ok(Step::Install);
         }
+        let or = variable.map_or_else(String::new, |it| format!(", or name the program in {it}"));
         bail!(
             "{name} is not installed; install the package {debian_package}: `apt-get install -y \
-             --no-install-recommends {debian_package}` as root, or your system's package, or name \
-             the program in {variable}"
+             --no-install-recommends {debian_package}` as root, or your system's package{or}"
         )
     }
 }

@@ -26,7 +26,13 @@ pub(crate) struct Options {
 /// Runs the tests. The runner's own closing lines are the last that is printed, also on failure.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     services::ensure_c_compiler()?;
-    services::ensure(&["nginx", "nginx-stream"])?;
+    services::ensure(&[
+        "nginx",
+        "nginx-stream",
+        "dbus-daemon",
+        "ps",
+        "systemd-analyze",
+    ])?;
     let next = nginx_next::ensure()?;
     // Some tests start the programs. Building them together with the tests gives both the same
     // features, so that nothing is compiled twice.
