@@ -49,6 +49,9 @@ pub struct Node {
     http: Port,
     https: Port,
     isolates: bool,
+    /// A program and arguments before the agent's own.
+    under: Vec<String>,
+    variables: Vec<(String, String)>,
     process: Option<Daemon>,
 }
 
@@ -76,6 +79,8 @@ impl Node {
             http: Port::take()?,
             https: Port::take()?,
             isolates: false,
+            under: Vec::new(),
+            variables: Vec::new(),
             process: None,
             folder,
         };
@@ -122,6 +127,16 @@ impl Node {
         self.isolates = true;
     }
 
+    /// From its next start the agent is run by another program: `setpriv …`.
+    pub fn run_under(&mut self, words: &[&str]) {
+        self.under = words.iter().map(|&word| word.to_owned()).collect();
+    }
+
+    /// From its next start the agent has a variable in its environment.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts the agent. It enrols itself the first time, and starts nginx if none runs.
     ///
     /// # Errors
@@ -129,7 +144,15 @@ impl Node {
     /// When the process cannot be started.
     pub fn start(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "agent {} runs already", self.name);
-        let mut command = Command::new(&self.programs.agent);
+        let mut command = match self.under.split_first() {
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(&self.programs.agent);
+                command
+            }
+            None => Command::new(&self.programs.agent),
+        };
+        command.envs(self.variables.iter().cloned());
         command
             .args(["run", "--master-url", &self.master_url, "--mode"])
             .arg(match self.mode {

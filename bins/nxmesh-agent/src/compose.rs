@@ -13,6 +13,7 @@ use nxmesh_agent_lib::{
     apply::{ApplyOptions, BadResource, Mode},
     nginx::Layout,
 };
+use nxmesh_core::contract::reloader::Reloader;
 use nxmesh_process::exit::{Exit, OrExit as _};
 
 use crate::{
@@ -20,10 +21,32 @@ use crate::{
     reloaders::Reached,
 };
 
+/// What applies need, and the reloader.
+pub(crate) struct Parts {
+    pub(crate) apply: ApplyOptions,
+    pub(crate) reloader: Box<dyn Reloader>,
+}
+
 /// Looks at everything the settings name, and puts an agent together. Starts
 /// nothing and writes nothing. An nginx in another container may take `patience`
 /// to come up.
 pub(crate) async fn compose(settings: &Settings, patience: Duration) -> Result<Agent> {
+    let Parts { apply, reloader } = parts(settings, patience).await?;
+    let mut options = AgentOptions::new(apply);
+    options.master_url = settings.master_url.clone();
+    options.master_ca = settings.master_ca.as_deref().map(read_ca).transpose()?;
+    options.labels = settings.labels.clone().unwrap_or_default().0;
+    // A spent token's file may be gone, and need not be read again.
+    if !options.is_enrolled()
+        && let Some(token) = settings.token()?
+    {
+        options.bootstrap_token = Some(BootstrapToken::new(token.expose()));
+    }
+    Ok(Agent::builder(options).reloader(reloader).build()?)
+}
+
+/// As [`compose`], the part that is about nginx.
+pub(crate) async fn parts(settings: &Settings, patience: Duration) -> Result<Parts> {
     let layout = Layout::new(settings.state_dir()?, settings.runtime_dir()?)
         .with_cache_dir(settings.cache_dir()?);
     let reached = Reached::new(settings, &layout, find_nginx)?;
@@ -69,20 +92,8 @@ pub(crate) async fn compose(settings: &Settings, patience: Duration) -> Result<A
     apply.render.modules = Some(Arc::new(build.modules));
     apply.render.ipv6 = has_ipv6();
     apply.render.snippets = settings.snippets.clone().unwrap_or_default().into();
-    let mut options = AgentOptions::new(apply.clone());
-    options.master_url = settings.master_url.clone();
-    options.master_ca = settings.master_ca.as_deref().map(read_ca).transpose()?;
-    options.labels = settings.labels.clone().unwrap_or_default().0;
-    // A spent token's file may be gone, and need not be read again.
-    if !options.is_enrolled()
-        && let Some(token) = settings.token()?
-    {
-        options.bootstrap_token = Some(BootstrapToken::new(token.expose()));
-    }
-    let builder = reached
-        .attach(Agent::builder(options), settings, &apply, pid_file)
-        .await?;
-    Ok(builder.build()?)
+    let reloader = reached.reloader(settings, &apply, pid_file).await?;
+    Ok(Parts { apply, reloader })
 }
 
 fn only_in_include_mode(flag: &str, value: Option<&Path>) -> Result<()> {

@@ -14,7 +14,10 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::CommandFactory as _;
-use nxmesh_agent_lib::{AgentError, AgentStatus, StatusError, apply::PipelineError};
+use nxmesh_agent_lib::{
+    AgentError, AgentStatus, ConnectionState, StatusError,
+    apply::{self, PipelineError},
+};
 use nxmesh_process::{
     config,
     exit::{self, Exit, OrExit as _},
@@ -23,6 +26,7 @@ use nxmesh_process::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use compose::Parts;
 use options::{Cli, Command, ConfigAction, Output, Settings};
 
 /// How long a soft stop may take: a reload, its confirmation and both again for
@@ -43,6 +47,8 @@ fn start(cli: Cli) -> Result<()> {
         Some(Command::Status { output, layered }) => {
             with_runtime(show_status(output, layered.resolve()?))
         }
+        Some(Command::Adopt(layered)) => with_runtime(adopt(layered.resolve()?)),
+        Some(Command::Release(layered)) => with_runtime(release(layered.resolve()?)),
         Some(Command::Config { action, layered }) => {
             with_runtime(show_settings(action, layered.resolve()?))
         }
@@ -74,6 +80,7 @@ async fn run(settings: Settings) -> Result<()> {
     logging::install(&settings.log)?;
     let stop = CancellationToken::new();
     signals::stop_softly(&stop, STOP_LIMIT)?;
+    service::keep_alive();
     let agent = compose::compose(&settings, SIDECAR_PATIENCE).await?;
     tokio::spawn(tell_readiness(agent.status()));
     agent.run(stop).await.or_else(|error| {
@@ -82,9 +89,11 @@ async fn run(settings: Settings) -> Result<()> {
     })
 }
 
-/// Ready means proven: nginx was seen running.
+/// Ready means proven: nginx was seen serving a version, or the master admitted the agent.
 async fn tell_readiness(mut status: watch::Receiver<AgentStatus>) {
-    if status.wait_for(|status| status.nginx.running).await.is_ok() {
+    let is_ready =
+        |status: &AgentStatus| status.ready || status.connection.state == ConnectionState::Ready;
+    if status.wait_for(is_ready).await.is_ok() {
         service::ready();
     }
 }
@@ -110,6 +119,32 @@ async fn show_status(output: Output, settings: Settings) -> Result<()> {
         Output::Text => say(&status::text(&status)),
         Output::Json => say(&format!("{}\n", serde_json::to_string(&status)?)),
     }
+}
+
+async fn adopt(settings: Settings) -> Result<()> {
+    let Parts { apply, reloader } = compose::parts(&settings, Duration::ZERO).await?;
+    let adopted = apply::adopt(&apply, &*reloader, apply.check_deadline)
+        .await
+        .or_exit(Exit::Invalid)?;
+    let (line, file) = (&adopted.line, adopted.nginx_conf.display());
+    say(&match adopted.changed {
+        true => format!("added to {file}: {line}\n"),
+        false => format!("{file} has the line already: {line}\n"),
+    })
+}
+
+async fn release(settings: Settings) -> Result<()> {
+    let Parts { apply, reloader } = compose::parts(&settings, Duration::ZERO).await?;
+    let released = apply::release(&apply, &*reloader, apply.check_deadline)
+        .await
+        .or_exit(Exit::Invalid)?;
+    let (line, file) = (&released.line, released.nginx_conf.display());
+    say(&match released.changed {
+        true => format!(
+            "removed from {file}: {line}\nnginx serves what it had until it is reloaded: `nginx -s reload`\n"
+        ),
+        false => format!("{file} does not have the line: {line}\n"),
+    })
 }
 
 async fn show_settings(action: ConfigAction, settings: Settings) -> Result<()> {

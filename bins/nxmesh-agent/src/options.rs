@@ -50,6 +50,13 @@ pub(crate) enum Command {
         #[command(flatten)]
         layered: Layered,
     },
+    /// Put the one line into nginx.conf that includes what the agent writes, in mode include
+    ///
+    /// It lands at the end of the http block; all else stays as it is. nginx tests the result
+    /// first, and is not reloaded.
+    Adopt(Layered),
+    /// Take that line out of nginx.conf again; nginx is not reloaded
+    Release(Layered),
     /// Look at the settings without using them
     Config {
         action: ConfigAction,

@@ -5,7 +5,6 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 use nxmesh_agent_lib::{
-    AgentBuilder,
     apply::ApplyOptions,
     nginx::{Enter, Layout, NginxBuild},
     reload::{
@@ -13,6 +12,7 @@ use nxmesh_agent_lib::{
         SignalReloader, SystemdOptions, SystemdReloader, UnitReload,
     },
 };
+use nxmesh_core::contract::reloader::Reloader;
 use nxmesh_process::exit::{Exit, OrExit as _};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
@@ -276,14 +276,13 @@ impl Reached {
         })
     }
 
-    /// Gives the agent its reloader, if all is there that this needs.
-    pub(crate) async fn attach(
+    /// The reloader, if all is there that it needs.
+    pub(crate) async fn reloader(
         self,
-        builder: AgentBuilder,
         settings: &Settings,
         apply: &ApplyOptions,
         pid_file: Option<PathBuf>,
-    ) -> Result<AgentBuilder> {
+    ) -> Result<Box<dyn Reloader>> {
         let layout = &apply.layout;
         let container = match self.choice {
             ReloaderChoice::Container => {
@@ -305,7 +304,7 @@ impl Reached {
             (ReloaderChoice::Container, Some(options)) => {
                 let reloader = ContainerReloader::new(options);
                 reloader.verify().await.or_exit(Exit::Invalid)?;
-                Ok(builder.reloader(reloader))
+                Ok(Box::new(reloader))
             }
             (ReloaderChoice::Command, _) => {
                 let CommandSettings {
@@ -321,7 +320,7 @@ impl Reached {
                     start: words(start),
                 });
                 reloader.verify().await.or_exit(Exit::Invalid)?;
-                Ok(builder.reloader(reloader))
+                Ok(Box::new(reloader))
             }
             (ReloaderChoice::Systemd, _) => {
                 let SystemdSettings { unit, reload, bus } = settings.systemd.clone();
@@ -335,12 +334,12 @@ impl Reached {
                     bus: bus.unwrap_or_else(|| SystemdOptions::BUS.to_owned()),
                 });
                 reloader.verify().await.or_exit(Exit::Invalid)?;
-                Ok(builder.reloader(reloader))
+                Ok(Box::new(reloader))
             }
             (ReloaderChoice::Signal | ReloaderChoice::Container, _) => {
                 let reloader = SignalReloader::new(nginx);
                 reloader.verify().await.or_exit(Exit::Invalid)?;
-                Ok(builder.reloader(reloader))
+                Ok(Box::new(reloader))
             }
         }
     }

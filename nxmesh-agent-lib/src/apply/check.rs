@@ -69,7 +69,7 @@ fn shadow(
     super::nginx_conf::lead_elsewhere(&text, home, &entry, place.entry().trim_end(), pid_file)
         .ok_or_else(|| {
             let message = format!(
-                "{} does not include what NxMesh writes; add this line to its http block: include {};",
+                "{} does not include what NxMesh writes; `nxmesh-agent adopt` adds this line to its http block: include {};",
                 nginx_conf.display(),
                 entry.display()
             );
@@ -79,7 +79,7 @@ fn shadow(
 
 /// `load_module modules/…` counts from the folder of `nginx -p`, which for a check is
 /// not the usual one.
-fn link_modules(nginx_prefix: Option<&Path>, check_prefix: &Path) -> io::Result<()> {
+pub(super) fn link_modules(nginx_prefix: Option<&Path>, check_prefix: &Path) -> io::Result<()> {
     let Some(prefix) = nginx_prefix else {
         return Ok(());
     };
@@ -92,7 +92,7 @@ fn link_modules(nginx_prefix: Option<&Path>, check_prefix: &Path) -> io::Result<
 }
 
 /// Relative includes count from the folder of `nginx -c`.
-fn link_siblings(home: &Path, folder: &Path, nginx_conf: &Path) -> io::Result<()> {
+pub(super) fn link_siblings(home: &Path, folder: &Path, nginx_conf: &Path) -> io::Result<()> {
     for sibling in fs::read_dir(home)? {
         let sibling = sibling?;
         if sibling.path() != nginx_conf {

@@ -26,6 +26,7 @@
 //! are made again from the slice.
 
 mod accept;
+mod adopt;
 mod blame;
 mod check;
 mod confirm;
@@ -57,6 +58,7 @@ use nxmesh_core::{
 };
 
 use self::{accept::Accepted, files::Files, release::Place, render::Rendering, switch::Entry};
+pub use adopt::{AdoptError, Adoption, adopt, release};
 pub use options::{ApplyOptions, BadResource, Mode};
 pub use outcome::{
     Applied, AppliedState, Failure, Observed, Outcome, Partly, PipelineError, Progress, Recovered,

@@ -11,24 +11,43 @@ pub(super) fn lead_elsewhere(
     instead: &str,
     pid: &Path,
 ) -> Option<String> {
+    let (copy, found) = rewritten(text, pid, |words| {
+        matches!(words, ["include", path] if folder.join(path) == entry).then_some(instead)
+    });
+    found.then_some(copy)
+}
+
+/// Copies `text` with the pid file at `pid`.
+pub(super) fn with_pid(text: &str, pid: &Path) -> String {
+    rewritten(text, pid, |_| None).0
+}
+
+/// Copies `text` with what is to stand `instead` of a directive of its `http`
+/// block, and whether there was any.
+fn rewritten<'a>(
+    text: &str,
+    pid: &Path,
+    instead: impl Fn(&[&str]) -> Option<&'a str>,
+) -> (String, bool) {
     let mut copy = String::new();
     let (mut copied, mut found) = (0, false);
     for directive in directives(text) {
         let words: Vec<&str> = directive.words.iter().map(String::as_str).collect();
         let replacement = match (&directive.blocks[..], &words[..]) {
-            ([http], ["include", path]) if http == "http" && folder.join(path) == entry => {
-                found = true;
-                instead.to_owned()
-            }
+            ([http], words) if http == "http" => match instead(words) {
+                Some(instead) => instead.to_owned(),
+                None => continue,
+            },
             ([], ["pid", _]) => format!("pid \"{}\";", pid.display()),
             _ => continue,
         };
+        found |= !directive.blocks.is_empty();
         copy.push_str(&text[copied..directive.span.start]);
         copy.push_str(&replacement);
         copied = directive.span.end;
     }
     copy.push_str(&text[copied..]);
-    found.then_some(copy)
+    (copy, found)
 }
 
 /// A directive that ends with a semicolon.

@@ -5,7 +5,7 @@ use std::{fs, io, path::PathBuf};
 use super::{ApplyOptions, Mode, disk, release::Place};
 
 /// What an entry file says before the first release.
-const NOTHING: &str = "# No release yet.\n";
+pub(super) const NOTHING: &str = "# No release yet.\n";
 
 /// Where the entry file leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub(super) fn cancel(options: &ApplyOptions) -> io::Result<()> {
 }
 
 /// Readable by whoever may read the folder: it holds one path.
-const MODE: u32 = 0o644;
+pub(super) const MODE: u32 = 0o644;
 
 fn text(options: &ApplyOptions, release: Option<&str>) -> io::Result<String> {
     match (release, &options.mode) {

@@ -1,6 +1,7 @@
 //! The apply pipeline and a real nginx.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod adopt;
 mod crashes;
 mod failures;
 mod include;

@@ -86,6 +86,30 @@ pub trait Reloader: fmt::Debug + Send + Sync + 'static {
     async fn running(&self) -> Result<Option<Generation>, ReloadError>;
 }
 
+/// A reloader that was chosen when the program ran.
+#[async_trait]
+impl<R: Reloader + ?Sized> Reloader for Box<R> {
+    fn backend(&self) -> &'static str {
+        (**self).backend()
+    }
+
+    async fn check(&self, candidate: &Candidate, deadline: Duration) -> Result<(), ReloadError> {
+        (**self).check(candidate, deadline).await
+    }
+
+    async fn reload(&self, deadline: Duration) -> Result<Generation, ReloadError> {
+        (**self).reload(deadline).await
+    }
+
+    async fn start(&self, deadline: Duration) -> Result<Generation, ReloadError> {
+        (**self).start(deadline).await
+    }
+
+    async fn running(&self) -> Result<Option<Generation>, ReloadError> {
+        (**self).running().await
+    }
+}
+
 /// Why a check, start or reload failed. Variants follow what the caller can do next.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -13,5 +13,6 @@ mod load;
 mod newer_nginx;
 mod refusal;
 mod secrets;
+mod service;
 mod serving;
 mod slices;

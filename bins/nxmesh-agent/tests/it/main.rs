@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "that is how tests fail")]
 
 mod reloaders;
+mod service;
 
 use std::process::{Command, Output};
 
@@ -98,4 +99,40 @@ fn settings_are_printed_as_a_file_has_them() {
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stdout.contains("mode = \"full\""), "{stdout}");
     assert!(stdout.contains("labels = \"env=test\""), "{stdout}");
+}
+
+#[test]
+fn a_line_is_put_into_nginx_conf_and_taken_out_again() {
+    let nginx = nxmesh_agent_lib::testkit::RealNginx::new();
+    let before = std::fs::read_to_string(nginx.conf()).unwrap();
+    let (conf, state) = (nginx.conf(), nginx.dir().join("state"));
+    let run = |command| {
+        agent(&[
+            command,
+            "--nginx-binary",
+            nginx.binary().to_str().unwrap(),
+            "--nginx-conf",
+            conf.to_str().unwrap(),
+            "--state-dir",
+            state.to_str().unwrap(),
+        ])
+    };
+    for said in ["added to", "has the line already"] {
+        let (code, stdout, stderr) = run("adopt");
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(
+            stdout.contains(said) && stdout.contains("entry.conf;"),
+            "{stdout}"
+        );
+    }
+    for said in ["removed from", "does not have the line"] {
+        let (code, stdout, stderr) = run("release");
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(stdout.contains(said), "{stdout}");
+    }
+    assert_eq!(std::fs::read_to_string(&conf).unwrap(), before);
+    std::fs::write(&conf, "events {}\n").unwrap();
+    let (code, _, stderr) = run("adopt");
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains("no http block"), "{stderr}");
 }
