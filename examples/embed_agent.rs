@@ -79,7 +79,7 @@ async fn show(binary: PathBuf, folder: &Path) -> Result<()> {
     // 4. What one is refused does not concern the other.
     two.master
         .desire(version(2), &two.site("203.0.113.7", "nowhere")?);
-    let refused = two.master.status(version(2), ConfigPhase::RolledBack).await;
+    let refused = two.master.status(version(2), ConfigPhase::Rejected).await;
     ensure!(refused.is_ok(), "an address of somebody else was taken");
     two.expect("good day").await?;
     one.expect("hello again").await?;

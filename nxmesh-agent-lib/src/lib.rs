@@ -53,7 +53,6 @@
 //!
 //! | feature | adds | default |
 //! |---|---|---|
-//! | `systemd` | `SystemdReloader`, with a D-Bus client | no |
 //! | `testkit` | a real nginx and a scripted master for tests | no |
 
 mod agent;

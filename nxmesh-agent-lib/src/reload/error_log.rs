@@ -1,11 +1,10 @@
 //! Following the error log of a master while it reloads.
 
-#[cfg(feature = "systemd")]
-use std::path::PathBuf;
 use std::{
     fmt,
     fs::File,
     io::{Read, Seek as _, SeekFrom},
+    path::PathBuf,
 };
 
 use super::diagnostic;
@@ -160,7 +159,6 @@ impl ErrorLog {
 
 /// The error log of the main block; `None` where the built-in one is used, or
 /// what it names is no file.
-#[cfg(feature = "systemd")]
 pub(super) fn named_in(conf: &str) -> Option<PathBuf> {
     let conf = nxmesh_core::syntax::parse(conf).ok()?;
     let mut logs = conf
@@ -175,14 +173,12 @@ pub(super) fn named_in(conf: &str) -> Option<PathBuf> {
 }
 
 /// The end of a log, for what is written after it by an nginx that is not seen.
-#[cfg(feature = "systemd")]
 #[derive(Debug, Clone)]
 pub(super) struct End {
     path: PathBuf,
     at: u64,
 }
 
-#[cfg(feature = "systemd")]
 impl End {
     /// A log that is not there yet ends at its beginning.
     pub(super) fn of(path: PathBuf) -> Option<Self> {
@@ -221,7 +217,6 @@ mod tests {
         (file.into_file(), ErrorLog::new(Some(reader), 7, vec![3]))
     }
 
-    #[cfg(feature = "systemd")]
     #[test]
     fn the_log_of_the_main_block_is_found() {
         let named = |conf: &str| named_in(conf).map(|path| path.display().to_string());
@@ -237,7 +232,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "systemd")]
     #[test]
     fn what_is_written_after_an_end_is_told_even_in_a_new_file() {
         let folder = tempfile::tempdir().unwrap();

@@ -187,7 +187,6 @@ impl Local {
 
     /// Runs `nginx -t` on the configuration in place, as a start would read it.
     /// Only for what was seen to fail: it may leave an empty pid file.
-    #[cfg(feature = "systemd")]
     pub(super) async fn check_in_place(&self, deadline: Duration) -> Result<(), ReloadError> {
         let mut test = self.run(None)?;
         test.command
@@ -201,7 +200,6 @@ impl Local {
 
     /// The end of the error log that the configuration in place names, where
     /// that is a file.
-    #[cfg(feature = "systemd")]
     pub(super) async fn end_of_log(&self) -> Option<super::error_log::End> {
         let build = self.build(None).await.ok()?;
         let text = std::fs::read_to_string(&self.options.conf).ok()?;

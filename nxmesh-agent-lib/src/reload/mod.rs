@@ -9,7 +9,6 @@ mod needs;
 mod proof;
 mod signal;
 mod sockets;
-#[cfg(feature = "systemd")]
 mod systemd;
 mod turnover;
 
@@ -18,5 +17,4 @@ pub use container::{ContainerOptions, ContainerReloader};
 pub use local::SignalOptions;
 pub use needs::Unmet;
 pub use signal::SignalReloader;
-#[cfg(feature = "systemd")]
 pub use systemd::{SystemdOptions, SystemdReloader, UnitReload};

@@ -10,5 +10,4 @@ mod container;
 mod rig;
 mod sidecar;
 mod signal;
-#[cfg(feature = "systemd")]
 mod systemd;

@@ -1,14 +1,17 @@
-//! The calls to systemd that are needed.
+//! The calls to systemd that are needed, over a connection to its bus.
 
-use std::{sync::Mutex, time::Duration};
+use std::{collections::VecDeque, io, path::PathBuf, time::Duration};
 
-use serde::Serialize;
-use tokio_stream::StreamExt as _;
-use zbus::{
-    Connection, MatchRule, Message, MessageStream, connection, message,
-    zvariant::{DynamicType, OwnedObjectPath, OwnedValue},
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+    sync::Mutex,
 };
 
+use super::wire::{Body, Call, FIXED, Lengths, NotUnderstood, Said, Value};
+
+const BUS: &str = "org.freedesktop.DBus";
+const BUS_PATH: &str = "/org/freedesktop/DBus";
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
@@ -16,10 +19,16 @@ const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
+/// The signals that tell of the end of a job.
+const JOB_REMOVED: &str = "JobRemoved";
+const ENDS_OF_JOBS: &str = "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
+
 /// How long one call may take; jobs are not waited for in it.
 const CALL: Duration = Duration::from_secs(10);
-/// Ends of other units' jobs that may wait to be read.
-const QUEUED: usize = 64;
+/// Ends of jobs that may wait to be read while an answer is awaited.
+const QUEUED: usize = 1024;
+/// The longest line while both sides agree who they are.
+const LINE_BYTES: usize = 1024;
 
 /// What a unit is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,40 +51,158 @@ pub(super) struct Unit {
 /// Why systemd did not do as it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BusError {
-    #[error("{0}")]
-    Bus(#[from] zbus::Error),
+    #[error("the address is not of the form unix:path=FILE")]
+    Address,
+    #[error("could not talk with the bus: {0}")]
+    Io(#[from] io::Error),
+    #[error("the bus does not let the agent in")]
+    NotLetIn,
+    #[error(transparent)]
+    NotUnderstood(#[from] NotUnderstood),
     #[error("no answer within {CALL:?}")]
     Late,
-    #[error("the bus was closed")]
-    Closed,
+    #[error("{name}: {message}")]
+    Method { name: String, message: String },
     #[error(
-        "{0}; run the agent as root, or let polkit allow it org.freedesktop.systemd1.manage-units for this unit"
+        "{name}: {message}; run the agent as root, or let polkit allow it org.freedesktop.systemd1.manage-units for this unit"
     )]
-    Denied(zbus::Error),
+    Denied { name: String, message: String },
 }
 
-/// A connection to systemd, opened when it is needed and again when it broke.
+/// The way to systemd. A connection is kept for questions; a job has its own.
 #[derive(Debug)]
 pub(super) struct Bus {
     address: String,
-    open: Mutex<Option<Connection>>,
+    kept: Mutex<Option<Connection>>,
 }
 
 impl Bus {
     pub(super) fn new(address: String) -> Self {
         Self {
             address,
-            open: Mutex::new(None),
+            kept: Mutex::new(None),
         }
     }
 
     /// Asks for a unit; one that systemd does not know is `not-found`.
     pub(super) async fn unit(&self, name: &str) -> Result<Unit, BusError> {
-        let loaded = self
-            .call(MANAGER_PATH, MANAGER, "LoadUnit", &(name,))
-            .await?;
-        let path: OwnedObjectPath = loaded.body().deserialize()?;
-        let text = |value: OwnedValue| String::try_from(value).map_err(zbus::Error::from);
+        let mut kept = self.kept.lock().await;
+        // Taken: one that fails, or is cut short, is not used again.
+        let mut connection = match kept.take() {
+            Some(open) => open,
+            None => Connection::open(&self.address).await?,
+        };
+        let unit = connection.unit(name).await?;
+        *kept = Some(connection);
+        Ok(unit)
+    }
+
+    /// Runs `job` on a unit and waits for its end; its result, `done` for a success.
+    pub(super) async fn run(&self, job: Job, unit: &str) -> Result<String, BusError> {
+        let mut bus = Connection::open(&self.address).await?;
+        // Before the job begins, or its end could be missed.
+        bus.call(&to_bus("AddMatch", &[ENDS_OF_JOBS])).await?;
+        bus.call(&to_manager("Subscribe", &[])).await?;
+        let method = match job {
+            Job::Start => {
+                // A start limit that was reached would make this start fail as well.
+                bus.call(&to_manager("ResetFailedUnit", &[unit])).await.ok();
+                "StartUnit"
+            }
+            Job::Reload => "ReloadUnit",
+        };
+        let begun = bus.call(&to_manager(method, &[unit, "replace"])).await?;
+        let job = text(begun)?;
+        loop {
+            let ended = bus.next_end().await?.values()?;
+            if let [
+                Value::Number(_),
+                Value::Text(path),
+                Value::Text(_),
+                Value::Text(result),
+            ] = &ended[..]
+                && *path == job
+            {
+                return Ok(result.clone());
+            }
+        }
+    }
+}
+
+const fn to_bus<'a>(method: &'a str, arguments: &'a [&'a str]) -> Call<'a> {
+    Call {
+        destination: BUS,
+        path: BUS_PATH,
+        interface: BUS,
+        method,
+        arguments,
+    }
+}
+
+const fn to_manager<'a>(method: &'a str, arguments: &'a [&'a str]) -> Call<'a> {
+    Call {
+        destination: SYSTEMD,
+        path: MANAGER_PATH,
+        interface: MANAGER,
+        method,
+        arguments,
+    }
+}
+
+/// A body that is one text.
+fn text(body: Body) -> Result<String, BusError> {
+    match body.values()?.into_iter().next() {
+        Some(Value::Text(text)) => Ok(text),
+        _ => Err(NotUnderstood("an answer without a text").into()),
+    }
+}
+
+/// A connection that the bus has let in.
+#[derive(Debug)]
+struct Connection {
+    stream: UnixStream,
+    serial: u32,
+    ends: VecDeque<Body>,
+}
+
+impl Connection {
+    async fn open(address: &str) -> Result<Self, BusError> {
+        let path = socket_of(address).ok_or(BusError::Address)?;
+        let opening = async {
+            let mut connection = Self {
+                stream: UnixStream::connect(path).await?,
+                serial: 0,
+                ends: VecDeque::new(),
+            };
+            connection.introduce().await?;
+            connection.call(&to_bus("Hello", &[])).await?;
+            Ok(connection)
+        };
+        in_time(opening).await
+    }
+
+    /// The kernel tells the bus who we are; we only have to claim it (D-Bus
+    /// specification, "Authentication protocol", EXTERNAL).
+    async fn introduce(&mut self) -> Result<(), BusError> {
+        let uid = nix::unistd::geteuid().to_string();
+        let hex: String = uid.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let claim = format!("\0AUTH EXTERNAL {hex}\r\n");
+        self.stream.write_all(claim.as_bytes()).await?;
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            if line.len() > LINE_BYTES {
+                return Err(NotUnderstood("a line that does not end").into());
+            }
+            line.push(self.stream.read_u8().await?);
+        }
+        if !line.starts_with(b"OK ") {
+            return Err(BusError::NotLetIn);
+        }
+        Ok(self.stream.write_all(b"BEGIN\r\n").await?)
+    }
+
+    async fn unit(&mut self, name: &str) -> Result<Unit, BusError> {
+        let path = text(self.call(&to_manager("LoadUnit", &[name])).await?)?;
         let load_state = text(self.property(&path, UNIT, "LoadState").await?)?;
         if load_state != "loaded" {
             return Ok(Unit {
@@ -84,130 +211,130 @@ impl Bus {
                 main_pid: 0,
             });
         }
-        let main_pid = self.property(&path, SERVICE, "MainPID").await?;
+        let main_pid = self.property(&path, SERVICE, "MainPID").await?.values()?;
+        let [Value::Number(main_pid)] = main_pid[..] else {
+            return Err(NotUnderstood("an answer without a number").into());
+        };
         Ok(Unit {
             load_state,
             active_state: text(self.property(&path, UNIT, "ActiveState").await?)?,
-            main_pid: u32::try_from(main_pid).map_err(zbus::Error::from)?,
+            main_pid,
         })
-    }
-
-    /// Runs `job` on a unit and waits for its end; its result, `done` for a success.
-    pub(super) async fn run(&self, job: Job, unit: &str) -> Result<String, BusError> {
-        let connection = self.connection().await?;
-        let rule = MatchRule::builder()
-            .msg_type(message::Type::Signal)
-            .sender(SYSTEMD)?
-            .path(MANAGER_PATH)?
-            .interface(MANAGER)?
-            .member("JobRemoved")?
-            .build();
-        // Before the job begins, or its end could be missed.
-        let mut ends = MessageStream::for_match_rule(rule, &connection, Some(QUEUED))
-            .await
-            .inspect_err(|_| self.keep(None))?;
-        match self.call(MANAGER_PATH, MANAGER, "Subscribe", &()).await {
-            // By an earlier job.
-            Err(BusError::Bus(zbus::Error::MethodError(name, ..)))
-                if name.ends_with(".AlreadySubscribed") => {}
-            subscribed => drop(subscribed?),
-        }
-        let method = match job {
-            Job::Start => {
-                // A start limit that was reached would make this start fail as well.
-                self.call(MANAGER_PATH, MANAGER, "ResetFailedUnit", &(unit,))
-                    .await
-                    .ok();
-                "StartUnit"
-            }
-            Job::Reload => "ReloadUnit",
-        };
-        let begun = self
-            .call(MANAGER_PATH, MANAGER, method, &(unit, "replace"))
-            .await?;
-        let job: OwnedObjectPath = begun.body().deserialize()?;
-        while let Some(ended) = ends.next().await {
-            let ended = ended?;
-            let body = ended.body();
-            let (_, path, _, result): (u32, OwnedObjectPath, String, String) =
-                body.deserialize()?;
-            if path == job {
-                return Ok(result);
-            }
-        }
-        Err(BusError::Closed)
     }
 
     async fn property(
-        &self,
-        path: &OwnedObjectPath,
-        interface: &str,
-        name: &str,
-    ) -> Result<OwnedValue, BusError> {
-        let got = self
-            .call(path.as_str(), PROPERTIES, "Get", &(interface, name))
-            .await?;
-        Ok(got.body().deserialize()?)
-    }
-
-    async fn call(
-        &self,
+        &mut self,
         path: &str,
         interface: &str,
-        method: &str,
-        body: &(impl Serialize + DynamicType + Sync),
-    ) -> Result<Message, BusError> {
-        let connection = self.connection().await?;
-        let called = connection.call_method(Some(SYSTEMD), path, Some(interface), method, body);
-        let answer = match tokio::time::timeout(CALL, called).await {
-            Ok(answer) => answer.map_err(BusError::from),
-            Err(_) => Err(BusError::Late),
-        };
-        answer.map_err(|error| match error {
-            BusError::Bus(error @ zbus::Error::MethodError(..)) => of_method(error),
-            error => {
-                // The next call opens another.
-                self.keep(None);
-                error
+        name: &str,
+    ) -> Result<Body, BusError> {
+        self.call(&Call {
+            destination: SYSTEMD,
+            path,
+            interface: PROPERTIES,
+            method: "Get",
+            arguments: &[interface, name],
+        })
+        .await
+    }
+
+    async fn call(&mut self, call: &Call<'_>) -> Result<Body, BusError> {
+        in_time(async {
+            self.serial += 1;
+            self.stream.write_all(&call.encode(self.serial)).await?;
+            loop {
+                match self.read().await? {
+                    Said::Reply { to, body } if to == self.serial => return Ok(body),
+                    Said::Error { to, name, message } if to == self.serial => {
+                        let is_denied = name.ends_with(".AccessDenied")
+                            || name.ends_with(".InteractiveAuthorizationRequired");
+                        return Err(match is_denied {
+                            true => BusError::Denied { name, message },
+                            false => BusError::Method { name, message },
+                        });
+                    }
+                    Said::Signal { member, body } if member == JOB_REMOVED => {
+                        if self.ends.len() == QUEUED {
+                            return Err(NotUnderstood("more ends of jobs than jobs").into());
+                        }
+                        self.ends.push_back(body);
+                    }
+                    _ => {}
+                }
             }
         })
+        .await
     }
 
-    async fn connection(&self) -> Result<Connection, BusError> {
-        if let Some(open) = self.kept() {
-            return Ok(open);
+    /// The end of some job; waits for one.
+    async fn next_end(&mut self) -> Result<Body, BusError> {
+        if let Some(end) = self.ends.pop_front() {
+            return Ok(end);
         }
-        let opening = connection::Builder::address(self.address.as_str())?.build();
-        let connection = tokio::time::timeout(CALL, opening)
-            .await
-            .map_err(|_| BusError::Late)??;
-        self.keep(Some(connection.clone()));
-        Ok(connection)
+        loop {
+            if let Said::Signal { member, body } = self.read().await?
+                && member == JOB_REMOVED
+            {
+                return Ok(body);
+            }
+        }
     }
 
-    fn kept(&self) -> Option<Connection> {
-        let open = self
-            .open
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        open.clone()
-    }
-
-    fn keep(&self, connection: Option<Connection>) {
-        let mut open = self
-            .open
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        *open = connection;
+    async fn read(&mut self) -> Result<Said, BusError> {
+        let mut fixed = [0; FIXED];
+        self.stream.read_exact(&mut fixed).await?;
+        let lengths = Lengths::of(&fixed)?;
+        let mut message = fixed.to_vec();
+        message.resize(FIXED + lengths.rest(), 0);
+        self.stream.read_exact(&mut message[FIXED..]).await?;
+        Ok(Said::decode(&message)?)
     }
 }
 
-fn of_method(error: zbus::Error) -> BusError {
-    let zbus::Error::MethodError(name, ..) = &error else {
-        return BusError::Bus(error);
-    };
-    if name.ends_with(".AccessDenied") || name.ends_with(".InteractiveAuthorizationRequired") {
-        return BusError::Denied(error);
+async fn in_time<T>(call: impl Future<Output = Result<T, BusError>>) -> Result<T, BusError> {
+    tokio::time::timeout(CALL, call)
+        .await
+        .unwrap_or(Err(BusError::Late))
+}
+
+/// The path in the first address of the list that has one (D-Bus
+/// specification, "Server addresses").
+fn socket_of(address: &str) -> Option<PathBuf> {
+    let escaped = address.split(';').find_map(|one| {
+        let pairs = one.strip_prefix("unix:")?;
+        pairs.split(',').find_map(|pair| pair.strip_prefix("path="))
+    })?;
+    let mut path = Vec::new();
+    let mut bytes = escaped.bytes();
+    while let Some(byte) = bytes.next() {
+        path.push(match byte {
+            b'%' => {
+                let digits = [bytes.next()?, bytes.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            plain => plain,
+        });
     }
-    BusError::Bus(error)
+    String::from_utf8(path).ok().map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_sockets_are_read() {
+        for (address, path) in [
+            (
+                "unix:path=/run/dbus/system_bus_socket",
+                Some("/run/dbus/system_bus_socket"),
+            ),
+            ("tcp:host=x;unix:guid=1,path=/a%20b", Some("/a b")),
+            ("unix:abstract=/tmp/x", None),
+            ("unix:path=/a%2", None),
+            ("", None),
+        ] {
+            assert_eq!(socket_of(address), path.map(PathBuf::from), "{address}");
+        }
+    }
 }
