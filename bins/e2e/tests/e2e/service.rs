@@ -15,7 +15,7 @@ struct Manager(UnixDatagram);
 impl Manager {
     fn next(&self) -> String {
         let mut buffer = [0; 1024];
-        let length = self.0.recv(&mut buffer).expect("the agent tells something");
+        let length = self.0.recv(&mut buffer).unwrap();
         String::from_utf8(buffer[..length].to_vec()).unwrap()
     }
 
