@@ -52,6 +52,8 @@ pub struct Node {
     /// A program and arguments before the agent's own.
     under: Vec<String>,
     variables: Vec<(String, String)>,
+    /// Arguments after all others.
+    more: Vec<String>,
     process: Option<Daemon>,
 }
 
@@ -81,6 +83,7 @@ impl Node {
             isolates: false,
             under: Vec::new(),
             variables: Vec::new(),
+            more: Vec::new(),
             process: None,
             folder,
         };
@@ -132,6 +135,11 @@ impl Node {
         self.under = words.iter().map(|&word| word.to_owned()).collect();
     }
 
+    /// From its next start the agent is given more arguments.
+    pub fn tell(&mut self, arguments: &[&str]) {
+        self.more = arguments.iter().map(|&it| it.to_owned()).collect();
+    }
+
     /// From its next start the agent has a variable in its environment.
     pub fn set_variable(&mut self, name: &str, value: &str) {
         self.variables.push((name.to_owned(), value.to_owned()));
@@ -181,6 +189,7 @@ impl Node {
                 .arg("--nginx-pid-file")
                 .arg(self.folder.join("run/nginx.pid"));
         }
+        command.args(&self.more);
         self.process = Some(Daemon::start(&self.sandbox, command, &self.log)?);
         Ok(())
     }

@@ -12,6 +12,7 @@ mod island;
 mod load;
 mod newer_nginx;
 mod refusal;
+mod reloaders;
 mod secrets;
 mod service;
 mod serving;
