@@ -1,8 +1,11 @@
 //! An nginx in a container, driven through the engine's API.
 
+mod answers;
 mod docker;
+mod needs;
 mod nginx;
 mod stream;
+mod table;
 
 use std::{
     path::PathBuf,
@@ -15,12 +18,13 @@ use nxmesh_core::contract::reloader::{Candidate, Generation, ReloadError, Reload
 use tokio::sync::{Mutex, OnceCell};
 
 use self::{
-    docker::{Docker, DockerError, Executed, Inspected},
-    nginx::{Contained, Table},
+    answers::{Executed, Inspected},
+    docker::{Docker, DockerError},
+    nginx::Contained,
+    table::Table,
 };
 use super::{
     diagnostic,
-    needs::Unmet,
     proof::{self, Means},
     sockets,
 };
@@ -106,71 +110,6 @@ impl ContainerReloader {
                 })
             })
             .await
-    }
-
-    /// Looks whether all is there that this needs.
-    ///
-    /// # Errors
-    ///
-    /// [`Unmet`] names the first thing that is missing.
-    pub async fn verify(&self) -> Result<(), Unmet> {
-        let name = &self.options.container;
-        let inspected = self
-            .docker
-            .inspect(name)
-            .await
-            .map_err(|error| self.unmet(error))?;
-        for folder in &self.options.shared {
-            let mounts = &inspected.mounts;
-            if !mounts.iter().any(|it| folder.starts_with(&it.destination)) {
-                let folder = folder.display();
-                return Err(Unmet::new(
-                    format!("the container {name} does not see {folder}"),
-                    format!(
-                        "start it with the volume -v {folder}:{folder}, as nginx reads there what the agent writes"
-                    ),
-                ));
-            }
-        }
-        if !inspected.state.running {
-            return Ok(());
-        }
-        let table = self.table(&inspected).await.map_err(|error| {
-            Unmet::new(
-                format!("the processes of {name} could not be listed: {error}"),
-                "the engine runs `ps` for that; is it installed on its machine?",
-            )
-        })?;
-        table.takes_signals().map_err(|first| {
-            Unmet::new(
-                format!("the first process of {name} is `{first}`, which does not pass SIGHUP on"),
-                "let nginx be the container's own command (in a script: `exec nginx`), or run it with --init",
-            )
-        })
-    }
-
-    fn unmet(&self, error: DockerError) -> Unmet {
-        let socket = self.docker.socket().display();
-        let name = &self.options.container;
-        let remedy = match &error {
-            DockerError::Connect { source, .. } => match source.kind() {
-                std::io::ErrorKind::PermissionDenied => {
-                    format!("run the agent as root or in the group that owns {socket}")
-                }
-                _ => format!(
-                    "does the engine run? In a container, mount its socket: -v {socket}:{socket}; elsewhere name it with --container-socket"
-                ),
-            },
-            error if error.is(StatusCode::NOT_FOUND) => {
-                "make it, or name another with --container".to_owned()
-            }
-            _ => format!("is {socket} the socket of a container engine?"),
-        };
-        let missing = match &error {
-            DockerError::Connect { source, .. } => format!("{error}: {source}"),
-            _ => format!("the container {name} could not be inspected: {error}"),
-        };
-        Unmet::new(missing, remedy)
     }
 
     async fn nginx(

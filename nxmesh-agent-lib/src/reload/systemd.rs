@@ -2,6 +2,7 @@
 //! (org.freedesktop.systemd1(5)).
 
 mod bus;
+mod connection;
 mod wire;
 
 use std::time::Duration;

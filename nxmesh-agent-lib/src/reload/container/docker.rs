@@ -16,7 +16,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::net::UnixStream;
 
-use super::stream::{Demux, Kept};
+use super::{
+    answers::{Created, ExecInspected, Executed, Inspected, Top},
+    stream::{Demux, Kept},
+};
 
 /// How long a call may take that waits for nothing but the daemon.
 const CALL: Duration = Duration::from_secs(10);
@@ -44,80 +47,6 @@ impl DockerError {
     pub(super) fn is(&self, wanted: StatusCode) -> bool {
         matches!(self, Self::Refused { status, .. } if *status == wanted)
     }
-}
-
-/// What the engine says of a container.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Inspected {
-    pub(super) id: String,
-    pub(super) state: State,
-    pub(super) config: Config,
-    #[serde(default)]
-    pub(super) mounts: Vec<Mount>,
-    #[serde(default)]
-    pub(super) restart_count: u64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct State {
-    /// `running`, `exited`, `restarting`, `paused` and others.
-    pub(super) status: String,
-    pub(super) running: bool,
-    #[serde(default)]
-    pub(super) paused: bool,
-    #[serde(default)]
-    pub(super) restarting: bool,
-    /// As the engine's machine counts; 0 for none.
-    pub(super) pid: u32,
-    #[serde(default)]
-    pub(super) exit_code: i64,
-    /// Why it could not be started.
-    #[serde(default)]
-    pub(super) error: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Config {
-    #[serde(default)]
-    pub(super) tty: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Mount {
-    pub(super) destination: PathBuf,
-}
-
-/// The answer to `top`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Top {
-    pub(super) titles: Vec<String>,
-    pub(super) processes: Vec<Vec<String>>,
-}
-
-/// How a command in a container ended.
-#[derive(Debug)]
-pub(super) struct Executed {
-    pub(super) exit_code: i64,
-    /// What it said on both streams; cut off where it is long.
-    pub(super) output: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Created {
-    id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ExecInspected {
-    running: bool,
-    exit_code: Option<i64>,
 }
 
 /// A container engine. Each call has a connection of its own.

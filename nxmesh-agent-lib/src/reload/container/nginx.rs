@@ -1,4 +1,4 @@
-//! The processes of a container, and the nginx among them.
+//! The nginx of a container, watched here or through the engine.
 
 use std::{fs::File, io::Seek as _, path::PathBuf};
 
@@ -6,118 +6,16 @@ use async_trait::async_trait;
 use nxmesh_core::contract::reloader::{Generation, ReloadError};
 
 use super::{
-    ContainerReloader,
-    docker::{Docker, DockerError, Inspected, Top},
-    stream::Followed,
+    ContainerReloader, answers::Inspected, docker::Docker, stream::Followed, table::Table,
     unix_time,
 };
 use crate::{
-    nginx::process::{MASTER, Master, WORKER},
+    nginx::process::Master,
     reload::{
         error_log::ErrorLog,
         proof::{self, Watched},
     },
 };
-
-/// First processes that pass signals on to the one they look after.
-const INITS: [&str; 4] = ["docker-init", "tini", "dumb-init", "catatonit"];
-
-/// What `top` lists: process ids as the engine's machine counts.
-#[derive(Debug, Clone)]
-pub(super) struct Table {
-    first: u32,
-    processes: Vec<Process>,
-}
-
-#[derive(Debug, Clone)]
-struct Process {
-    pid: u32,
-    parent: u32,
-    asleep: bool,
-    title: String,
-}
-
-impl Table {
-    /// Reads the columns by their titles. `first` is the container's process.
-    pub(super) fn read(top: &Top, first: u32) -> Result<Self, DockerError> {
-        let column = |names: &[&str]| {
-            let found = top
-                .titles
-                .iter()
-                .position(|it| names.contains(&it.as_str()));
-            found.ok_or_else(|| {
-                DockerError::NotUnderstood(format!("`top` has no column {}", names.join(" or ")))
-            })
-        };
-        let (pid, parent) = (column(&["PID"])?, column(&["PPID"])?);
-        let state = column(&["STAT", "S"])?;
-        let title = column(&["COMMAND", "CMD", "ARGS"])?;
-        let read = |row: &Vec<String>| {
-            let state = row.get(state)?;
-            Some(Process {
-                pid: row.get(pid)?.parse().ok()?,
-                parent: row.get(parent)?.parse().ok()?,
-                asleep: state.starts_with('S'),
-                title: row.get(title..)?.join(" "),
-            })
-            .filter(|_| !state.starts_with(['Z', 'X']))
-        };
-        Ok(Self {
-            first,
-            processes: top.processes.iter().filter_map(read).collect(),
-        })
-    }
-
-    /// The master process; `None` if there is none.
-    pub(super) fn master(&self) -> Result<Option<u32>, String> {
-        let masters: Vec<&Process> = self
-            .processes
-            .iter()
-            .filter(|it| it.title.starts_with(MASTER))
-            .collect();
-        // The next binary of a replaced one is a child of its master.
-        let is_child = |it: &Process| masters.iter().any(|other| other.pid == it.parent);
-        let outermost: Vec<u32> = masters
-            .iter()
-            .filter(|it| !is_child(it))
-            .map(|it| it.pid)
-            .collect();
-        match outermost[..] {
-            [] => Ok(None),
-            [pid] => Ok(Some(pid)),
-            _ => Err(format!("{} nginx run in it", outermost.len())),
-        }
-    }
-
-    /// Whether a signal to the container reaches nginx; else its first process.
-    pub(super) fn takes_signals(&self) -> Result<(), String> {
-        let first = self.processes.iter().find(|it| it.pid == self.first);
-        let title = first.map_or("", |first| first.title.as_str());
-        let program = title.split(' ').next().unwrap_or_default();
-        let name = program.rsplit('/').next().unwrap_or_default();
-        if title.starts_with("nginx") || name == "nginx" || INITS.contains(&name) {
-            return Ok(());
-        }
-        Err(title.to_owned())
-    }
-
-    fn children(&self, of: u32) -> impl Iterator<Item = &Process> {
-        self.processes.iter().filter(move |it| it.parent == of)
-    }
-
-    fn generation(&self, master: u32) -> Generation {
-        let workers = || {
-            self.children(master)
-                .filter(|it| it.title.starts_with(WORKER))
-        };
-        let is_serving = |it: &&Process| it.title.trim_end() == WORKER;
-        Generation {
-            master_pid: master,
-            workers: workers().filter(is_serving).map(|it| it.pid).collect(),
-            draining: workers().filter(|it| !is_serving(it)).count(),
-        }
-    }
-}
 
 /// The nginx of a container.
 #[derive(Debug)]
@@ -192,9 +90,7 @@ impl Watched for Contained {
             return Ok(here.children());
         }
         let table = self.table().await?;
-        Ok(table.map_or_else(Vec::new, |table| {
-            table.children(self.master).map(|it| it.pid).collect()
-        }))
+        Ok(table.map_or_else(Vec::new, |table| table.children(self.master).collect()))
     }
 
     async fn generation(&self) -> Result<Generation, ReloadError> {
@@ -215,7 +111,7 @@ impl Watched for Contained {
             return Ok(here.is_alive());
         }
         let table = self.table().await?;
-        Ok(table.is_some_and(|table| table.processes.iter().any(|it| it.pid == self.master)))
+        Ok(table.is_some_and(|table| table.has(self.master)))
     }
 
     async fn is_asleep(&self) -> Result<bool, ReloadError> {
@@ -223,10 +119,7 @@ impl Watched for Contained {
             return Ok(here.is_asleep());
         }
         let table = self.table().await?;
-        Ok(table.is_some_and(|table| {
-            let mut processes = table.processes.iter();
-            processes.any(|it| it.pid == self.master && it.asleep)
-        }))
+        Ok(table.is_some_and(|table| table.is_asleep(self.master)))
     }
 
     async fn follow_log(&self, earlier: Vec<u32>) -> Result<ErrorLog, ReloadError> {
@@ -237,84 +130,11 @@ impl Watched for Contained {
         let of_master = self.here.as_ref().and_then(Master::error_log);
         let named = || File::open(self.error_log.as_ref()?).ok();
         let mut log = ErrorLog::new(of_master.or_else(named).and_then(at_end), pid, earlier);
-        let said = self.docker.logs(&self.container, &unix_time(), true).await;
-        let said = said.map_err(proof::backend(
-            ContainerReloader::NAME,
-            "follow the container's log",
-        ))?;
-        log.follow(Followed::new(said, self.tty));
+        match self.docker.logs(&self.container, &unix_time(), true).await {
+            Ok(said) => log.follow(Followed::new(said, self.tty)),
+            // Some drivers cannot give back what they log.
+            Err(error) => tracing::debug!(%error, "the container's log cannot be followed"),
+        }
         Ok(log)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(first: u32, rows: &[(u32, u32, &str, &str)]) -> Table {
-        let processes = rows.iter().map(|(pid, parent, state, title)| {
-            vec![
-                pid.to_string(),
-                parent.to_string(),
-                (*state).to_owned(),
-                (*title).to_owned(),
-            ]
-        });
-        let top = Top {
-            titles: ["PID", "PPID", "STAT", "COMMAND"].map(str::to_owned).into(),
-            processes: processes.collect(),
-        };
-        Table::read(&top, first).unwrap()
-    }
-
-    #[test]
-    fn workers_are_counted_by_their_titles() {
-        let table = table(
-            7,
-            &[
-                (7, 1, "Ss", "nginx: master process nginx -g daemon off;"),
-                (8, 7, "S", "nginx: worker process"),
-                (9, 7, "S", "nginx: worker process is shutting down"),
-                (10, 7, "S", "nginx: cache manager process"),
-                (11, 7, "Z", "nginx: worker process"),
-                (12, 99, "S", "nginx: worker process"),
-            ],
-        );
-        assert_eq!(table.master(), Ok(Some(7)));
-        assert_eq!(table.takes_signals(), Ok(()));
-        let generation = table.generation(7);
-        assert_eq!(generation.workers, [8].into());
-        assert_eq!(generation.draining, 1);
-    }
-
-    #[test]
-    fn one_master_is_chosen_or_none() {
-        let master = "nginx: master process nginx";
-        assert_eq!(
-            table(7, &[(7, 1, "Ss", "nginx -g daemon off;")]).master(),
-            Ok(None)
-        );
-        // A binary being replaced.
-        let replaced = table(7, &[(7, 1, "Ss", master), (9, 7, "S", master)]);
-        assert_eq!(replaced.master(), Ok(Some(7)));
-        let two = table(7, &[(8, 7, "S", master), (9, 7, "S", master)]);
-        assert!(two.master().is_err());
-    }
-
-    #[test]
-    fn a_shell_passes_no_signals_on() {
-        let under = |first: &str| table(7, &[(7, 1, "Ss", first)]).takes_signals();
-        assert_eq!(under("/sbin/docker-init -- nginx"), Ok(()));
-        assert_eq!(under("/usr/sbin/nginx -g daemon off;"), Ok(()));
-        assert_eq!(under("sh -c nginx"), Err("sh -c nginx".to_owned()));
-    }
-
-    #[test]
-    fn other_columns_are_not_misread() {
-        let top = Top {
-            titles: vec!["UID".to_owned(), "PID".to_owned()],
-            processes: vec![],
-        };
-        assert!(Table::read(&top, 1).is_err());
     }
 }

@@ -61,6 +61,8 @@ pub(crate) struct Container {
     pub(crate) under_a_shell: AtomicBool,
     /// Commands run in it say so much more, on standard output.
     pub(crate) chatter: AtomicUsize,
+    /// The log driver does not give back what it logs.
+    pub(crate) keeps_no_log: AtomicBool,
     /// Where volumes are mounted.
     pub(crate) mounts: Mutex<Vec<PathBuf>>,
 }
@@ -214,6 +216,7 @@ impl FakeEngine {
             offset: AtomicU32::new(0),
             under_a_shell: AtomicBool::new(false),
             chatter: AtomicUsize::new(0),
+            keeps_no_log: AtomicBool::new(false),
             mounts: Mutex::new(vec![nginx.dir().to_owned()]),
         });
         let socket = nginx.dir().join("engine");
@@ -298,6 +301,12 @@ async fn answer(container: &Arc<Container>, request: Request<Incoming>) -> Answe
             }
             container.start();
             status(StatusCode::NO_CONTENT)
+        }
+        (&Method::GET, ["containers", _, "logs"])
+            if container.keeps_no_log.load(Ordering::SeqCst) =>
+        {
+            let message = "configured logging driver does not support reading";
+            refuse(StatusCode::NOT_IMPLEMENTED, message)
         }
         (&Method::GET, ["containers", _, "logs"]) => {
             let since: f64 = query["since"].parse().unwrap();

@@ -258,3 +258,19 @@ async fn workers_that_die_are_no_success_of_the_engine() {
     reloader.reload(DEADLINE).await.expect("the outage ends");
     assert_eq!(nginx.get().await.unwrap(), "back");
 }
+
+#[tokio::test]
+async fn an_engine_that_keeps_no_log_can_still_be_used() {
+    let (nginx, engine, reloader) = running().await;
+    engine.container.keeps_no_log.store(true, Ordering::SeqCst);
+    nginx.set_answer("all the same");
+    reloader.reload(DEADLINE).await.expect("reload");
+    assert_eq!(nginx.get().await.unwrap(), "all the same");
+    nginx.set_conf(&nginx.conf_with("", "no_such_directive on;"));
+    // From the file that nginx logs to.
+    let reloaded = reloader.reload(DEADLINE).await;
+    assert!(
+        matches!(reloaded, Err(ReloadError::Rejected { .. })),
+        "{reloaded:?}"
+    );
+}
