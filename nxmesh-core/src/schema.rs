@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::model::{
     AccessList, Certificate, Location, NginxSettings, Param, PathTemplate, Policy, Redirect,
-    RequestHeader, ResourceKind, Rewrite, Route, Snippet, StaticFiles, StreamServer, Template,
-    Traffic, TrafficSettings, Upstream, VirtualHost, for_each_kind,
+    RequestHeader, ResourceKind, Rewrite, Route, RouteSet, Snippet, StaticFiles, StreamServer,
+    Template, Traffic, TrafficSettings, Upstream, VirtualHost, for_each_kind,
     traffic::RequestRate,
     value::{
         AccessSource, ListenAddress, LogStatus, Network, Percent, Port, RedirectCode, RefusalCode,

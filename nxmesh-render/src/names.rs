@@ -39,6 +39,7 @@ pub(crate) const fn folders(kind: ResourceKind) -> &'static [&'static str] {
         ResourceKind::Certificate
         | ResourceKind::AccessList
         | ResourceKind::Policy
+        | ResourceKind::RouteSet
         | ResourceKind::Template => &[],
     }
 }

@@ -2,6 +2,7 @@
 
 mod access_list;
 mod claims;
+mod delegation;
 mod location;
 mod nginx_settings;
 mod references;
@@ -84,6 +85,7 @@ pub fn check_with(
     problems.extend(references::check(&resources));
     problems.extend(snippet::placed(&resources));
     problems.extend(stream_server::upstreams(&resources));
+    problems.extend(delegation::check(&resources));
     problems.extend(claims::check(&resources));
     if problems.is_empty() {
         Ok(Checked(resources))
@@ -107,6 +109,7 @@ fn document_with(resource: &Resource, snippets: &SnippetPolicy) -> Vec<Problem> 
         Resource::Policy(policy) => traffic::policy(&policy.spec, &mut found),
         Resource::Snippet(snippet) => snippet::check(&snippet.spec, snippets, &mut found),
         Resource::NginxSettings(settings) => nginx_settings::check(&settings.spec, &mut found),
+        Resource::RouteSet(set) => delegation::route_set(&set.spec, &mut found),
         Resource::StreamServer(server) => stream_server::check(&server.spec, &mut found),
         Resource::Certificate(_) | Resource::Template(_) => {}
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::{
     document::Problem,
     model::{
-        AcmeChallenge, Action, Resource, ResourceKey, ResourceKind, ResourceSet, StreamServerSpec,
-        Tls, TrafficSettings, Trust, UpstreamTls, VirtualHostSpec,
+        AcmeChallenge, Action, Location, Resource, ResourceKey, ResourceKind, ResourceSet,
+        StreamServerSpec, Tls, TrafficSettings, Trust, UpstreamTls, VirtualHostSpec,
         traffic::{Access, ErrorAnswer, ExternalAuth, Mirror},
         value::ResourceName,
     },
@@ -35,6 +35,7 @@ pub fn references_of(resource: &Resource) -> Vec<(String, ResourceKey)> {
     match resource {
         Resource::VirtualHost(host) => references.virtual_host(&host.spec),
         Resource::Policy(policy) => references.traffic("/spec", &policy.spec),
+        Resource::RouteSet(set) => references.locations(&set.spec.locations),
         Resource::StreamServer(server) => references.stream_server(&server.spec),
         Resource::Upstream(upstream) => references.snippets("/spec", &upstream.spec.snippets),
         Resource::Certificate(_)
@@ -64,7 +65,15 @@ impl References {
             self.to(pointer, ResourceKind::Upstream, name);
         }
         self.traffic("/spec", &spec.traffic);
-        for (index, location) in spec.locations.iter().enumerate() {
+        for (index, one) in spec.delegates.iter().enumerate() {
+            let pointer = format!("/spec/delegates/{index}/routes");
+            self.to(pointer, ResourceKind::RouteSet, &one.routes);
+        }
+        self.locations(&spec.locations);
+    }
+
+    fn locations(&mut self, locations: &[Location]) {
+        for (index, location) in locations.iter().enumerate() {
             let at = format!("/spec/locations/{index}");
             self.action(&at, &location.action);
             for (index, route) in location.routes.iter().enumerate() {

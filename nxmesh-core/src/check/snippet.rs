@@ -50,6 +50,14 @@ pub(super) fn placed(resources: &ResourceSet) -> Vec<Problem> {
                     }
                 }
             }
+            Resource::RouteSet(set) => {
+                for (place, location) in set.spec.locations.iter().enumerate() {
+                    for (index, name) in location.traffic.snippets.iter().enumerate() {
+                        let pointer = format!("/spec/locations/{place}/snippets/{index}");
+                        named(pointer, name, SnippetContext::Location);
+                    }
+                }
+            }
             Resource::Upstream(upstream) => {
                 for (index, name) in upstream.spec.snippets.iter().enumerate() {
                     named(

@@ -11,6 +11,7 @@ mod metadata;
 mod nginx_settings;
 mod policy;
 mod resource;
+mod route_set;
 mod selector;
 mod snippet;
 mod stream_server;
@@ -34,6 +35,7 @@ pub use nginx_settings::{NginxSettings, NginxSettingsSpec, WorkerProcesses};
 pub use policy::{Policy, PolicySpec};
 pub(crate) use resource::for_each_kind;
 pub use resource::{Resource, ResourceKey, ResourceKind, ResourceSet, for_each_secret};
+pub use route_set::{RouteSet, RouteSetSpec};
 pub use selector::{LabelValues, Requirement, Selector};
 pub use snippet::{Snippet, SnippetSpec};
 pub use stream_server::{
@@ -48,9 +50,9 @@ pub use upstream::{
 };
 pub use version::Version;
 pub use virtual_host::{
-    AcmeChallenge, ClientCertificates, ClientKeepalive, ClientSettings, ClientVerify, Hsts,
-    LargeHeaders, Listen, ServerTokens, Stapling, Tls, TlsPolicy, TlsProxy, TlsSession,
-    VirtualHost, VirtualHostSpec,
+    AcmeChallenge, ClientCertificates, ClientKeepalive, ClientSettings, ClientVerify, Delegate,
+    Hsts, LargeHeaders, Listen, ServerTokens, Stapling, StatusEndpoint, Tls, TlsPolicy, TlsProxy,
+    TlsSession, VirtualHost, VirtualHostSpec,
 };
 
 use serde::{Deserialize, Serialize};

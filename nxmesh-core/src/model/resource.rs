@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
 use super::{
-    AccessList, Certificate, Metadata, NginxSettings, Policy, Selector, Snippet, StreamServer,
-    Template, Upstream, VirtualHost,
+    AccessList, Certificate, Metadata, NginxSettings, Policy, RouteSet, Selector, Snippet,
+    StreamServer, Template, Upstream, VirtualHost,
     value::{ResourceName, ValueError},
 };
 use crate::digest::Digest;
@@ -26,6 +26,7 @@ macro_rules! for_each_kind {
             Template "templates" [],
             StreamServer "stream-servers" ["stream", "streams"],
             NginxSettings "nginx-settings" [],
+            RouteSet "route-sets" ["routes"],
         }
     };
 }
@@ -382,6 +383,15 @@ impl ResourceSet {
     pub fn policy(&self, name: &ResourceName) -> Option<&Policy> {
         match self.named(ResourceKind::Policy, name)? {
             Resource::Policy(document) => Some(document),
+            _ => None,
+        }
+    }
+
+    /// The locations called `name`.
+    #[must_use]
+    pub fn route_set(&self, name: &ResourceName) -> Option<&RouteSet> {
+        match self.named(ResourceKind::RouteSet, name)? {
+            Resource::RouteSet(document) => Some(document),
             _ => None,
         }
     }

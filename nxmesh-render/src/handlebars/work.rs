@@ -111,7 +111,10 @@ impl<'a> Work<'a> {
             Resource::StreamServer(server) => self.stream_server(key, server),
             Resource::NginxSettings(settings) => self.nginx_settings(key, settings),
             // Become part of what refers to them.
-            Resource::AccessList(_) | Resource::Policy(_) | Resource::Template(_) => Ok(()),
+            Resource::AccessList(_)
+            | Resource::Policy(_)
+            | Resource::RouteSet(_)
+            | Resource::Template(_) => Ok(()),
         }
     }
 
@@ -152,6 +155,30 @@ impl<'a> Work<'a> {
         &mut self,
         key: &ResourceKey,
         host: &'a VirtualHost,
+    ) -> Result<(), RenderError> {
+        if host.spec.delegates.is_empty() {
+            return self.whole_virtual_host(key, host);
+        }
+        let mut whole = host.clone();
+        for one in &host.spec.delegates {
+            let set = self.resources.route_set(&one.routes).ok_or_else(|| {
+                let (kind, name) = (ResourceKind::RouteSet, one.routes.clone());
+                let missing = ResourceKey { kind, name };
+                self.scene(key, &host.metadata).missing(missing)
+            })?;
+            whole
+                .spec
+                .locations
+                .extend(set.spec.locations.iter().cloned());
+        }
+        self.whole_virtual_host(key, &whole)
+    }
+
+    /// A virtual host that holds all of its locations.
+    fn whole_virtual_host(
+        &mut self,
+        key: &ResourceKey,
+        host: &VirtualHost,
     ) -> Result<(), RenderError> {
         let stem = match &host.spec.tls {
             Some(tls) => self

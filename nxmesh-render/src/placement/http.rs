@@ -29,6 +29,10 @@ const UPGRADE: &str = r#"map $http_upgrade $nxmesh_connection_upgrade {
 "#;
 const UPGRADE_VARIABLE: &str = "$nxmesh_connection_upgrade";
 
+/// The name of the release, for who asks for it. Only where it is referred to, or
+/// `http.conf` alone would differ.
+const RELEASE_VARIABLE: &str = "$nxmesh_release";
+
 /// Enough for the sites most people have; others name their `mime.types`.
 const TYPES: &str = "
 types {
@@ -71,8 +75,21 @@ pub(super) fn contents(
         }
     }
     text.say(VARIABLES);
-    if tree.files().any(|(_, file)| refers_to_upgrade(file)) {
+    if tree
+        .files()
+        .any(|(_, file)| refers_to(file, UPGRADE_VARIABLE))
+    {
         text.say(UPGRADE);
+    }
+    if tree
+        .files()
+        .any(|(_, file)| refers_to(file, RELEASE_VARIABLE))
+    {
+        // Nothing is expanded in a geo.
+        let id = release_id(placement, token::quote(placement.release_id))?;
+        text.say("geo $nxmesh_release {\n    default ")
+            .word(id)
+            .say(";\n}\n");
     }
     probe(&mut text, placement)?;
     quic(&mut text, tree);
@@ -85,9 +102,23 @@ pub(super) fn contents(
     text.finish(HTTP_CONF, placement.settings.nginx)
 }
 
-fn refers_to_upgrade(file: &RenderedFile) -> bool {
+fn refers_to(file: &RenderedFile, variable: &str) -> bool {
     // What cannot be read is taken for a reference.
-    str::from_utf8(&file.contents).map_or(true, |text| text.contains(UPGRADE_VARIABLE))
+    str::from_utf8(&file.contents).map_or(true, |text| text.contains(variable))
+}
+
+/// The name of the release as a word.
+fn release_id(
+    placement: &Placement<'_>,
+    quoted: Result<token::Word<'_>, token::QuoteError>,
+) -> Result<String, PlaceError> {
+    quoted
+        .map(|word| word.to_string())
+        .map_err(|error| PlaceError::Text {
+            what: "release id",
+            text: placement.release_id.to_owned(),
+            reason: error.to_string(),
+        })
 }
 
 /// The settings of an `http` block that is ours alone.
@@ -137,13 +168,8 @@ const KEEPALIVE_MIN_TIMEOUT: NginxVersion = NginxVersion {
 
 /// The server that tells the agent which release runs.
 fn probe(text: &mut Text, placement: &Placement<'_>) -> Result<(), PlaceError> {
-    let id = token::quote_expanding_before(placement.release_id, "\\n").map_err(|error| {
-        PlaceError::Text {
-            what: "release id",
-            text: placement.release_id.to_owned(),
-            reason: error.to_string(),
-        }
-    })?;
+    let quoted = token::quote_expanding_before(placement.release_id, "\\n");
+    let id = release_id(placement, quoted)?;
     let socket = path::socket("probe socket", placement.probe_socket)?;
     text.say("\nserver {\n    listen ").word(socket).say(
         r";

@@ -12,6 +12,7 @@ mod backends;
 mod cache;
 mod conformance;
 mod control_characters;
+mod delegation;
 mod determinism;
 mod echo;
 mod fastcgi_server;

@@ -5,7 +5,7 @@ mod fastcgi;
 mod proxy;
 mod route;
 
-pub(super) use proxy::{shares, tls as upstream_tls};
+pub(super) use proxy::{request_headers, shares, tls as upstream_tls};
 
 use super::Found;
 use crate::model::{Action, Location, PathMatch, value::HeaderName};

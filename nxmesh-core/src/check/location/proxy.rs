@@ -134,7 +134,7 @@ pub(in crate::check) fn shares(at: &str, shares: &[Share], found: &mut Found) {
     }
 }
 
-pub(super) fn request_headers(at: &str, headers: &[RequestHeader], found: &mut Found) {
+pub(in crate::check) fn request_headers(at: &str, headers: &[RequestHeader], found: &mut Found) {
     for (index, header) in headers.iter().enumerate() {
         if matches!(header.value, RequestHeaderValue::Append(_)) && !has_variable(&header.name) {
             found.say(

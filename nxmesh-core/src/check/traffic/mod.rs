@@ -112,6 +112,18 @@ fn gzip(at: &str, gzip: &Gzip, found: &mut Found) {
     if gzip.level.is_some_and(|level| !(1..=9).contains(&level)) {
         found.say(format!("{at}/level"), "a level is 1 to 9, for example 5");
     }
+    if gzip.disable.len() > 20 {
+        found.say(format!("{at}/disable"), "there are at most 20 patterns");
+    }
+    if let Some(buffers) = gzip.buffers
+        && !((4..=1024).contains(&buffers.count)
+            && (1 << 10..=1 << 20).contains(&buffers.size.bytes()))
+    {
+        found.say(
+            format!("{at}/buffers"),
+            "there are 4 to 1024 buffers of 1k to 1m, for example { count: 32, size: 4k }",
+        );
+    }
     if gzip.types.len() > 100 {
         found.say(format!("{at}/types"), "there are at most 100 types");
     }

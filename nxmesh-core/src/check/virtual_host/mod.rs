@@ -5,7 +5,7 @@ mod tls;
 
 use std::collections::BTreeSet;
 
-use super::{Found, claims::Socket, location, traffic};
+use super::{Found, claims::Socket, delegation, location, traffic};
 use crate::model::{Location, PathMatch, TlsVersion, VirtualHostSpec, value::ServerName};
 
 pub(super) fn check(spec: &VirtualHostSpec, found: &mut Found) {
@@ -25,6 +25,7 @@ pub(super) fn check(spec: &VirtualHostSpec, found: &mut Found) {
         client::check(client, found);
     }
     paths_of_our_own(spec, found);
+    delegation::delegates(spec, found);
     traffic::check("/spec", &spec.traffic, found);
     locations(&spec.locations, found);
 }
@@ -79,10 +80,30 @@ fn paths_of_our_own(spec: &VirtualHostSpec, found: &mut Found) {
         let mut paths = spec.locations.iter().map(|location| &location.path);
         paths.any(taken)
     };
-    if let Some(health) = &spec.health
-        && is_taken(&|path| matches!(path, PathMatch::Exact(path) if path == health))
+    let status = spec.status.as_ref().map(|status| &status.path);
+    let own = [
+        ("/spec/health", spec.health.as_ref()),
+        ("/spec/config_version", spec.config_version.as_ref()),
+        ("/spec/status/path", status),
+    ];
+    for (index, (pointer, path)) in own.iter().enumerate() {
+        let Some(path) = path else { continue };
+        if is_taken(&|other| matches!(other, PathMatch::Exact(other) if other == *path)) {
+            found.say(*pointer, "a location has this path already");
+        }
+        if own[..index].iter().any(|(_, other)| *other == Some(*path)) {
+            found.say(*pointer, "another answer of the host has this path already");
+        }
+    }
+    if spec
+        .status
+        .as_ref()
+        .is_some_and(|status| !(1..=100).contains(&status.allow.len()))
     {
-        found.say("/spec/health", "a location has this path already");
+        found.say(
+            "/spec/status/allow",
+            "there are 1 to 100 networks that may ask, for example 127.0.0.0/8",
+        );
     }
     let challenge = "/.well-known/acme-challenge/";
     let same = |path: &PathMatch| match path {

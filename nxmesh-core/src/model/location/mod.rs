@@ -52,6 +52,9 @@ pub struct Location {
     /// What is done with some of them instead; the first that is for a request
     /// counts. At most 20, with 60 conditions together.
     pub routes: Vec<Route>,
+    /// The virtual host's `response_headers` are not sent with its answers; what is
+    /// sent for TLS is.
+    pub own_response_headers_only: bool,
     /// How its requests are treated; what it says nothing about is as the
     /// virtual host says.
     pub traffic: Traffic,

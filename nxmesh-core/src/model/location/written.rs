@@ -46,6 +46,10 @@ pub(crate) struct RawLocation {
     /// the first that is for a request counts. At most 20, with 60 conditions together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     routes: Vec<Route>,
+    /// Send none of the virtual host's `response_headers`, only those of the location
+    /// and its policies. Default: false, those of other names are sent too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    own_response_headers_only: bool,
     #[serde(flatten, skip_deserializing)]
     traffic: Traffic,
 }
@@ -129,6 +133,7 @@ impl TryFrom<RawLocation> for Location {
             path,
             action,
             routes: raw.routes,
+            own_response_headers_only: raw.own_response_headers_only,
             traffic: raw.traffic,
         })
     }
@@ -154,6 +159,7 @@ impl From<Location> for RawLocation {
             redirect: actions.redirect,
             respond: actions.respond,
             routes: location.routes,
+            own_response_headers_only: location.own_response_headers_only,
             traffic: location.traffic,
         }
     }

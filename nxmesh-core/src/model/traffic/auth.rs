@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::RequestHeader;
 use crate::model::value::{
     ApiKey, ClientName, HeaderVariable, PasswordHash, Realm, RedirectTarget, RequestTarget,
-    ResourceName, StatusCode, VariableName,
+    ResourceName, StatusCode, Time, VariableName,
 };
 
 /// Whether all of the conditions on clients have to hold, or one: `access`,
@@ -47,11 +48,32 @@ pub struct AuthService {
     /// taken off what the client sent under these names; at most 20. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub copy_headers: Vec<HeaderVariable>,
+    /// Headers of the request to it beside those it gets anyway, in place of what the
+    /// client sent under these names; at most 20. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub request_headers: Vec<RequestHeader>,
+    /// Remember for whom it decided what. Default: it is asked each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<AuthCache>,
     /// Where clients without credentials (401) are sent, with the URL they asked
     /// for behind it. Default: they get the 401. For example
     /// `https://login.example.com/?back=`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<RedirectTarget>,
+}
+
+/// How long a decision counts. It counts for requests of the same address with the same
+/// method, URL, host, `Authorization` and `Cookie`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AuthCache {
+    /// How long a request that was let in once is let in.
+    pub time: Time,
+    /// Other headers that the service decides by, which have to be the same too; at
+    /// most 10. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<HeaderVariable>,
 }
 
 /// Who knows a password (RFC 7617; nginx: `auth_basic`). Passwords are sent as they

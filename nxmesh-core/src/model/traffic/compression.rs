@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::value::{ContentType, SizeBytes};
+use crate::model::value::{ContentType, RegexPattern, SizeBytes};
 
 /// Compressing responses with gzip for clients that accept it (nginx:
 /// `gzip` and its kin).
@@ -27,7 +27,30 @@ pub struct Gzip {
     /// Send `Vary: Accept-Encoding`. Default: true.
     #[serde(default = "super::on", skip_serializing_if = "Clone::clone")]
     pub vary: bool,
+    /// Patterns of `User-Agent`, whatever its case, to which responses are sent as
+    /// they are; at most 20. Default: none (nginx: `gzip_disable`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disable: Vec<RegexPattern>,
+    /// How many buffers of how many bytes, 4 to 1024 of 1k to 1m. Default: nginx's, 32
+    /// of 4k (nginx: `gzip_buffers`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buffers: Option<GzipBuffers>,
+    /// Unpack compressed responses of upstreams for clients that do not know gzip.
+    /// Default: false (nginx: `gunzip`, module `http_gunzip_module`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unpack: bool,
     /// Compress also for requests that came through a proxy. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub proxied: bool,
+}
+
+/// Memory for compressing one response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct GzipBuffers {
+    /// How many, 4 to 1024.
+    pub count: u16,
+    /// How large each is, 1k to 1m.
+    pub size: SizeBytes,
 }

@@ -30,12 +30,12 @@ use super::{
 };
 pub use access::Access;
 pub use auth::{
-    ApiKeys, AuthService, BasicAuth, BasicUser, BasicUsers, ExternalAuth, KeyHolder, KeyHolders,
-    KeyPlace, Satisfy,
+    ApiKeys, AuthCache, AuthService, BasicAuth, BasicUser, BasicUsers, ExternalAuth, KeyHolder,
+    KeyHolders, KeyPlace, Satisfy,
 };
 pub use block::{Block, Maintenance};
 pub use cache::{Cache, CacheRules, CacheValidity, RequestPart, StaleCase};
-pub use compression::Gzip;
+pub use compression::{Gzip, GzipBuffers};
 pub use cors::Cors;
 pub use errors::{ErrorAnswer, ErrorPage, ErrorUpstream};
 pub use limits::{

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{
     Document, Location, Selector, Traffic, TrafficSettings,
     traffic::Splitting,
-    value::{FilePath, HostName, LocationPath, Port, ResourceName, ServerName},
+    value::{FilePath, HostName, LocationPath, Network, Port, ResourceName, ServerName},
 };
 pub use client::{ClientKeepalive, ClientSettings, LargeHeaders, ServerTokens};
 pub use listen::Listen;
@@ -57,6 +57,18 @@ pub struct VirtualHostSpec {
     /// written down. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<LocationPath>,
+    /// A path that is answered with the name of the configuration that serves, as
+    /// agents report it, and not written down. It tells nothing but which version it
+    /// is. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_version: Option<LocationPath>,
+    /// Counts of connections and requests of the whole nginx. Default: none (nginx:
+    /// `stub_status`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<StatusEndpoint>,
+    /// Paths that somebody else writes, in RouteSet documents; at most 100. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delegates: Vec<Delegate>,
     /// What clients may send, and how long they may take. Default: nginx's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<Box<ClientSettings>>,
@@ -92,6 +104,28 @@ impl<'de> Deserialize<'de> for VirtualHostSpec {
 
 fn port_80() -> Vec<Listen> {
     Port::new(80).map(Listen::plain).into_iter().collect()
+}
+
+/// Paths that somebody else writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Delegate {
+    /// What their paths begin with, for example `/docs/`.
+    pub prefix: LocationPath,
+    /// The RouteSet that says what is done with them.
+    pub routes: ResourceName,
+}
+
+/// Where counts of the whole nginx are told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct StatusEndpoint {
+    /// The path.
+    pub path: LocationPath,
+    /// Who may ask, 1 to 100 networks; nobody else.
+    pub allow: Vec<Network>,
 }
 
 /// Where answers to challenges come from.

@@ -31,7 +31,9 @@ use crate::{
 };
 
 pub(super) use answer::{RespondRecord, respond};
-pub(in crate::context) use proxy::{RequestHeaderRecord, UpstreamTlsRecord, tls as upstream_tls};
+pub(in crate::context) use proxy::{
+    RequestHeaderRecord, UpstreamTlsRecord, request_headers, tls as upstream_tls,
+};
 
 record! {
     /// A location; exactly one of its actions is there.
@@ -48,6 +50,8 @@ record! {
         tells: bool,
         headers: Vec<HeaderRecord<'a>>,
         inherited_headers: Vec<&'a HeaderRecord<'a>>,
+        /// Whether the host's headers are left out.
+        inherits_none: bool,
         /// Whether its own headers leave out Strict-Transport-Security.
         inherits_hsts: bool,
         telling: Option<Box<TellingRecord<'a>>>,
@@ -146,6 +150,7 @@ fn head<'a>(
         tells: false,
         headers: Vec::new(),
         inherited_headers: Vec::new(),
+        inherits_none: false,
         inherits_hsts: false,
         telling: None,
         gates: None,
@@ -171,7 +176,8 @@ fn act<'a>(
     record: &mut LocationRecord<'a>,
 ) -> Result<(), RenderError> {
     let Place { settings, host, .. } = *place;
-    record.tells = traffic::tells(settings);
+    record.inherits_none = location.own_response_headers_only;
+    record.tells = traffic::tells(settings) || record.inherits_none;
     if record.tells {
         record.headers = headers::records(scene, &settings.response_headers)?;
         record.inherited_headers.clone_from(&place.inherited);

@@ -9,9 +9,12 @@ use nxmesh_core::{
     },
 };
 
-use super::{InternalRecord, PassRecord, Preamble};
+use super::{InternalRecord, PassRecord, Preamble, cache};
 use crate::{
-    context::{Scene, location::RequestHeaderRecord},
+    context::{
+        Scene,
+        location::{self, RequestHeaderRecord},
+    },
     handlebars::record::record,
     token::{QuoteError, Word, quote, quote_expanding_before},
 };
@@ -46,11 +49,24 @@ pub(super) fn record<'a>(
         });
     };
     scene.require_module("external_auth", "http_auth_request_module")?;
-    let pass = PassRecord::to(scene, &service.upstream, service.path.as_str(), cleared)?;
-    let mut location = InternalRecord::path("auth", &pass.id("auth", preamble));
-    let path = location.name.clone();
-    location.auth = Some(pass);
-    preamble.internal(location);
+    let is_set = |name: &str| {
+        let mut own = service.request_headers.iter();
+        own.any(|header| header.name.as_str().eq_ignore_ascii_case(name))
+    };
+    let cleared: Vec<&str> = cleared
+        .iter()
+        .copied()
+        .filter(|name| !is_set(name))
+        .collect();
+    let mut pass = PassRecord::to(scene, &service.upstream, service.path.as_str(), &cleared)?;
+    pass.headers = location::request_headers(scene, &service.request_headers, preamble)?;
+    if let Some(kept) = &service.cache {
+        pass.cache = Some(cache::decisions(scene, service, kept, preamble)?);
+    }
+    let mut internal = InternalRecord::path("auth", &pass.id("auth", preamble));
+    let path = internal.name.clone();
+    internal.auth = Some(pass);
+    preamble.internal(internal);
     let id = id(service, preamble);
     let copies = service.copy_headers.iter().map(|header| CopyRecord {
         variable: copied(header, &id, preamble),

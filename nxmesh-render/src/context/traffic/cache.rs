@@ -2,10 +2,10 @@
 
 use nxmesh_core::{
     contract::renderer::RenderError,
-    model::traffic::{Cache, CacheRules, RequestPart},
+    model::traffic::{AuthCache, AuthService, Cache, CacheRules, RequestPart},
 };
 
-use super::Preamble;
+use super::{Preamble, internal::KeptRecord};
 use crate::{
     context::Scene,
     handlebars::record::{Item, record},
@@ -55,6 +55,7 @@ record! {
 
 const DEFAULT_MAX_SIZE: &str = "1g";
 const DEFAULT_ZONE_SIZE: &str = "10m";
+const DECISIONS_MAX_SIZE: &str = "64m";
 const DEFAULT_INACTIVE: &str = "600s";
 
 pub(super) fn record<'a>(
@@ -118,6 +119,38 @@ pub(super) fn record<'a>(
     })
 }
 
+/// Where decisions of a service about requests are kept.
+pub(super) fn decisions<'a>(
+    scene: &Scene<'_>,
+    service: &AuthService,
+    kept: &AuthCache,
+    preamble: &mut Preamble<'a>,
+) -> Result<KeptRecord<'a>, RenderError> {
+    // All that the service is told and decides by, or one client would be let in by
+    // what was decided about another.
+    let by = kept
+        .by
+        .iter()
+        .map(|name| format!("|${{http_{}}}", name.variable()));
+    let key = format!(
+        "$request_method|$scheme|$http_host|$request_uri|$remote_addr|$http_authorization|$http_cookie{}",
+        by.collect::<String>()
+    );
+    let time = kept.time.to_string();
+    let of = [
+        service.upstream.as_str(),
+        service.path.as_str(),
+        &key,
+        &time,
+    ];
+    let zone = named_zone(scene, &of, (DECISIONS_MAX_SIZE, "1m", &time), preamble)?;
+    Ok(KeptRecord {
+        zone,
+        key: Word::expression(key),
+        time: Word::own(time),
+    })
+}
+
 /// A cache is named after all that it is: what is kept under one key must not
 /// be found under another.
 fn zone<'a>(
@@ -130,7 +163,18 @@ fn zone<'a>(
     let max_size = text(rules.max_size.map(|it| it.to_string()), DEFAULT_MAX_SIZE);
     let size = text(rules.zone_size.map(|it| it.to_string()), DEFAULT_ZONE_SIZE);
     let inactive = text(rules.inactive.map(|it| it.to_string()), DEFAULT_INACTIVE);
-    let id = preamble.id(["cache", key, &max_size, &size, &inactive]);
+    named_zone(scene, &[key], (&max_size, &size, &inactive), preamble)
+}
+
+/// The cache that only what is of these parts has.
+fn named_zone<'a>(
+    scene: &Scene<'_>,
+    of: &[&str],
+    (max_size, size, inactive): (&str, &str, &str),
+    preamble: &mut Preamble<'a>,
+) -> Result<Word<'a>, RenderError> {
+    let sizes = [max_size, size, inactive];
+    let id = preamble.id(["cache"].iter().chain(of).chain(&sizes).copied());
     let name = format!("nxmesh_cache_{id}");
     let word = Word::own(&name);
     if !preamble.caches.iter().any(|it| it.name == word) {

@@ -17,6 +17,12 @@ record! {
         level: Option<Word<'a>>,
         min_length: Option<Word<'a>>,
         types: Vec<Item<'a>>,
+        /// Patterns of `User-Agent`.
+        disable: Vec<Item<'a>>,
+        /// How many, and how large each is.
+        buffers: Option<Word<'a>>,
+        buffer_size: Option<Word<'a>>,
+        unpack: bool,
     }
 }
 
@@ -24,6 +30,10 @@ pub(super) fn record<'a>(scene: &Scene<'_>, gzip: &'a Gzip) -> Result<GzipRecord
     let types = gzip.types.iter().map(|kind| quote(kind.as_str()));
     let words: Result<Vec<Word<'a>>, _> = types.collect();
     let words = words.map_err(|error| scene.unrenderable(error))?;
+    let disable = gzip.disable.iter().map(|it| quote(it.as_str()));
+    if gzip.unpack {
+        scene.require_module("gzip.unpack", "http_gunzip_module")?;
+    }
     let switch = |on| Word::fixed(if on { "on" } else { "off" });
     Ok(GzipRecord {
         enabled: switch(gzip.enabled),
@@ -32,5 +42,14 @@ pub(super) fn record<'a>(scene: &Scene<'_>, gzip: &'a Gzip) -> Result<GzipRecord
         level: gzip.level.map(|level| Word::number(level.into())),
         min_length: gzip.min_length.map(|size| Word::number(size.bytes())),
         types: super::items(words.into_iter()),
+        disable: super::items(
+            disable
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|error| scene.unrenderable(error))?
+                .into_iter(),
+        ),
+        buffers: gzip.buffers.map(|it| Word::number(it.count.into())),
+        buffer_size: gzip.buffers.map(|it| Word::own(it.size)),
+        unpack: gzip.unpack,
     })
 }

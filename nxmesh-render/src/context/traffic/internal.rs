@@ -2,7 +2,10 @@
 
 use nxmesh_core::{contract::renderer::RenderError, model::value::ResourceName};
 
-use super::{super::location::RespondRecord, Preamble};
+use super::{
+    super::location::{RequestHeaderRecord, RespondRecord},
+    Preamble,
+};
 use crate::{
     context::Scene,
     handlebars::record::{Item, record},
@@ -34,12 +37,25 @@ record! {
         target: Word<'a>,
         /// Headers that are nobody's business there.
         cleared: Vec<Item<'a>>,
+        /// Headers of its own.
+        headers: Vec<RequestHeaderRecord<'a>>,
+        /// Where answers are kept, by what, and how long.
+        cache: Option<KeptRecord<'a>>,
         /// Whether nginx has an external authentication that is to be left out.
         auth_request: bool,
         /// With its body.
         body: bool,
         /// A condition under which it is not passed.
         unless: Option<Word<'a>>,
+    }
+}
+
+record! {
+    /// Answers that are kept.
+    KeptRecord<'a> {
+        zone: Word<'a>,
+        key: Word<'a>,
+        time: Word<'a>,
     }
 }
 
@@ -90,6 +106,8 @@ impl<'a> PassRecord<'a> {
         Ok(Self {
             target,
             cleared,
+            headers: Vec::new(),
+            cache: None,
             auth_request: scene.has_module("http_auth_request_module"),
             body: false,
             unless: None,
@@ -105,6 +123,12 @@ impl<'a> PassRecord<'a> {
         ];
         parts.extend(self.unless.iter().map(ToString::to_string));
         parts.extend(self.cleared.iter().map(|item| item.0.to_string()));
+        for header in &self.headers {
+            parts.extend([header.name.to_string(), header.value.to_string()]);
+        }
+        if let Some(kept) = &self.cache {
+            parts.extend([&kept.zone, &kept.key, &kept.time].map(ToString::to_string));
+        }
         preamble.id(parts.iter().map(String::as_str))
     }
 }

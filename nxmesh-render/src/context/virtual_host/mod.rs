@@ -89,7 +89,7 @@ impl<'a> VirtualHostRecord<'a> {
         for (index, location) in spec.locations.iter().enumerate() {
             let own = effective.location(index, location);
             let host = (&settings.response_headers[..], headers);
-            let inherited = if traffic::tells(own) {
+            let inherited = if traffic::tells(own) && !location.own_response_headers_only {
                 let times = location.routes.len() + 1;
                 headers::inherited(scene, host, &own.response_headers, times, &mut lines)?
             } else {

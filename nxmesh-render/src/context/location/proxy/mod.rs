@@ -124,7 +124,7 @@ pub(super) fn sets(headers: &[RequestHeader], name: &str) -> bool {
     names.any(|own| own.eq_ignore_ascii_case(name))
 }
 
-pub(super) fn request_headers<'a>(
+pub(in crate::context) fn request_headers<'a>(
     scene: &Scene<'_>,
     headers: &'a [RequestHeader],
     preamble: &mut Preamble<'a>,

@@ -1,0 +1,134 @@
+//! Paths that a virtual host hands over, and what is written for them.
+
+use std::collections::BTreeSet;
+
+use super::{Found, location, traffic};
+use crate::{
+    document::Problem,
+    model::{
+        Location, PathMatch, Resource, ResourceKey, ResourceKind, ResourceSet, RouteSetSpec,
+        VirtualHostSpec,
+    },
+};
+
+/// The most path prefixes of one virtual host.
+const MOST: usize = 100;
+
+pub(super) fn route_set(spec: &RouteSetSpec, found: &mut Found) {
+    if spec.locations.is_empty() {
+        found.say(
+            "/spec/locations",
+            "there is at least one location, for example { path: /docs/, proxy: { upstream: docs } }",
+        );
+    }
+    for (index, location) in spec.locations.iter().enumerate() {
+        let at = format!("/spec/locations/{index}");
+        traffic::check(&at, &location.traffic, found);
+        location::check(&at, location, found);
+        if plain_path(location).is_none() {
+            found.say(
+                format!("{at}/match"),
+                "a path that was handed over is exact, prefix or prefix_priority",
+            );
+        }
+        if location.traffic.real_ip.is_some() {
+            found.say(
+                format!("{at}/real_ip"),
+                "real_ip is for the virtual host: nginx takes the address before it looks for a location",
+            );
+        }
+    }
+}
+
+/// What a virtual host hands over, in itself.
+pub(super) fn delegates(spec: &VirtualHostSpec, found: &mut Found) {
+    if spec.delegates.len() > MOST {
+        found.say(
+            "/spec/delegates",
+            "a virtual host hands over at most 100 prefixes of paths",
+        );
+        return;
+    }
+    for (index, one) in spec.delegates.iter().enumerate() {
+        let at = format!("/spec/delegates/{index}");
+        let prefix = one.prefix.as_str();
+        if !prefix.ends_with('/') || prefix == "/" {
+            found.say(
+                format!("{at}/prefix"),
+                "a prefix that is handed over begins and ends with '/', and is not the whole site, for example /docs/",
+            );
+        }
+        let others = spec.delegates.iter().take(index);
+        let nested = |other: &str| prefix.starts_with(other) || other.starts_with(prefix);
+        if others.clone().any(|other| nested(other.prefix.as_str())) {
+            found.say(
+                format!("{at}/prefix"),
+                "a path is handed over once; no prefix begins with another",
+            );
+        }
+        if others.clone().any(|other| other.routes == one.routes) {
+            found.say(
+                format!("{at}/routes"),
+                "a RouteSet is named once per virtual host",
+            );
+        }
+    }
+    for (index, location) in spec.locations.iter().enumerate() {
+        let path = plain_path(location).unwrap_or_default();
+        let mut delegates = spec.delegates.iter();
+        if delegates.any(|one| path.starts_with(one.prefix.as_str())) {
+            found.say(
+                format!("/spec/locations/{index}/path"),
+                "this path was handed over in spec.delegates",
+            );
+        }
+    }
+}
+
+/// Who writes for whom.
+pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (key, resource) in resources.iter() {
+        let Resource::VirtualHost(host) = &**resource else {
+            continue;
+        };
+        for one in &host.spec.delegates {
+            let Some(set) = resources.route_set(&one.routes) else {
+                continue;
+            };
+            let owner = ResourceKey {
+                kind: ResourceKind::RouteSet,
+                name: one.routes.clone(),
+            };
+            let mut seen = BTreeSet::new();
+            for (index, location) in set.spec.locations.iter().enumerate() {
+                let pointer = || format!("/spec/locations/{index}/path");
+                let Some(path) = plain_path(location) else {
+                    continue;
+                };
+                if !path.starts_with(one.prefix.as_str()) {
+                    let rule = format!(
+                        "{key} hands over the paths that begin with {}, for example {0}new",
+                        one.prefix
+                    );
+                    problems.push(Problem::new(&owner, pointer(), &rule));
+                }
+                let exact = matches!(location.path, PathMatch::Exact(_));
+                if !seen.insert((exact, path)) {
+                    let rule = "a path is written once per kind of match";
+                    problems.push(Problem::new(&owner, pointer(), rule));
+                }
+            }
+        }
+    }
+    problems
+}
+
+fn plain_path(location: &Location) -> Option<&str> {
+    match &location.path {
+        PathMatch::Exact(path) | PathMatch::Prefix(path) | PathMatch::PrefixPriority(path) => {
+            Some(path.as_str())
+        }
+        PathMatch::Regex(_) | PathMatch::RegexIgnoreCase(_) => None,
+    }
+}

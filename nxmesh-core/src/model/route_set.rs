@@ -1,0 +1,22 @@
+//! Locations of a virtual host that somebody else writes.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Document, Location};
+
+/// A document with locations for paths that a virtual host hands over.
+///
+/// A team that owns a site names it in `spec.delegates` of the virtual host, with the
+/// paths it is for; another team then writes these paths without a right to the site.
+/// What the virtual host says counts here too: who is let in, limits, headers.
+pub type RouteSet = Document<RouteSetSpec>;
+
+/// What such a document says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RouteSetSpec {
+    /// At least one. Their paths begin with what was handed over; no patterns, which
+    /// could be for other paths too.
+    pub locations: Vec<Location>,
+}
