@@ -34,10 +34,7 @@ record! {
         upstreams: Vec<UpstreamRecord<'a>>,
         by_name: Option<NamesRecord<'a>>,
         split: Option<SplitRecord<'a>>,
-        /// Sessions at a time of one client, and the memory in which they are counted.
-        connections: Option<Word<'a>>,
-        connections_name: Option<Word<'a>>,
-        connections_zone: Option<Word<'a>>,
+        connections: Option<ConnectionsRecord<'a>>,
         log: Option<StreamLogRecord<'a>>,
         listens: Vec<StreamListenRecord<'a>>,
         tls: Option<TlsRecord<'a>>,
@@ -62,6 +59,16 @@ record! {
         error_log: Option<ErrorLogRecord<'a>>,
         snippets: Vec<SnippetRecord<'a>>,
         respond: Option<Word<'a>>,
+    }
+}
+
+record! {
+    /// How many sessions one client has at a time, and the memory in which they are
+    /// counted.
+    ConnectionsRecord<'a> {
+        most: Word<'a>,
+        name: Word<'a>,
+        size: Word<'a>,
     }
 }
 
@@ -138,15 +145,11 @@ impl<'a> StreamServerRecord<'a> {
             preread: by_name.is_some() && spec.tls.is_none(),
             by_name,
             split,
-            connections: spec.limits.connections.map(|it| Word::number(it.into())),
-            connections_name: spec
-                .limits
-                .connections
-                .map(|_| Word::own(own.name("limit", ""))),
-            connections_zone: spec
-                .limits
-                .connections
-                .map(|_| Word::own(format!("{}:{CONNECTIONS_SIZE}", own.name("limit", "")))),
+            connections: spec.limits.connections.map(|most| ConnectionsRecord {
+                most: Word::number(most.into()),
+                name: Word::own(own.name("limit", "")),
+                size: Word::fixed(CONNECTIONS_SIZE),
+            }),
             log: spec
                 .access_log
                 .as_ref()

@@ -19,10 +19,16 @@ record! {
         types: Vec<Item<'a>>,
         /// Patterns of `User-Agent`.
         disable: Vec<Item<'a>>,
-        /// How many, and how large each is.
-        buffers: Option<Word<'a>>,
-        buffer_size: Option<Word<'a>>,
+        buffers: Option<BuffersRecord<'a>>,
         unpack: bool,
+    }
+}
+
+record! {
+    /// Memory for compressing one response.
+    BuffersRecord<'a> {
+        count: Word<'a>,
+        size: Word<'a>,
     }
 }
 
@@ -48,8 +54,10 @@ pub(super) fn record<'a>(scene: &Scene<'_>, gzip: &'a Gzip) -> Result<GzipRecord
                 .map_err(|error| scene.unrenderable(error))?
                 .into_iter(),
         ),
-        buffers: gzip.buffers.map(|it| Word::number(it.count.into())),
-        buffer_size: gzip.buffers.map(|it| Word::own(it.size)),
+        buffers: gzip.buffers.map(|it| BuffersRecord {
+            count: Word::number(it.count.into()),
+            size: Word::own(it.size),
+        }),
         unpack: gzip.unpack,
     })
 }
