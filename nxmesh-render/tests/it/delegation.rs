@@ -157,6 +157,12 @@ fn a_decision_counts_for_the_same_client_and_no_other() {
     assert_eq!(count("/", "").0, 403);
     let team = "Authorization: good\r\nX-Team: a\r\n";
     assert_ne!(count("/", team).1, first.1, "another team");
+    let forwarded = "Authorization: good\r\nX-Forwarded-For: 192.0.2.1\r\n";
+    assert_ne!(
+        count("/", forwarded).1,
+        first.1,
+        "another client of a proxy"
+    );
     assert_ne!(count("/other", good).1, first.1, "another path");
     assert_ne!(
         count("/", "Authorization: good\r\nCookie: a=b\r\n").1,

@@ -63,12 +63,12 @@ pub struct AuthService {
 }
 
 /// How long a decision counts. It counts for requests of the same address with the same
-/// method, URL, host, `Authorization` and `Cookie`.
+/// method, URL, host, `X-Forwarded-For`, `Authorization` and `Cookie`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AuthCache {
-    /// How long a request that was let in once is let in.
+    /// How long a request that was let in once is let in; at least 1s.
     pub time: Time,
     /// Other headers that the service decides by, which have to be the same too; at
     /// most 10. Default: none.

@@ -60,8 +60,9 @@ pub(super) fn record<'a>(
         .collect();
     let mut pass = PassRecord::to(scene, &service.upstream, service.path.as_str(), &cleared)?;
     pass.headers = location::request_headers(scene, &service.request_headers, preamble)?;
+    let asked = pass.id("auth", preamble);
     if let Some(kept) = &service.cache {
-        pass.cache = Some(cache::decisions(scene, service, kept, preamble)?);
+        pass.cache = Some(cache::decisions(scene, &asked, kept, preamble)?);
     }
     let mut internal = InternalRecord::path("auth", &pass.id("auth", preamble));
     let path = internal.name.clone();

@@ -2,7 +2,7 @@
 
 use nxmesh_core::{
     contract::renderer::RenderError,
-    model::traffic::{AuthCache, AuthService, Cache, CacheRules, RequestPart},
+    model::traffic::{AuthCache, Cache, CacheRules, RequestPart},
 };
 
 use super::{Preamble, internal::KeptRecord};
@@ -119,10 +119,11 @@ pub(super) fn record<'a>(
     })
 }
 
-/// Where decisions of a service about requests are kept.
+/// Where decisions about requests are kept; `asked` names who is asked and how, so that
+/// none counts for another question.
 pub(super) fn decisions<'a>(
     scene: &Scene<'_>,
-    service: &AuthService,
+    asked: &str,
     kept: &AuthCache,
     preamble: &mut Preamble<'a>,
 ) -> Result<KeptRecord<'a>, RenderError> {
@@ -133,16 +134,11 @@ pub(super) fn decisions<'a>(
         .iter()
         .map(|name| format!("|${{http_{}}}", name.variable()));
     let key = format!(
-        "$request_method|$scheme|$http_host|$request_uri|$remote_addr|$http_authorization|$http_cookie{}",
+        "$request_method|$scheme|$http_host|$request_uri|$remote_addr|$http_x_forwarded_for|$http_authorization|$http_cookie{}",
         by.collect::<String>()
     );
     let time = kept.time.to_string();
-    let of = [
-        service.upstream.as_str(),
-        service.path.as_str(),
-        &key,
-        &time,
-    ];
+    let of = [asked, &key, &time];
     let zone = named_zone(scene, &of, (DECISIONS_MAX_SIZE, "1m", &time), preamble)?;
     Ok(KeptRecord {
         zone,
