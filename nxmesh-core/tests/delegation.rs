@@ -36,6 +36,8 @@ fn paths_stay_with_those_they_were_given_to() {
         ("delegates: [{ prefix: /docs, routes: docs }]".to_owned(), good.clone(), "VirtualHost/site", "/spec/delegates/0/prefix"),
         ("delegates: [{ prefix: /docs/, routes: gone }]".to_owned(), good.clone(), "VirtualHost/site", "/spec/delegates/0/routes"),
         ("delegates: [{ prefix: /docs/, routes: docs }, { prefix: /docs/a/, routes: docs }]".to_owned(), good.clone(), "VirtualHost/site", "/spec/delegates/1/prefix"),
+        (format!("{given}, health: /docs/healthz"), good.clone(), "VirtualHost/site", "/spec/health"),
+        ("delegates: [{ prefix: /.well-known/, routes: docs }], acme_challenge: { root: /srv }".to_owned(), format!("{{ path: /.well-known/a, {answer} }}"), "VirtualHost/site", "/spec/acme_challenge"),
         ("status: { path: /x, allow: [] }".to_owned(), good.clone(), "VirtualHost/site", "/spec/status/allow"),
         ("health: /x, config_version: /x".to_owned(), good.clone(), "VirtualHost/site", "/spec/config_version"),
         ("external_auth: { service: { upstream: u, path: /, request_headers: [{ name: host, value: a }] } }".to_owned(), good.clone(), "VirtualHost/site", "/spec/external_auth/service/request_headers/0/name"),

@@ -11,6 +11,9 @@ use crate::{
     },
 };
 
+/// Where authorities look for answers (RFC 8555, section 8.3).
+pub(super) const ACME_CHALLENGE: &str = "/.well-known/acme-challenge/";
+
 /// The most path prefixes of one virtual host.
 const MOST: usize = 100;
 
@@ -73,14 +76,26 @@ pub(super) fn delegates(spec: &VirtualHostSpec, found: &mut Found) {
             );
         }
     }
-    for (index, location) in spec.locations.iter().enumerate() {
-        let path = plain_path(location).unwrap_or_default();
+    let own = spec.locations.iter().enumerate().filter_map(|(index, it)| {
+        let pointer = format!("/spec/locations/{index}/path");
+        Some((pointer, plain_path(it)?))
+    });
+    let answers = [
+        ("/spec/health", spec.health.as_ref()),
+        ("/spec/config_version", spec.config_version.as_ref()),
+        ("/spec/status/path", spec.status.as_ref().map(|it| &it.path)),
+    ];
+    let answers = answers
+        .into_iter()
+        .filter_map(|(pointer, path)| Some((pointer.to_owned(), path?.as_str())));
+    let challenge = spec.acme_challenge.as_ref().map(|_| {
+        let pointer = "/spec/acme_challenge".to_owned();
+        (pointer, ACME_CHALLENGE)
+    });
+    for (pointer, path) in own.chain(answers).chain(challenge) {
         let mut delegates = spec.delegates.iter();
         if delegates.any(|one| path.starts_with(one.prefix.as_str())) {
-            found.say(
-                format!("/spec/locations/{index}/path"),
-                "this path was handed over in spec.delegates",
-            );
+            found.say(pointer, "this path was handed over in spec.delegates");
         }
     }
 }

@@ -105,7 +105,7 @@ fn paths_of_our_own(spec: &VirtualHostSpec, found: &mut Found) {
             "there are 1 to 100 networks that may ask, for example 127.0.0.0/8",
         );
     }
-    let challenge = "/.well-known/acme-challenge/";
+    let challenge = delegation::ACME_CHALLENGE;
     let same = |path: &PathMatch| match path {
         PathMatch::Prefix(path) | PathMatch::PrefixPriority(path) => path.as_str() == challenge,
         _ => false,
