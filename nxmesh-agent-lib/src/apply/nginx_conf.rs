@@ -1,6 +1,8 @@
 //! The user's `nginx.conf`, read just far enough to lead it elsewhere.
 
-use std::{ops::Range, path::Path};
+use std::path::Path;
+
+use nxmesh_core::syntax::{self, Event, Reader};
 
 /// Copies `text` with the include of `entry` in its `http` block leading to
 /// `instead`, and the pid file at `pid`. `None` if `entry` is not included there.
@@ -11,8 +13,8 @@ pub(super) fn lead_elsewhere(
     instead: &str,
     pid: &Path,
 ) -> Option<String> {
-    let (copy, found) = rewritten(text, pid, |words| {
-        matches!(words, ["include", path] if folder.join(path) == entry).then_some(instead)
+    let (copy, found) = rewritten(text, pid, |directive| {
+        includes(directive, folder, entry).then_some(instead)
     });
     found.then_some(copy)
 }
@@ -22,100 +24,69 @@ pub(super) fn with_pid(text: &str, pid: &Path) -> String {
     rewritten(text, pid, |_| None).0
 }
 
+/// Whether a directive includes `entry`, as files in `folder` name it.
+pub(super) fn includes(directive: &str, folder: &Path, entry: &Path) -> bool {
+    let Ok(parsed) = syntax::parse(directive) else {
+        return false;
+    };
+    parsed.directives().iter().any(|it| {
+        let path = it.arguments().first().map(|path| folder.join(path.value()));
+        it.name() == "include" && it.arguments().len() == 1 && path.as_deref() == Some(entry)
+    })
+}
+
 /// Copies `text` with what is to stand `instead` of a directive of its `http`
-/// block, and whether there was any.
+/// block, and whether there was any. What cannot be read is copied as it is:
+/// nginx says what is wrong with it.
 fn rewritten<'a>(
     text: &str,
     pid: &Path,
-    instead: impl Fn(&[&str]) -> Option<&'a str>,
+    instead: impl Fn(&str) -> Option<&'a str>,
 ) -> (String, bool) {
     let mut copy = String::new();
     let (mut copied, mut found) = (0, false);
-    for directive in directives(text) {
-        let words: Vec<&str> = directive.words.iter().map(String::as_str).collect();
-        let replacement = match (&directive.blocks[..], &words[..]) {
-            ([http], words) if http == "http" => match instead(words) {
-                Some(instead) => instead.to_owned(),
+    let mut reader = Reader::new(text.as_bytes());
+    let (mut begins, mut name, mut in_http) = (0, "", false);
+    loop {
+        let ends = match reader.next() {
+            Ok(Event::Word {
+                index: 0,
+                start,
+                end,
+                ..
+            }) => {
+                (begins, name) = (start, text[start..end].trim_matches(['"', '\'']));
+                continue;
+            }
+            Ok(Event::Open { .. }) => {
+                in_http = in_http || (reader.depth() == 1 && name == "http");
+                continue;
+            }
+            Ok(Event::Close { .. }) => {
+                in_http = in_http && reader.depth() > 0;
+                continue;
+            }
+            Ok(Event::End { at }) => at + 1,
+            Ok(Event::Done) | Err(_) => break,
+            Ok(_) => continue,
+        };
+        let replacement = match reader.depth() {
+            0 if name == "pid" => format!("pid \"{}\";", pid.display()),
+            1 if in_http => match instead(&text[begins..ends]) {
+                Some(instead) => {
+                    found = true;
+                    instead.to_owned()
+                }
                 None => continue,
             },
-            ([], ["pid", _]) => format!("pid \"{}\";", pid.display()),
             _ => continue,
         };
-        found |= !directive.blocks.is_empty();
-        copy.push_str(&text[copied..directive.span.start]);
+        copy.push_str(&text[copied..begins]);
         copy.push_str(&replacement);
-        copied = directive.span.end;
+        copied = ends;
     }
     copy.push_str(&text[copied..]);
     (copy, found)
-}
-
-/// A directive that ends with a semicolon.
-struct Directive {
-    /// The names of the blocks around it, outermost first.
-    blocks: Vec<String>,
-    words: Vec<String>,
-    /// From its first word to its semicolon.
-    span: Range<usize>,
-}
-
-fn directives(text: &str) -> Vec<Directive> {
-    let mut found = Vec::new();
-    let mut blocks: Vec<String> = Vec::new();
-    let mut words: Vec<String> = Vec::new();
-    let mut start = 0;
-    let mut characters = text.char_indices().peekable();
-    while let Some((at, character)) = characters.next() {
-        if words.is_empty() && !character.is_whitespace() {
-            start = at;
-        }
-        match character {
-            _ if character.is_whitespace() => {}
-            '#' => while characters.next_if(|(_, next)| *next != '\n').is_some() {},
-            ';' => {
-                found.push(Directive {
-                    blocks: blocks.clone(),
-                    words: std::mem::take(&mut words),
-                    span: start..at + 1,
-                });
-            }
-            '{' => blocks.push(
-                std::mem::take(&mut words)
-                    .into_iter()
-                    .next()
-                    .unwrap_or_default(),
-            ),
-            '}' => {
-                words.clear();
-                blocks.pop();
-            }
-            '"' | '\'' => {
-                let mut word = String::new();
-                while let Some((_, next)) = characters.next() {
-                    match next {
-                        '\\' => word.extend(characters.next().map(|(_, escaped)| escaped)),
-                        _ if next == character => break,
-                        other => word.push(other),
-                    }
-                }
-                words.push(word);
-            }
-            first => {
-                let mut word = String::from(first);
-                let mut in_variable = false;
-                while let Some((_, next)) = characters.next_if(|(_, next)| {
-                    in_variable
-                        || !(next.is_whitespace() || matches!(next, ';' | '{'))
-                        || (*next == '{' && word.ends_with('$'))
-                }) {
-                    in_variable = (in_variable && next != '}') || (next == '{');
-                    word.push(next);
-                }
-                words.push(word);
-            }
-        }
-    }
-    found
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use std::{ops::Range, path::Path};
 
-use nxmesh_core::syntax::{self, Event, Reader, SyntaxError};
+use nxmesh_core::syntax::{Event, Reader, SyntaxError};
+
+use crate::apply::nginx_conf::includes;
 
 /// What became of the text.
 #[derive(Debug, PartialEq, Eq)]
@@ -162,17 +164,6 @@ impl Found {
     }
 }
 
-/// Whether a directive includes `entry`, as files in `folder` name it.
-fn includes(directive: &str, folder: &Path, entry: &Path) -> bool {
-    let Ok(parsed) = syntax::parse(directive) else {
-        return false;
-    };
-    parsed.directives().iter().any(|it| {
-        let path = it.arguments().first().map(|path| folder.join(path.value()));
-        it.name() == "include" && it.arguments().len() == 1 && path.as_deref() == Some(entry)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,7 +253,7 @@ mod tests {
     #[test]
     fn a_path_is_one_word_of_nginx() {
         let line = text(Path::new("/srv/a b;c\\\"d/entry.conf"));
-        let parsed = syntax::parse(&line).unwrap();
+        let parsed = nxmesh_core::syntax::parse(&line).unwrap();
         assert_eq!(parsed.directives().len(), 1);
         assert_eq!(
             parsed.directives()[0].arguments()[0].value(),
