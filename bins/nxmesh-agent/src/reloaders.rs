@@ -1,9 +1,10 @@
-//! Settings of the ways to reload nginx, and what becomes of them.
+//! The ways to reload nginx, made of their settings.
+
+mod settings;
 
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, anyhow};
-use clap::{Args, ValueEnum};
 use nxmesh_agent_lib::{
     apply::ApplyOptions,
     nginx::{Enter, Layout, NginxBuild},
@@ -14,9 +15,10 @@ use nxmesh_agent_lib::{
 };
 use nxmesh_core::contract::reloader::Reloader;
 use nxmesh_process::exit::{Exit, OrExit as _};
-use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
+pub(crate) use self::settings::{CommandSettings, ContainerSettings, SystemdSettings};
+use self::settings::{ReloadOfUnit, unused};
 use crate::{
     options::Settings,
     values::{DeploymentMode, ReloaderChoice, Words},
@@ -28,138 +30,6 @@ const VERSION_DEADLINE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(500);
 /// The nginx.conf in nginx's own images.
 const CONF_IN_IMAGES: &str = "/etc/nginx/nginx.conf";
-
-/// Commands of the `command` reloader; in a file the table `[command]`.
-#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct CommandSettings {
-    /// With `--reloader command`: what checks the configuration {conf} with the prefix {prefix}
-    /// [default: nginx -t]
-    #[arg(
-        id = "check_command",
-        long = "check-command",
-        env = "NXMESH_CHECK_COMMAND",
-        value_name = "WORDS"
-    )]
-    check: Option<Words>,
-    /// With `--reloader command`: what has nginx reload [default: SIGHUP]
-    #[arg(
-        id = "reload_command",
-        long = "reload-command",
-        env = "NXMESH_RELOAD_COMMAND",
-        value_name = "WORDS"
-    )]
-    reload: Option<Words>,
-    /// With `--reloader command`: what starts nginx [default: nginx itself]
-    #[arg(
-        id = "start_command",
-        long = "start-command",
-        env = "NXMESH_START_COMMAND",
-        value_name = "WORDS"
-    )]
-    start: Option<Words>,
-}
-
-nxmesh_process::overlay!(CommandSettings {
-    check,
-    reload,
-    start
-});
-
-/// The unit of the `systemd` reloader; in a file the table `[systemd]`.
-#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct SystemdSettings {
-    /// With `--reloader systemd`: nginx's unit [default: nginx.service]
-    #[arg(
-        id = "systemd_unit",
-        long = "systemd-unit",
-        env = "NXMESH_SYSTEMD_UNIT",
-        value_name = "UNIT"
-    )]
-    unit: Option<String>,
-    /// With `--reloader systemd`: how it is reloaded [default: signal]
-    #[arg(
-        id = "systemd_reload",
-        long = "systemd-reload",
-        env = "NXMESH_SYSTEMD_RELOAD",
-        value_enum,
-        value_name = "HOW"
-    )]
-    reload: Option<ReloadOfUnit>,
-    /// With `--reloader systemd`: the D-Bus address of systemd's bus
-    /// [default: unix:path=/run/dbus/system_bus_socket]
-    #[arg(
-        id = "systemd_bus",
-        long = "systemd-bus",
-        env = "NXMESH_SYSTEMD_BUS",
-        value_name = "ADDRESS"
-    )]
-    bus: Option<String>,
-}
-
-nxmesh_process::overlay!(SystemdSettings { unit, reload, bus });
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ReloadOfUnit {
-    /// SIGHUP to its main process
-    Signal,
-    /// Its own ExecReload=
-    Unit,
-}
-
-/// The container of the `container` reloader; in a file the table `[container]`.
-#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct ContainerSettings {
-    /// With `--reloader container`: the name or id of nginx's container
-    #[arg(
-        id = "container",
-        long = "container",
-        env = "NXMESH_CONTAINER",
-        value_name = "NAME"
-    )]
-    name: Option<String>,
-    /// With `--reloader container`: the engine's socket [default: /var/run/docker.sock]
-    #[arg(
-        id = "container_socket",
-        long = "container-socket",
-        env = "NXMESH_CONTAINER_SOCKET",
-        value_name = "FILE"
-    )]
-    socket: Option<PathBuf>,
-}
-
-nxmesh_process::overlay!(ContainerSettings { name, socket });
-
-/// The settings of one reloader say nothing to another: what is set and not used is a mistake.
-fn unused(settings: &Settings, choice: ReloaderChoice) -> Result<()> {
-    let Settings {
-        command,
-        systemd,
-        container,
-        ..
-    } = settings;
-    let wrong = if choice != ReloaderChoice::Command
-        && (command.check.is_some() || command.reload.is_some() || command.start.is_some())
-    {
-        "commands to check, reload and start are for --reloader command"
-    } else if choice != ReloaderChoice::Systemd
-        && (systemd.unit.is_some() || systemd.reload.is_some() || systemd.bus.is_some())
-    {
-        "settings of a unit are for --reloader systemd"
-    } else if choice != ReloaderChoice::Container
-        && (container.name.is_some() || container.socket.is_some())
-    {
-        "settings of a container are for --reloader container"
-    } else if choice == ReloaderChoice::Container && settings.enter_command.is_some() {
-        "--enter-command is not for --reloader container, where the engine enters"
-    } else {
-        return Ok(());
-    };
-    Err(anyhow!("{wrong}; it is {choice}")).or_exit(Exit::Usage)
-}
 
 /// Where nginx's binary is, and how it is reached.
 pub(crate) struct Reached {
@@ -284,13 +154,12 @@ impl Reached {
         pid_file: Option<PathBuf>,
     ) -> Result<Box<dyn Reloader>> {
         let layout = &apply.layout;
-        let container = match self.choice {
-            ReloaderChoice::Container => {
-                let log = settings.is_full().then(|| layout.full_options().error_log);
-                Some(self.container(settings, layout, log)?)
-            }
-            _ => None,
-        };
+        if self.choice == ReloaderChoice::Container {
+            let log = settings.is_full().then(|| layout.full_options().error_log);
+            let reloader = ContainerReloader::new(self.container(settings, layout, log)?);
+            reloader.verify().await.or_exit(Exit::Invalid)?;
+            return Ok(Box::new(reloader));
+        }
         let nginx = SignalOptions {
             binary: self.binary,
             conf: apply.nginx_conf(),
@@ -300,13 +169,8 @@ impl Reached {
             start_log: layout.start_log(),
             enter: self.enter,
         };
-        match (self.choice, container) {
-            (ReloaderChoice::Container, Some(options)) => {
-                let reloader = ContainerReloader::new(options);
-                reloader.verify().await.or_exit(Exit::Invalid)?;
-                Ok(Box::new(reloader))
-            }
-            (ReloaderChoice::Command, _) => {
+        match self.choice {
+            ReloaderChoice::Command => {
                 let CommandSettings {
                     check,
                     reload,
@@ -322,7 +186,7 @@ impl Reached {
                 reloader.verify().await.or_exit(Exit::Invalid)?;
                 Ok(Box::new(reloader))
             }
-            (ReloaderChoice::Systemd, _) => {
+            ReloaderChoice::Systemd => {
                 let SystemdSettings { unit, reload, bus } = settings.systemd.clone();
                 let reloader = SystemdReloader::new(SystemdOptions {
                     nginx,
@@ -336,7 +200,8 @@ impl Reached {
                 reloader.verify().await.or_exit(Exit::Invalid)?;
                 Ok(Box::new(reloader))
             }
-            (ReloaderChoice::Signal | ReloaderChoice::Container, _) => {
+            // The last one went its way above.
+            ReloaderChoice::Signal | ReloaderChoice::Container => {
                 let reloader = SignalReloader::new(nginx);
                 reloader.verify().await.or_exit(Exit::Invalid)?;
                 Ok(Box::new(reloader))
