@@ -8,7 +8,7 @@ use nxmesh_e2e::node::Mode;
 use nxmesh_e2e::sandbox::Sandbox;
 
 /// Serves two versions of a site, and keeps the second when a third is refused.
-fn serves_and_refuses(cluster: &Cluster) {
+pub(crate) fn serves_and_refuses(cluster: &Cluster) {
     let node = &cluster.nodes[0];
     for answer in ["first", "second"] {
         let documents = node.answering("shop", "shop.test", answer);

@@ -9,6 +9,8 @@ use nxmesh_e2e::Cluster;
 use nxmesh_e2e::node::Mode;
 use nxmesh_e2e::sandbox::Sandbox;
 
+use crate::reloaders::serves_and_refuses;
+
 /// The service manager's end of `$NOTIFY_SOCKET` (sd_notify(3)).
 struct Manager(UnixDatagram);
 
@@ -148,18 +150,6 @@ fn as_a_user_of_its_own_it_has_all_the_rights_it_needs() {
     node.start().unwrap();
     cluster.nodes.push(node);
     cluster.until_ready().unwrap();
-    let node = &cluster.nodes[0];
-    for answer in ["first", "second"] {
-        let documents = node.answering("shop", "shop.test", answer);
-        cluster.apply(&documents).unwrap().success().unwrap();
-        assert_eq!(node.http("shop.test", "/").get().unwrap().text(), answer);
-    }
     // nginx's words are read from its error log, which is root's.
-    let broken = node
-        .answering("shop", "shop.test", "broken")
-        .replace("127.0.0.1", "203.0.113.7");
-    let outcome = cluster.apply(&broken).unwrap();
-    assert_eq!(outcome.code, 9, "{}", outcome.text());
-    assert!(outcome.text().contains("203.0.113.7"), "{}", outcome.text());
-    assert_eq!(node.http("shop.test", "/").get().unwrap().text(), "second");
+    serves_and_refuses(&cluster);
 }
