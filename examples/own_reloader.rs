@@ -67,6 +67,10 @@ impl Reloader for Paced {
         self.inner.start(deadline).await
     }
 
+    async fn stop(&self, deadline: Duration) -> Result<(), ReloadError> {
+        self.inner.stop(deadline).await
+    }
+
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {
         self.inner.running().await
     }

@@ -2,8 +2,8 @@
 //! configuration its master wants.
 //!
 //! An [`Agent`] enrols itself, stays connected ([`transport`]), brings nginx to
-//! what it is offered and proves it ([`apply`]), and goes on from its disk with
-//! the master away ([`cache`]). The way to the master, the way of reloading
+//! what it is offered and proves it ([`apply`]), keeps it up ([`watchdog`]), and
+//! goes on from its disk with the master away ([`cache`]). The way to the master, the way of reloading
 //! nginx, the renderer and the clock can be replaced.
 //!
 //! ```no_run
@@ -73,6 +73,7 @@ mod status_socket;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 pub mod transport;
+pub mod watchdog;
 
 pub use agent::Agent;
 pub use builder::{AgentBuilder, BuildError};
@@ -80,5 +81,5 @@ pub use config::AgentOptions;
 pub use controller::ControlOptions;
 pub use error::AgentError;
 pub use identity::{BootstrapToken, IdentityError};
-pub use status::{AgentStatus, ConnectionState, ConnectionStatus, NginxStatus};
+pub use status::{AgentStatus, BreakerStatus, ConnectionState, ConnectionStatus, NginxStatus};
 pub use status_socket::StatusError;

@@ -53,6 +53,25 @@ pub struct NginxStatus {
     pub draining: usize,
     /// Why it could not be brought up; gone once it is.
     pub problem: Option<String>,
+    /// Since when its processes are there and do not answer, in Unix
+    /// milliseconds.
+    #[serde(default)]
+    pub silent_since: Option<u64>,
+    /// How often it was brought back since the agent started.
+    #[serde(default)]
+    pub restarts: u64,
+    /// Set while restarts are held back, as there were too many.
+    #[serde(default)]
+    pub breaker: Option<BreakerStatus>,
+}
+
+/// Restarts of nginx that are held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerStatus {
+    /// Since when, in Unix milliseconds.
+    pub since: u64,
+    /// Before this nginx is not restarted again, in Unix milliseconds.
+    pub next_try: u64,
 }
 
 /// Everything an agent knows of itself. Never holds a secret.

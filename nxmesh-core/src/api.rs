@@ -11,7 +11,7 @@ use crate::{
     digest::Digest,
     document::Problem,
     model::{
-        AgentId, ApplyFailure, ConfigPhase, Labels, NginxFacts, ResourceKey, Version,
+        AgentId, ApplyFailure, ConfigPhase, Labels, NginxFacts, NginxHealth, ResourceKey, Version,
         value::WorkspaceName,
     },
 };
@@ -267,6 +267,9 @@ pub struct AgentView {
     /// As the agent tells; absent until it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nginx: Option<NginxFacts>,
+    /// How its nginx is, as the agent tells; absent until it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<NginxHealth>,
     /// The version it ought to serve; absent if none concerns it.
     pub desired: Option<Version>,
     /// The newest version offered to it.

@@ -18,6 +18,7 @@ use nxmesh_agent_lib::{
     AgentError, AgentStatus, ConnectionState, StatusError,
     apply::{self, PipelineError},
 };
+use nxmesh_core::contract::clock::{Clock as _, SystemClock};
 use nxmesh_process::{
     config,
     exit::{self, Exit, OrExit as _},
@@ -116,7 +117,7 @@ async fn show_status(output: Output, settings: Settings) -> Result<()> {
         Err(error) => return Err(error).or_exit(Exit::Unreachable),
     };
     match output {
-        Output::Text => say(&status::text(&status)),
+        Output::Text => say(&status::text(&status, SystemClock.unix_millis())),
         Output::Json => say(&format!("{}\n", serde_json::to_string(&status)?)),
     }
 }

@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use nxmesh_agent_lib::AgentStatus;
 
-/// One fact per line; what is not known is left out.
-pub(crate) fn text(status: &AgentStatus) -> String {
+/// One fact per line; what is not known is left out. `now` is in Unix
+/// milliseconds, as are the times in the status.
+pub(crate) fn text(status: &AgentStatus, now: u64) -> String {
+    let ago = |since: u64| format!("{} ago", span(now.saturating_sub(since)));
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
         // What nginx said may have lines of its own; they stay below their fact.
@@ -31,13 +33,28 @@ pub(crate) fn text(status: &AgentStatus) -> String {
         "nginx",
         match (nginx.master_pid, &nginx.problem) {
             (_, Some(problem)) => format!("not up: {problem}"),
-            (Some(pid), None) => format!(
-                "running (pid {pid}, {} workers, {} draining)",
-                nginx.workers, nginx.draining
-            ),
+            (Some(pid), None) => match nginx.silent_since {
+                Some(since) => format!("does not answer (pid {pid}) since {}", ago(since)),
+                None => format!(
+                    "running (pid {pid}, {} workers, {} draining)",
+                    nginx.workers, nginx.draining
+                ),
+            },
             (None, None) => "not running".to_owned(),
         },
     );
+    if nginx.restarts > 0 {
+        let count = format!("{} since the agent started", nginx.restarts);
+        line("restarts", count);
+    }
+    if let Some(breaker) = nginx.breaker {
+        let next = span(breaker.next_try.saturating_sub(now));
+        let since = ago(breaker.since);
+        line(
+            "breaker",
+            format!("open since {since}: the next restart is in {next} at the earliest"),
+        );
+    }
     line(
         "accepted",
         known(status.accepted.map(|version| version.to_string())),
@@ -63,9 +80,19 @@ pub(crate) fn text(status: &AgentStatus) -> String {
     text
 }
 
+/// A time in milliseconds, for people: `5m`.
+fn span(millis: u64) -> String {
+    match millis / 1000 {
+        seconds @ 0..120 => format!("{seconds}s"),
+        seconds @ 120..7200 => format!("{}m", seconds / 60),
+        seconds @ 7200..172_800 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use nxmesh_agent_lib::{ConnectionState, ConnectionStatus, NginxStatus};
+    use nxmesh_agent_lib::{BreakerStatus, ConnectionState, ConnectionStatus, NginxStatus};
     use nxmesh_core::model::{ApplyFailure, ConfigPhase, Version};
 
     use super::*;
@@ -87,7 +114,7 @@ mod tests {
             ..AgentStatus::default()
         };
         assert_eq!(
-            text(&status),
+            text(&status, 0),
             "agent      not enrolled yet (pid 7)\n\
              master     ready\n\
              nginx      running (pid 9, 2 workers, 0 draining)\n\
@@ -95,6 +122,30 @@ mod tests {
              applied    none\n\
              running    none\n"
         );
+    }
+
+    #[test]
+    fn an_nginx_that_does_not_stay_up_is_told_with_its_times() {
+        let status = AgentStatus {
+            nginx: NginxStatus {
+                running: true,
+                master_pid: Some(9),
+                workers: 2,
+                silent_since: Some(1_000),
+                restarts: 6,
+                breaker: Some(BreakerStatus {
+                    since: 1_000,
+                    next_try: 301_000,
+                }),
+                ..NginxStatus::default()
+            },
+            ..AgentStatus::default()
+        };
+        let text = text(&status, 121_000);
+        let lines = "nginx      does not answer (pid 9) since 2m ago\n\
+                     restarts   6 since the agent started\n\
+                     breaker    open since 2m ago: the next restart is in 3m at the earliest\n";
+        assert!(text.contains(lines), "{text}");
     }
 
     #[test]
@@ -114,7 +165,7 @@ mod tests {
             }),
             ..AgentStatus::default()
         };
-        let text = text(&status);
+        let text = text(&status, 0);
         let end = "failure    1.7 NX-APPLY-006: [emerg] bind() failed\n           applied    1.7\n";
         assert!(text.ends_with(end), "{text}");
     }

@@ -72,11 +72,9 @@ pub(super) async fn serves_now(options: &ApplyOptions, release: &str) -> bool {
     true
 }
 
-/// The release nginx names now; `None` if it does not answer.
-pub(super) async fn release_named(options: &ApplyOptions) -> Option<String> {
-    ask(probe::release(&options.layout.probe_socket()))
-        .await
-        .ok()
+/// The release nginx names now.
+pub(super) async fn release_named(options: &ApplyOptions) -> io::Result<String> {
+    ask(probe::release(&options.layout.probe_socket())).await
 }
 
 fn unanswered(socket: &Path, error: &dyn Display) -> String {

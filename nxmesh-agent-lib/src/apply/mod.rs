@@ -209,13 +209,15 @@ impl Pipeline {
             .filter(|generation| !generation.workers.is_empty());
         let serving = match &generation {
             Some(_) => confirm::release_named(&self.options).await,
-            None => None,
+            None => Err(io::ErrorKind::NotConnected.into()),
         };
         let expected = self.applied.as_ref().map(|applied| &applied.release);
+        let silent = serving.as_ref().err().filter(|_| expected.is_some());
         Observed {
-            serves_applied: expected.is_some() && serving.as_ref() == expected,
+            serves_applied: expected.is_some() && serving.as_ref().ok() == expected,
+            silent: generation.is_some() && silent.is_some_and(probe::is_silence),
             generation,
-            serving,
+            serving: serving.ok(),
         }
     }
 

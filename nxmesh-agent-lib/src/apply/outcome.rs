@@ -209,6 +209,9 @@ pub struct Observed {
     pub serving: Option<String>,
     /// Whether that is the release of [`AppliedState`].
     pub serves_applied: bool,
+    /// Whether its processes are there and its probe socket takes questions,
+    /// yet nobody answers.
+    pub silent: bool,
 }
 
 /// Why the pipeline could not be opened or nginx not be brought to a known state.

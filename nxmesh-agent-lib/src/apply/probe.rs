@@ -36,6 +36,13 @@ pub(super) async fn release(socket: &Path) -> io::Result<String> {
     }
 }
 
+/// Whether an error of [`release`] means that nginx does not react, and not
+/// that it has no probe socket.
+pub(super) fn is_silence(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, InvalidData, NotFound};
+    !matches!(error.kind(), ConnectionRefused | InvalidData | NotFound)
+}
+
 /// Whether something accepts connections at `address`.
 pub(super) async fn accepts(address: SocketAddr) -> io::Result<()> {
     TcpStream::connect(address).await.map(drop)

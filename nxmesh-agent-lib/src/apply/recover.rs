@@ -1,12 +1,13 @@
 //! From whatever a crash, a reboot or a foreign hand left to a known state:
 //! the old release or the new one, whole, with nginx seen serving it.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use nxmesh_core::{bundle::Slice, contract::reloader::Generation};
 
 use super::{
-    AppliedState, Failure, Pipeline, PipelineError, Recovered, check, code, confirm, disk, garbage,
+    AppliedState, Failure, Pipeline, PipelineError, Recovered, blame, check, code, confirm, disk,
+    garbage,
     journal::Switch,
     release::Place,
     render::Rendering,
@@ -53,7 +54,7 @@ impl Pipeline {
             Ok(generation) => generation,
             Err(failure) => {
                 return Err(PipelineError::NotServing {
-                    release: release.map_or("no release".to_owned(), |it| format!("release {it}")),
+                    release: named(release.as_deref()),
                     failure: Box::new(failure),
                 });
             }
@@ -66,6 +67,24 @@ impl Pipeline {
         .map_err(|failure| self.broken(&failure))?;
         self.settled = true;
         Ok(self.recovered(generation, before, undone))
+    }
+
+    /// Ends an nginx that does not react any more, by force if need be, and
+    /// starts it anew with the release it was last seen serving.
+    ///
+    /// # Errors
+    ///
+    /// [`PipelineError`]; may be called again at any time.
+    pub async fn restart(&mut self, stop_deadline: Duration) -> Result<Recovered, PipelineError> {
+        self.settled = false;
+        if let Err(error) = self.reloader.stop(stop_deadline).await {
+            let applied = self.applied.as_ref();
+            return Err(PipelineError::NotServing {
+                release: named(applied.map(|applied| applied.release.as_str())),
+                failure: Box::new(Failure::new(code::NGINX, blame::chain(&error))),
+            });
+        }
+        self.recover().await
     }
 
     fn recovered(
@@ -309,6 +328,10 @@ impl Pipeline {
         let error = std::io::Error::other(failure.message.clone());
         PipelineError::io("restore", self.options.layout.state_dir())(error)
     }
+}
+
+fn named(release: Option<&str>) -> String {
+    release.map_or("no release".to_owned(), |it| format!("release {it}"))
 }
 
 fn unseen(path: &Path) -> impl FnOnce(std::io::Error) -> PipelineError + use<> {

@@ -13,6 +13,8 @@ use crate::exchange::Offer;
 pub(super) enum Action {
     /// Bring nginx up and to what it should serve.
     Recover,
+    /// End an nginx that does not react, and bring it up.
+    Restart,
     /// Bring nginx to what is offered.
     Apply(Offer),
     /// Do what the master commands.
@@ -24,14 +26,19 @@ pub(super) enum Action {
 }
 
 /// A lost nginx comes first, for nothing is worse than not serving. While it
-/// cannot be recovered new offers are tried, as one of them may be the cure.
+/// cannot be recovered new offers are tried, as one of them may be the cure. One
+/// that does not react can take no offer, so an offer has it restarted at once.
 pub(super) fn decide(desired: &Desired, observed: &Observed, now: Instant) -> Action {
-    let astray = observed.nginx != Nginx::Fine;
-    if astray && observed.recover_at <= now {
-        return Action::Recover;
+    let offer = desired.offer.as_ref();
+    let offer = offer.filter(|offer| offer.serial > observed.handled);
+    let may_recover = observed.recover_at <= now;
+    match observed.nginx {
+        Nginx::Unknown | Nginx::Astray if may_recover => return Action::Recover,
+        Nginx::Hung if may_recover || offer.is_some() => return Action::Restart,
+        _ => {}
     }
-    if let Some(offer) = &desired.offer
-        && offer.serial > observed.handled
+    if let Some(offer) = offer
+        && observed.nginx != Nginx::Silent
     {
         return Action::Apply(offer.clone());
     }
@@ -41,10 +48,9 @@ pub(super) fn decide(desired: &Desired, observed: &Observed, now: Instant) -> Ac
     if observed.observe_at <= now {
         return Action::Observe;
     }
-    Action::Wait(if astray {
-        observed.observe_at.min(observed.recover_at)
-    } else {
-        observed.observe_at
+    Action::Wait(match observed.nginx {
+        Nginx::Fine | Nginx::Silent => observed.observe_at,
+        _ => observed.observe_at.min(observed.recover_at),
     })
 }
 
@@ -116,7 +122,13 @@ mod tests {
     }
 
     fn cases() -> impl Strategy<Value = Case> {
-        let nginx = prop_oneof![Just(Nginx::Unknown), Just(Nginx::Fine), Just(Nginx::Astray)];
+        let nginx = prop_oneof![
+            Just(Nginx::Unknown),
+            Just(Nginx::Fine),
+            Just(Nginx::Astray),
+            Just(Nginx::Silent),
+            Just(Nginx::Hung)
+        ];
         (0..4u64, 0..4u64, any::<bool>(), nginx, -3..3i8, -3..3i8).prop_map(
             |(offered, handled, command, nginx, recover_in, observe_in)| Case {
                 offered,
@@ -133,11 +145,11 @@ mod tests {
         #[test]
         fn it_never_waits_while_something_is_due(case in cases()) {
             let (action, now) = case.decide();
-            let astray = case.nginx != Nginx::Fine;
-            let due = case.offered > case.handled
+            let watched = matches!(case.nginx, Nginx::Fine | Nginx::Silent);
+            let due = (case.offered > case.handled && case.nginx != Nginx::Silent)
                 || case.command
                 || case.observe_in <= 0
-                || (astray && case.recover_in <= 0);
+                || (!watched && case.recover_in <= 0);
             match action {
                 Action::Wait(until) => prop_assert!(!due && until > now),
                 _ => prop_assert!(due),
@@ -147,7 +159,15 @@ mod tests {
         #[test]
         fn it_recovers_only_what_is_lost_and_not_too_often(case in cases()) {
             let recovers = matches!(case.decide().0, Action::Recover);
-            prop_assert_eq!(recovers, case.nginx != Nginx::Fine && case.recover_in <= 0);
+            let lost = matches!(case.nginx, Nginx::Unknown | Nginx::Astray);
+            prop_assert_eq!(recovers, lost && case.recover_in <= 0);
+        }
+
+        #[test]
+        fn it_restarts_only_what_hangs_and_not_too_often(case in cases()) {
+            let restarts = matches!(case.decide().0, Action::Restart);
+            let due = case.recover_in <= 0 || case.offered > case.handled;
+            prop_assert_eq!(restarts, case.nginx == Nginx::Hung && due);
         }
 
         #[test]

@@ -1,8 +1,10 @@
 //! Brings nginx to what the master wants and keeps it there, with the master
 //! near or away.
 
+mod care;
 mod decide;
 mod desired;
+mod observe;
 mod observed;
 mod report;
 mod run;

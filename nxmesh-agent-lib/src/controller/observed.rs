@@ -11,6 +11,10 @@ pub(super) enum Nginx {
     Fine,
     /// It is gone, or serves something else.
     Astray,
+    /// Its processes are there and do not answer, not yet for long.
+    Silent,
+    /// It was silent for too long.
+    Hung,
 }
 
 /// What the controller goes by.

@@ -80,14 +80,17 @@ impl Controller {
         let status = self.exchange.status.borrow();
         message::config_status(version, message::digest(digest), phase, &status)
     }
-}
 
-pub(super) fn nginx_status(generation: Option<&Generation>) -> NginxStatus {
-    NginxStatus {
-        running: generation.is_some(),
-        master_pid: generation.map(|generation| generation.master_pid),
-        workers: generation.map_or(0, |generation| generation.workers.len()),
-        draining: generation.map_or(0, |generation| generation.draining),
-        problem: None,
+    pub(super) fn nginx_status(&self, generation: Option<&Generation>) -> NginxStatus {
+        NginxStatus {
+            running: generation.is_some(),
+            master_pid: generation.map(|generation| generation.master_pid),
+            workers: generation.map_or(0, |generation| generation.workers.len()),
+            draining: generation.map_or(0, |generation| generation.draining),
+            problem: None,
+            silent_since: self.care.silent_since,
+            restarts: self.care.restarts,
+            breaker: self.care.shown,
+        }
     }
 }

@@ -15,16 +15,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{
+    care::Care,
     decide::{Action, decide},
     desired::Desired,
     observed::{Nginx, Observed},
-    report::nginx_status,
 };
 use crate::{
-    apply::{Outcome, Pipeline, PipelineError, Progress, Recovered, Target},
+    apply::{Outcome, Pipeline, Progress, Target},
     exchange::{Exchange, Offer},
-    status::NginxStatus,
     transport::{Backoff, message},
+    watchdog::WatchdogOptions,
 };
 
 /// How the agent looks after its nginx.
@@ -40,6 +40,8 @@ pub struct ControlOptions {
     pub stable_after: Duration,
     /// How long a reload on the master's command may take. Default: 30 s.
     pub reload_deadline: Duration,
+    /// When nginx is restarted.
+    pub watchdog: WatchdogOptions,
 }
 
 impl Default for ControlOptions {
@@ -50,6 +52,7 @@ impl Default for ControlOptions {
             recover_backoff: Backoff::default(),
             stable_after: Duration::from_secs(60),
             reload_deadline: Duration::from_secs(30),
+            watchdog: WatchdogOptions::default(),
         }
     }
 }
@@ -59,18 +62,16 @@ impl Default for ControlOptions {
 pub(crate) struct Controller {
     pub(super) pipeline: Pipeline,
     reloader: Arc<dyn Reloader>,
-    clock: Arc<dyn Clock>,
-    options: ControlOptions,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) options: ControlOptions,
     pub(super) exchange: Arc<Exchange>,
     offers: watch::Receiver<Option<Offer>>,
     commands: mpsc::Receiver<Command>,
-    observed: Observed,
+    pub(super) observed: Observed,
     /// A command taken from the queue and not yet done.
     command: Option<Command>,
-    /// Recoveries in a row without a stable nginx between them.
-    recoveries: u32,
-    recovered_at: Instant,
-    digest_at: Instant,
+    pub(super) care: Care,
+    pub(super) digest_at: Instant,
 }
 
 impl Controller {
@@ -97,8 +98,7 @@ impl Controller {
                 observe_at: now,
             },
             command: None,
-            recoveries: 0,
-            recovered_at: now,
+            care: Care::new(options.watchdog.breaker),
             digest_at: now,
             pipeline,
         };
@@ -115,6 +115,7 @@ impl Controller {
             };
             match decide(&desired, &self.observed, Instant::now()) {
                 Action::Recover => self.recover().await,
+                Action::Restart => self.restart().await,
                 Action::Apply(offer) => self.apply(&offer).await,
                 Action::Obey => self.obey().await,
                 Action::Observe => self.observe().await,
@@ -215,106 +216,6 @@ impl Controller {
         self.exchange.outbox.push_status(told);
     }
 
-    async fn recover(&mut self) {
-        let recovered = self.pipeline.recover().await;
-        let now = Instant::now();
-        self.recoveries += 1;
-        self.recovered_at = now;
-        self.observed.recover_at = now + self.options.recover_backoff.ceiling(self.recoveries);
-        match recovered {
-            Ok(recovered) => self.note_recovered(&recovered).await,
-            Err(error) => self.note_unrecovered(&error),
-        }
-    }
-
-    async fn note_recovered(&mut self, recovered: &Recovered) {
-        let pid = recovered.generation.master_pid;
-        info!(started = recovered.started, pid, "nginx is up");
-        self.observed.nginx = Nginx::Fine;
-        self.observed.observe_at = Instant::now() + self.options.observe_interval;
-        self.publish_versions();
-        self.rehash().await;
-        self.exchange.status.send_modify(|status| {
-            status.ready |= recovered.applied.is_some();
-            status.nginx = nginx_status(Some(&recovered.generation));
-        });
-        let accepted = self.pipeline.accepted();
-        let slice = self.exchange.accepted.borrow().clone();
-        let (Some(version), Some(slice)) = (accepted, slice) else {
-            return;
-        };
-        if let Some(failure) = &recovered.undone {
-            warn!(%version, reason = failure.message, "an unfinished switch was undone");
-            self.publish_failure(version, model::ConfigPhase::RolledBack, failure, Vec::new());
-            let mut told = self.told(version, slice.digest(), ConfigPhase::RolledBack);
-            told.failure = Some(message::failure(failure));
-            self.exchange.outbox.push_status(told);
-        }
-        let served = recovered.applied.as_ref().map(|applied| applied.version);
-        let given_up = recovered
-            .undone
-            .as_ref()
-            .is_some_and(|undone| !undone.retryable);
-        if self.observed.handled == 0 && served < Some(version) && !given_up {
-            // Taken on before the agent stopped, and not finished.
-            let slice = (*slice).clone();
-            self.exchange.offer_again(Target { version, slice });
-        }
-    }
-
-    fn note_unrecovered(&mut self, error: &PipelineError) {
-        let mut problem = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(deeper) = cause {
-            // Some of these name their cause in their own text.
-            let text = deeper.to_string();
-            if !problem.contains(&text) {
-                problem.push_str(": ");
-                problem.push_str(&text);
-            }
-            cause = deeper.source();
-        }
-        error!(problem, attempts = self.recoveries, "nginx is not up");
-        self.observed.nginx = Nginx::Astray;
-        self.exchange
-            .status
-            .send_modify(|status| status.nginx.problem = Some(problem));
-    }
-
-    async fn observe(&mut self) {
-        let seen = self.pipeline.observe().await;
-        let now = Instant::now();
-        self.observed.observe_at = now + self.options.observe_interval;
-        let gone = seen.generation.is_none();
-        let elsewhere = self.pipeline.applied().is_some() && !seen.serves_applied;
-        if gone || elsewhere {
-            warn!(
-                gone,
-                serving = seen.serving,
-                "nginx does not serve what it should"
-            );
-            self.observed.nginx = Nginx::Astray;
-        } else {
-            self.observed.nginx = Nginx::Fine;
-            if self.recovered_at + self.options.stable_after < now {
-                self.recoveries = 0;
-            }
-        }
-        if now >= self.digest_at {
-            self.rehash().await;
-        }
-        self.exchange.status.send_if_modified(|status| {
-            let problem = status.nginx.problem.take();
-            let new = NginxStatus {
-                problem: problem.filter(|_| gone || elsewhere),
-                ..nginx_status(seen.generation.as_ref())
-            };
-            let changed = status.nginx != new;
-            status.nginx = new;
-            changed
-        });
-    }
-
     async fn obey(&mut self) {
         let Some(command) = self.command.take() else {
             return;
@@ -340,22 +241,5 @@ impl Controller {
             ok: done.is_ok(),
             message: done.err().unwrap_or_default(),
         });
-    }
-
-    /// Computes the digest of the release on disk anew.
-    async fn rehash(&mut self) {
-        self.digest_at = Instant::now() + self.options.digest_interval;
-        let running = self.pipeline.running_digest().await;
-        if let Some(applied) = self.pipeline.applied()
-            && running != Some(applied.release_digest)
-        {
-            warn!(
-                release = applied.release,
-                "files of the release were changed on disk"
-            );
-        }
-        self.exchange
-            .status
-            .send_modify(|status| status.running = running);
     }
 }

@@ -21,6 +21,8 @@ use nxmesh_core::contract::reloader::Generation;
 
 use super::namespace;
 
+/// What the titles of all its processes begin with.
+const NGINX: &str = "nginx: ";
 pub(crate) const MASTER: &str = "nginx: master process";
 pub(crate) const WORKER: &str = "nginx: worker process";
 
@@ -37,9 +39,44 @@ pub struct Instance {
 
 /// The master process of an instance, verified when it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Master {
+pub struct Master(Process);
+
+/// One process: not a later one with its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Process {
     pid: u32,
     started: u64,
+}
+
+impl Process {
+    /// The process `pid`; `None` if it has ended.
+    pub(crate) fn at(pid: u32) -> Option<Self> {
+        let stat = Stat::read(pid)?;
+        let started = stat.started;
+        stat.alive.then_some(Self { pid, started })
+    }
+
+    /// Its process id.
+    pub(crate) const fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_alive(&self) -> bool {
+        Self::at(self.pid).as_ref() == Some(self)
+    }
+
+    /// Sends it a signal; `NotFound` if it is gone.
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        if !self.is_alive() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let pid = i32::try_from(self.pid).map_err(io::Error::other)?;
+        kill(Pid::from_raw(pid), signal).map_err(|error| match error {
+            nix::errno::Errno::ESRCH => io::ErrorKind::NotFound.into(),
+            error => error.into(),
+        })
+    }
 }
 
 impl Master {
@@ -73,11 +110,7 @@ impl Master {
         if is_other_program(pid) {
             return None;
         }
-        let stat = Stat::read(pid)?;
-        stat.alive.then_some(Self {
-            pid,
-            started: stat.started,
-        })
+        Process::at(pid).map(Self)
     }
 
     /// All masters in sight, of whatever instance.
@@ -121,19 +154,19 @@ impl Master {
     /// Its process id.
     #[must_use]
     pub const fn pid(&self) -> u32 {
-        self.pid
+        self.0.pid
     }
 
     /// Whether this very process still runs: not a later one with its number.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        Stat::read(self.pid).is_some_and(|stat| stat.alive && stat.started == self.started)
+        self.0.is_alive()
     }
 
     /// Whether it waits for something to happen: it reads no configuration now.
     #[must_use]
     pub fn is_asleep(&self) -> bool {
-        Stat::read(self.pid).is_some_and(|stat| stat.asleep)
+        Stat::read(self.0.pid).is_some_and(|stat| stat.asleep)
     }
 
     /// Sends a signal to this very process.
@@ -142,24 +175,30 @@ impl Master {
     ///
     /// `NotFound` if it is gone, else the system's own error.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        if !self.is_alive() {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let pid = i32::try_from(self.pid).map_err(io::Error::other)?;
-        kill(Pid::from_raw(pid), signal).map_err(io::Error::from)
+        self.0.signal(signal)
     }
 
     /// Whether this process has the right to [`signal`](Self::signal) it.
     #[must_use]
     pub fn may_be_signalled(&self) -> bool {
-        let pid = i32::try_from(self.pid).map(Pid::from_raw);
+        let pid = i32::try_from(self.0.pid).map(Pid::from_raw);
         pid.is_ok_and(|pid| kill(pid, None) != Err(nix::errno::Errno::EPERM))
+    }
+
+    /// Itself, and what it has started of its own kind: workers and managers of
+    /// caches.
+    pub(crate) fn family(&self) -> Vec<Process> {
+        let is_nginx = |pid: &u32| title(*pid).is_some_and(|it| it.starts_with(NGINX));
+        let children = self.children().into_iter().filter(is_nginx);
+        let mut family = vec![self.0.clone()];
+        family.extend(children.filter_map(Process::at));
+        family
     }
 
     /// The processes it has started, whatever they are: cheap to compare.
     #[must_use]
     pub fn children(&self) -> Vec<u32> {
-        children(self.pid)
+        children(self.0.pid)
     }
 
     /// Its workers now. A process between its fork and its title is in neither
@@ -167,11 +206,11 @@ impl Master {
     #[must_use]
     pub fn generation(&self) -> Generation {
         let mut generation = Generation {
-            master_pid: self.pid,
+            master_pid: self.0.pid,
             workers: BTreeSet::new(),
             draining: 0,
         };
-        for child in children(self.pid) {
+        for child in children(self.0.pid) {
             match title(child).as_deref().map(str::trim_end) {
                 Some(WORKER) => {
                     generation.workers.insert(child);
@@ -189,7 +228,7 @@ impl Master {
     #[must_use]
     pub fn error_log(&self) -> Option<File> {
         // nginx makes its standard error the error log.
-        let path = format!("/proc/{}/fd/2", self.pid);
+        let path = format!("/proc/{}/fd/2", self.0.pid);
         let regular = fs::metadata(&path).is_ok_and(|metadata| metadata.is_file());
         regular.then(|| File::open(path).ok()).flatten()
     }
@@ -197,26 +236,25 @@ impl Master {
     /// The number it calls itself by: another one where it runs in a container.
     #[must_use]
     pub fn own_pid(&self) -> u32 {
-        fs::read_to_string(format!("/proc/{}/status", self.pid))
+        fs::read_to_string(format!("/proc/{}/status", self.0.pid))
             .ok()
             .and_then(|status| {
                 let line = status.lines().find(|line| line.starts_with("NSpid:"))?;
                 line.split_whitespace().last()?.parse().ok()
             })
-            .unwrap_or(self.pid)
+            .unwrap_or(self.0.pid)
     }
 }
 
 /// `pid` as a worker of nginx that no master looks after any more; `None` if
 /// it is anything else.
-pub(crate) fn worker_of_no_master(pid: u32) -> Option<Pid> {
+pub(crate) fn worker_of_no_master(pid: u32) -> Option<Process> {
     let is_worker = title(pid)?.trim_end() == WORKER;
     let parent = Stat::read(pid)?.parent;
     let has_master = title(parent).is_some_and(|title| title.starts_with(MASTER));
     (is_worker && !has_master && pid > 1)
-        .then(|| i32::try_from(pid).ok())
+        .then(|| Process::at(pid))
         .flatten()
-        .map(Pid::from_raw)
 }
 
 /// Whose configuration the arguments in a master's title name.

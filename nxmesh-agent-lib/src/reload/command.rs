@@ -156,6 +156,14 @@ impl Reloader for CommandReloader {
         proof::start(self, deadline).await
     }
 
+    async fn stop(&self, deadline: Duration) -> Result<(), ReloadError> {
+        let _turn = self.turn.lock().await;
+        match Means::find(self).await? {
+            Some(nginx) => self.local.end(&nginx, deadline).await,
+            None => Ok(()),
+        }
+    }
+
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {
         let master = Means::find(self).await?;
         Ok(master.map(|master| master.generation()))

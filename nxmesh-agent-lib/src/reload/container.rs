@@ -302,6 +302,18 @@ impl Reloader for ContainerReloader {
         started
     }
 
+    async fn stop(&self, deadline: Duration) -> Result<(), ReloadError> {
+        const ACTION: &str = "stop the container";
+        let _turn = self.turn.lock().await;
+        // Not what is paused: somebody wants it to stand still.
+        if Means::find(self).await?.is_none() {
+            return Ok(());
+        }
+        let failed = proof::backend(Self::NAME, ACTION);
+        let name = &self.options.container;
+        self.docker.stop(name, deadline).await.map_err(failed)
+    }
+
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {
         match Means::find(self).await? {
             Some(nginx) => proof::Watched::generation(&nginx).await.map(Some),

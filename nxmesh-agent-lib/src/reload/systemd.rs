@@ -242,6 +242,16 @@ impl Reloader for SystemdReloader {
         proof::start(self, deadline).await
     }
 
+    /// By signals, for which the agent has the right anyway. systemd does not
+    /// mind: a unit that ended is started as any other.
+    async fn stop(&self, deadline: Duration) -> Result<(), ReloadError> {
+        let _turn = self.turn.lock().await;
+        match Means::find(self).await? {
+            Some(nginx) => self.local.end(&nginx, deadline).await,
+            None => Ok(()),
+        }
+    }
+
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {
         let master = Means::find(self).await?;
         Ok(master.map(|master| master.generation()))

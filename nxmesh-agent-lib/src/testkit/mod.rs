@@ -11,6 +11,6 @@ mod scripted_master;
 mod update;
 
 pub use ports::free_port;
-pub use real_nginx::{RealNginx, nginx_binary, stop_nginx_in};
+pub use real_nginx::{RealNginx, freeze, nginx_binary, stop_nginx_in};
 pub use scripted_master::{Heard, NotHeard, ScriptedMaster};
 pub use update::{delta, offer, whole};

@@ -273,25 +273,34 @@ impl Drop for RealNginx {
 /// Kills every process whose error log lies in `folder`: masters, workers and
 /// orphaned workers of the nginx that was started there.
 pub fn stop_nginx_in(folder: &Path) {
-    let theirs = || -> Vec<u32> {
-        fs::read_dir("/proc")
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .filter(|pid| {
-                fs::read_link(format!("/proc/{pid}/fd/2")).is_ok_and(|log| log.starts_with(folder))
-                    && fs::read(format!("/proc/{pid}/cmdline"))
-                        .is_ok_and(|title| title.starts_with(b"nginx: "))
-            })
-            .collect()
-    };
     wait_until(|| {
-        let pids = theirs();
+        let pids = started_in(folder);
         for &pid in &pids {
             end(pid, Signal::SIGKILL);
         }
         pids.is_empty()
     });
+}
+
+/// Stops (SIGSTOP) every process of the nginx that was started in `folder`:
+/// they are there, hold their ports, and do nothing.
+pub fn freeze(folder: &Path) {
+    for pid in started_in(folder) {
+        end(pid, Signal::SIGSTOP);
+    }
+}
+
+fn started_in(folder: &Path) -> Vec<u32> {
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| {
+            fs::read_link(format!("/proc/{pid}/fd/2")).is_ok_and(|log| log.starts_with(folder))
+                && fs::read(format!("/proc/{pid}/cmdline"))
+                    .is_ok_and(|title| title.starts_with(b"nginx: "))
+        })
+        .collect()
 }
 
 fn end(pid: u32, signal: Signal) {

@@ -88,6 +88,15 @@ pub(crate) fn health(status: &AgentStatus, uptime: Duration) -> HealthReport {
         running_digest: running(status),
         draining_workers: count(status.nginx.draining),
         uptime_seconds: uptime.as_secs(),
+        nginx_silent_since: status.nginx.silent_since.unwrap_or_default(),
+        nginx_restarts: status.nginx.restarts,
+        restarts_held_back_since: status.nginx.breaker.map_or(0, |breaker| breaker.since),
+        nginx_problem: status
+            .nginx
+            .problem
+            .as_deref()
+            .map(shortened)
+            .unwrap_or_default(),
     }
 }
 

@@ -174,20 +174,20 @@ async fn speak(
     let exchange = &connection.exchange;
     let patience = connection.options.progress_after;
     let mut status = exchange.status.subscribe();
-    let mut running = status.borrow().nginx.running;
+    let mut known = Turn::of(&status.borrow());
     let mut beat = Instant::now() + varied(heartbeat);
     loop {
         let entry = tokio::select! {
             entry = exchange.outbox.next(patience) => Some(entry),
             () = tokio::time::sleep_until(beat) => None,
             // An nginx that is gone or back is no news for later.
-            () = turned(&mut status, running) => None,
+            () = turned(&mut status, &known) => None,
         };
         let payload = match &entry {
             Some(entry) => entry.payload.clone(),
             None => {
                 let status = exchange.status.borrow();
-                running = status.nginx.running;
+                known = Turn::of(&status);
                 beat = Instant::now() + varied(heartbeat);
                 let health = message::health(&status, connection.started.elapsed());
                 agent_message::Payload::Health(health)
@@ -203,9 +203,27 @@ async fn speak(
     }
 }
 
+/// What the master is told of at once when it changes.
+#[derive(Debug, PartialEq, Eq)]
+struct Turn {
+    running: bool,
+    silent: bool,
+    held_back: bool,
+}
+
+impl Turn {
+    const fn of(status: &AgentStatus) -> Self {
+        Self {
+            running: status.nginx.running,
+            silent: status.nginx.silent_since.is_some(),
+            held_back: status.nginx.breaker.is_some(),
+        }
+    }
+}
+
 /// Waits until nginx no longer is what it was.
-async fn turned(status: &mut watch::Receiver<AgentStatus>, running: bool) {
-    let turned = status.wait_for(|status| status.nginx.running != running);
+async fn turned(status: &mut watch::Receiver<AgentStatus>, known: &Turn) {
+    let turned = status.wait_for(|status| Turn::of(status) != *known);
     if turned.await.is_err() {
         // The agent is at its end, and this future about to be dropped.
         std::future::pending::<()>().await;

@@ -6,6 +6,7 @@
 )]
 
 mod rig;
+mod watchdog;
 
 use std::time::Duration;
 

@@ -1,13 +1,17 @@
 //! One agent with an nginx of its own.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use nxmesh_agent_lib::{
     Agent, AgentError, AgentOptions, AgentStatus, BootstrapToken,
     apply::{ApplyOptions, Mode},
     nginx::{Enter, Layout},
     reload::{SignalOptions, SignalReloader},
-    testkit::{RealNginx, ScriptedMaster, free_port, nginx_binary, stop_nginx_in},
+    testkit::{RealNginx, ScriptedMaster, free_port, freeze, nginx_binary, stop_nginx_in},
     transport::Backoff,
 };
 use nxmesh_core::{bundle::Slice, document::parse, memory::MemoryTransport, model::Version};
@@ -147,6 +151,34 @@ impl Rig {
     pub(crate) fn kill_nginx(&self) {
         stop_nginx_in(self.folder.path());
     }
+
+    /// How many workers of a master that is gone are left.
+    pub(crate) fn orphans(&self) -> usize {
+        let log = self.layout().full_options().error_log;
+        let masters: Vec<u32> = processes(&log, "nginx: master").collect();
+        let is_orphan = |pid: &u32| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let parent = stat.rsplit(") ").next().and_then(|it| it.split(' ').nth(1));
+            parent.is_some_and(|it| !masters.iter().any(|master| master.to_string() == it))
+        };
+        processes(&log, "nginx: worker").filter(is_orphan).count()
+    }
+
+    pub(crate) fn freeze_nginx(&self) {
+        freeze(self.folder.path());
+    }
+}
+
+/// The processes with this error log whose titles begin so.
+fn processes(log: &Path, title: &'static str) -> impl Iterator<Item = u32> {
+    let theirs = move |pid: &u32| {
+        std::fs::read_link(format!("/proc/{pid}/fd/2")).is_ok_and(|it| it == log)
+            && std::fs::read_to_string(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|it| it.starts_with(title))
+    };
+    let pids = std::fs::read_dir("/proc").unwrap();
+    pids.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(theirs)
 }
 
 impl Drop for Rig {

@@ -66,6 +66,10 @@ impl Reloader for Gate {
         self.inner.start(deadline).await
     }
 
+    async fn stop(&self, deadline: Duration) -> Result<(), ReloadError> {
+        self.inner.stop(deadline).await
+    }
+
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {
         self.inner.running().await
     }

@@ -133,6 +133,10 @@ impl Reloader for Saboteur {
         self.inner.start(deadline).await
     }
 
+    async fn stop(&self, deadline: Duration) -> Result<(), ReloadError> {
+        self.inner.stop(deadline).await
+    }
+
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {
         self.inner.running().await
     }

@@ -10,4 +10,5 @@ mod container;
 mod rig;
 mod sidecar;
 mod signal;
+mod stop;
 mod systemd;

@@ -52,6 +52,10 @@ impl Generation {
 /// 5. `start` on a running nginx changes nothing and returns its generation;
 ///    otherwise it returns `Ok` only when workers are running.
 /// 6. `running` returns `None` when no nginx of this instance runs.
+/// 7. `stop` returns `Ok` only when the nginx that ran has ended, its workers
+///    too, and also if they no longer heed anything. Where none runs there is
+///    nothing to do. It never touches a process that was not seen to be
+///    nginx's. Whoever else looks after nginx may have started another.
 #[async_trait]
 pub trait Reloader: fmt::Debug + Send + Sync + 'static {
     /// Stable short name for metric labels and errors, for example `"signal"`.
@@ -78,6 +82,15 @@ pub trait Reloader: fmt::Debug + Send + Sync + 'static {
     /// [`ReloadError::Rejected`] when nginx refuses to start, with its words.
     async fn start(&self, deadline: Duration) -> Result<Generation, ReloadError>;
 
+    /// Ends nginx, by force if it does not heed. Only for one that serves
+    /// nobody any more: requests under way are lost.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError::Backend`] when it still runs at the `deadline`, or may not
+    /// be signalled.
+    async fn stop(&self, deadline: Duration) -> Result<(), ReloadError>;
+
     /// What runs now.
     ///
     /// # Errors
@@ -103,6 +116,10 @@ impl<R: Reloader + ?Sized> Reloader for Box<R> {
 
     async fn start(&self, deadline: Duration) -> Result<Generation, ReloadError> {
         (**self).start(deadline).await
+    }
+
+    async fn stop(&self, deadline: Duration) -> Result<(), ReloadError> {
+        (**self).stop(deadline).await
     }
 
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {

@@ -73,6 +73,9 @@ pub struct AgentFacts {
     /// The nginx beside it; absent until the agent told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nginx: Option<NginxFacts>,
+    /// How that nginx is; absent until the agent told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<NginxHealth>,
     /// The newest version that failed, and why; gone once a newer one is applied.
     pub failure: Option<ApplyFailure>,
 }
@@ -87,6 +90,27 @@ pub struct NginxFacts {
     /// Whether the whole of `nginx.conf` is the agent's (mode full), and not only
     /// what is included in its block `http`.
     pub whole_conf: bool,
+}
+
+/// How the nginx beside an agent is, as the agent told last. Times are in Unix
+/// milliseconds on the agent's clock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NginxHealth {
+    /// Whether it runs.
+    pub running: bool,
+    /// Why it could not be brought up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Since when its processes are there and do not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_since: Option<u64>,
+    /// How often it was brought back since the agent started.
+    #[serde(default)]
+    pub restarts: u64,
+    /// Since when restarts are held back, as there were too many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back_since: Option<u64>,
 }
 
 /// Why a version was not applied.

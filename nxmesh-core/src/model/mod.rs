@@ -23,7 +23,9 @@ mod version;
 mod virtual_host;
 
 pub use access_list::{AccessList, AccessListSpec, AccessRule};
-pub use agent::{AgentFacts, AgentId, ApplyFailure, ConfigPhase, HeldBack, NginxFacts};
+pub use agent::{
+    AgentFacts, AgentId, ApplyFailure, ConfigPhase, HeldBack, NginxFacts, NginxHealth,
+};
 pub use certificate::{Certificate, CertificateChainPem, CertificateSpec, PrivateKeyPem};
 pub use location::*;
 #[cfg(feature = "schema")]

@@ -64,6 +64,9 @@ macro_rules! reloader_conformance {
             a_refused_start_is_told,
             // 6
             what_does_not_run_is_none,
+            // 7
+            stopped_is_gone_and_can_be_started,
+            stopping_what_does_not_run_is_done,
         }
     };
     (@each $rig:ty: $($clause:ident,)+) => {
@@ -211,5 +214,25 @@ pub async fn what_does_not_run_is_none<R: Rig>() {
         matches!(reloaded, Err(ReloadError::NotRunning)),
         "{reloaded:?}"
     );
+    assert_eq!(subject.running().await.expect("look at what runs"), None);
+}
+
+/// Clause 7, and it starts anew with what is in place then.
+pub async fn stopped_is_gone_and_can_be_started<R: Rig>() {
+    let (rig, subject) = R::start().await;
+    let before = running(&subject).await;
+    rig.switch(Answers("after")).await;
+    subject.stop(DEADLINE).await.expect("stop");
+    assert_eq!(subject.running().await.expect("look at what runs"), None);
+    let started = subject.start(DEADLINE).await.expect("start");
+    assert!(started.replaces(&before), "{started:?} after {before:?}");
+    assert_eq!(rig.answer().await, "after");
+}
+
+/// Clause 7, for what ended before.
+pub async fn stopping_what_does_not_run_is_done<R: Rig>() {
+    let (rig, subject) = R::start().await;
+    rig.stop().await;
+    subject.stop(DEADLINE).await.expect("nothing to do");
     assert_eq!(subject.running().await.expect("look at what runs"), None);
 }

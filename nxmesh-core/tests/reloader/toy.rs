@@ -35,6 +35,10 @@ pub(crate) enum Fault {
     StartLies,
     /// Leaves a master without a configuration running.
     StartLeavesLeftovers,
+    /// Says that it stopped.
+    StopLies,
+    /// Fails to stop what does not run.
+    StopsTheRunningOnly,
     /// Remembers what ran.
     RemembersTheDead,
 }
@@ -163,6 +167,16 @@ impl Reloader for Toy {
             }
             _ => self.words(world.load(None)),
         }
+    }
+
+    async fn stop(&self, _: Duration) -> Result<(), ReloadError> {
+        let mut world = self.world.lock().unwrap();
+        match (&world.running, self.fault) {
+            (_, Fault::StopLies) => {}
+            (None, Fault::StopsTheRunningOnly) => return Err(ReloadError::NotRunning),
+            _ => world.running = None,
+        }
+        Ok(())
     }
 
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {

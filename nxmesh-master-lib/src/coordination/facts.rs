@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use nxmesh_core::{
     digest::Digest,
-    model::{ApplyFailure, ConfigPhase, HeldBack, NginxFacts, Version},
+    model::{ApplyFailure, ConfigPhase, HeldBack, NginxFacts, NginxHealth, Version},
     wire::{self, ConfigStatus, HealthReport, RegistrationRequest},
 };
 use tokio::time::Instant;
@@ -161,7 +161,16 @@ impl Agent {
 
     /// Takes in how its nginx is.
     pub(super) fn healthy(&mut self, report: &HealthReport) {
-        self.record.facts.running = report.running_digest.parse().ok();
+        let since = |unix_millis| Some(unix_millis).filter(|it| *it != 0);
+        let facts = &mut self.record.facts;
+        facts.running = report.running_digest.parse().ok();
+        facts.health = Some(NginxHealth {
+            running: report.nginx_running,
+            problem: Some(shown(&report.nginx_problem, MESSAGE_CHARS)).filter(|it| !it.is_empty()),
+            silent_since: since(report.nginx_silent_since),
+            restarts: report.nginx_restarts,
+            held_back_since: since(report.restarts_held_back_since),
+        });
     }
 }
 
@@ -328,6 +337,31 @@ mod tests {
             agent.record.facts,
             nxmesh_core::model::AgentFacts::default()
         );
+    }
+
+    #[test]
+    fn how_nginx_is_replaces_how_it_was() {
+        let mut agent = agent();
+        let mut report = HealthReport {
+            nginx_running: true,
+            nginx_silent_since: 7,
+            nginx_restarts: 6,
+            restarts_held_back_since: 8,
+            nginx_problem: "\u{1b}[2J".repeat(MESSAGE_CHARS),
+            ..HealthReport::default()
+        };
+        agent.healthy(&report);
+        let health = agent.record.facts.health.clone().unwrap();
+        assert_eq!(
+            (health.silent_since, health.held_back_since, health.restarts),
+            (Some(7), Some(8), 6)
+        );
+        let problem = health.problem.unwrap();
+        assert!(problem.starts_with("[2J[2J") && problem.len() == MESSAGE_CHARS);
+        report = HealthReport::default();
+        agent.healthy(&report);
+        let health = agent.record.facts.health.unwrap();
+        assert_eq!(health, NginxHealth::default());
     }
 
     #[test]

@@ -120,6 +120,7 @@ pub(super) fn agent_view(agent: &Agent, target: &Target, head: Version) -> Agent
         agent_version: record.agent_version.clone(),
         nginx_version: record.nginx_version.clone(),
         nginx: facts.nginx.clone(),
+        health: facts.health.clone(),
         desired,
         sent: facts.sent,
         staged: facts.staged,

@@ -1,7 +1,7 @@
 //! `nxmeshctl describe`
 
 use nxmesh_core::api::{AgentProgress, AgentView, ProgressState};
-use nxmesh_core::model::Version;
+use nxmesh_core::model::{NginxHealth, Version};
 use nxmesh_process::exit::Exit;
 use serde_json::Value;
 
@@ -44,6 +44,27 @@ async fn resource(client: &Client, etag: &str, document: &Value) -> anyhow::Resu
         .try_for_each(|agent| output::line(&progress::describe(agent)))
 }
 
+/// How the nginx of an agent is, in a line.
+fn nginx(health: Option<&NginxHealth>) -> String {
+    let Some(health) = health else {
+        return "not told".to_owned();
+    };
+    let mut text = match (&health.problem, health.silent_since, health.running) {
+        (Some(problem), _, _) => format!("not up: {}", problem.replace('\n', "\n           ")),
+        (None, Some(since), _) => format!("does not answer, since {}", output::age(since)),
+        (None, None, true) => "running".to_owned(),
+        (None, None, false) => "not running".to_owned(),
+    };
+    if health.restarts > 0 {
+        text.push_str(&format!("; brought back {} times", health.restarts));
+    }
+    if let Some(since) = health.held_back_since {
+        let since = output::age(since);
+        text.push_str(&format!("; restarts are held back, since {since}"));
+    }
+    text
+}
+
 /// The four facts, each by itself.
 fn agent(agent: &AgentView) -> String {
     let version = |version: &Option<Version>| {
@@ -82,6 +103,7 @@ fn agent(agent: &AgentView) -> String {
             ),
             None => "nginx.conf not told".to_owned(),
         },
+        format!("nginx      {}", nginx(agent.health.as_ref())),
         format!("desired    {}", version(&agent.desired)),
         format!("sent       {}", version(&agent.sent)),
         format!("staged     {}", version(&agent.staged)),

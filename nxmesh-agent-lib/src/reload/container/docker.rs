@@ -23,6 +23,8 @@ use super::{
 
 /// How long a call may take that waits for nothing but the daemon.
 const CALL: Duration = Duration::from_secs(10);
+/// How long a container gets at most to end by itself.
+const GRACE: Duration = Duration::from_secs(3);
 /// More of an answer is refused.
 const ANSWER_BYTES: usize = 8 << 20;
 /// While a command is not said to have ended, though its output has.
@@ -92,6 +94,20 @@ impl Docker {
         match self.post(&path, None, deadline).await {
             Err(error) if error.is(StatusCode::NOT_MODIFIED) => Ok(()),
             started => started.map(drop),
+        }
+    }
+
+    /// Ends a container: it is asked to, and killed after half of the `deadline`.
+    pub(super) async fn stop(
+        &self,
+        container: &str,
+        deadline: Duration,
+    ) -> Result<(), DockerError> {
+        let grace = (deadline / 2).min(GRACE).as_secs();
+        let path = format!("/containers/{}/stop?t={grace}", escaped(container));
+        match self.post(&path, None, deadline).await {
+            Err(error) if error.is(StatusCode::NOT_MODIFIED) => Ok(()),
+            stopped => stopped.map(drop),
         }
     }
 

@@ -191,6 +191,21 @@ impl Container {
         json!({ "Titles": ["PID", "PPID", "STAT", "COMMAND"], "Processes": processes })
     }
 
+    async fn stop(&self, grace: Duration) {
+        let pid = Pid::from_raw(i32::try_from(self.run.lock().unwrap().pid).unwrap());
+        assert!(pid.as_raw() > 1);
+        let begun = std::time::Instant::now();
+        let mut signal = Signal::SIGTERM;
+        while self.is_running() {
+            if signal == Signal::SIGTERM || begun.elapsed() > grace {
+                // The kernel ends all that has its process ids from this one.
+                kill(pid, signal).ok();
+                signal = Signal::SIGKILL;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = self.run.lock().unwrap().pid;
         kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
@@ -300,6 +315,14 @@ async fn answer(container: &Arc<Container>, request: Request<Incoming>) -> Answe
                 return status(StatusCode::NOT_MODIFIED);
             }
             container.start();
+            status(StatusCode::NO_CONTENT)
+        }
+        (&Method::POST, ["containers", _, "stop"]) => {
+            if !container.is_running() {
+                return status(StatusCode::NOT_MODIFIED);
+            }
+            let grace = Duration::from_secs(query["t"].parse().unwrap());
+            container.stop(grace).await;
             status(StatusCode::NO_CONTENT)
         }
         (&Method::GET, ["containers", _, "logs"])

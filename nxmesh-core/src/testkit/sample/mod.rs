@@ -7,8 +7,8 @@ use crate::{
     digest::Digest,
     document::parse_value,
     model::{
-        AgentFacts, AgentId, ApplyFailure, Certificate, ConfigPhase, NginxFacts, Resource,
-        ResourceSet, Upstream, Version, VirtualHost,
+        AgentFacts, AgentId, ApplyFailure, Certificate, ConfigPhase, NginxFacts, NginxHealth,
+        Resource, ResourceSet, Upstream, Version, VirtualHost,
     },
     seal::SessionKey,
 };
@@ -191,6 +191,13 @@ pub fn agent(number: u32) -> AgentRecord {
             nginx: Some(NginxFacts {
                 modules: vec!["http_ssl_module".to_owned()],
                 whole_conf: true,
+            }),
+            health: Some(NginxHealth {
+                running: true,
+                problem: Some("nginx: [emerg] ü".to_owned()),
+                silent_since: Some(1_700_000_123_000),
+                restarts: 6,
+                held_back_since: Some(1_700_000_123_001),
             }),
             sent: Some(version(9)),
             staged: Some(version(8)),

@@ -242,6 +242,19 @@ pub struct HealthReport {
     pub draining_workers: u32,
     #[prost(uint64, tag = "6")]
     pub uptime_seconds: u64,
+    /// Since when nginx's processes are there and do not answer, in Unix
+    /// milliseconds on the agent's clock; 0 if they do.
+    #[prost(uint64, tag = "7")]
+    pub nginx_silent_since: u64,
+    /// How often nginx was brought back since the agent started.
+    #[prost(uint64, tag = "8")]
+    pub nginx_restarts: u64,
+    /// Since when restarts are held back, as there were too many; 0 if they are not.
+    #[prost(uint64, tag = "9")]
+    pub restarts_held_back_since: u64,
+    /// Why nginx could not be brought up; empty if it is.
+    #[prost(string, tag = "10")]
+    pub nginx_problem: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MetricsBatch {

@@ -1,0 +1,60 @@
+//! Looks at nginx and at the files it reads.
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::{observed::Nginx, run::Controller};
+
+impl Controller {
+    pub(super) async fn observe(&mut self) {
+        let seen = self.pipeline.observe().await;
+        let now = Instant::now();
+        self.observed.observe_at = now + self.options.observe_interval;
+        let gone = seen.generation.is_none();
+        let elsewhere = self.pipeline.applied().is_some() && !seen.serves_applied;
+        let looks = self.care.looked(seen.silent, self.clock.unix_millis());
+        self.observed.nginx = if seen.silent {
+            let hung = looks >= self.options.watchdog.failed_looks;
+            warn!(looks, hung, "nginx does not answer");
+            if hung { Nginx::Hung } else { Nginx::Silent }
+        } else if gone || elsewhere {
+            warn!(
+                gone,
+                serving = seen.serving,
+                "nginx does not serve what it should"
+            );
+            Nginx::Astray
+        } else {
+            self.care.well(now, self.options.stable_after);
+            Nginx::Fine
+        };
+        if now >= self.digest_at {
+            self.rehash().await;
+        }
+        let mut new = self.nginx_status(seen.generation.as_ref());
+        self.exchange.status.send_if_modified(|status| {
+            let problem = status.nginx.problem.take();
+            new.problem = problem.filter(|_| gone || elsewhere);
+            let changed = status.nginx != new;
+            status.nginx = new;
+            changed
+        });
+    }
+
+    /// Computes the digest of the release on disk anew.
+    pub(super) async fn rehash(&mut self) {
+        self.digest_at = Instant::now() + self.options.digest_interval;
+        let running = self.pipeline.running_digest().await;
+        if let Some(applied) = self.pipeline.applied()
+            && running != Some(applied.release_digest)
+        {
+            warn!(
+                release = applied.release,
+                "files of the release were changed on disk"
+            );
+        }
+        self.exchange
+            .status
+            .send_modify(|status| status.running = running);
+    }
+}
