@@ -2,7 +2,7 @@
 
 use nxmesh_core::{
     check::{check, check_with},
-    document::{Problem, parse_value},
+    document::{Problem, parse, parse_value},
     model::{Resource, ResourceSet},
 };
 use serde_json::{Value, json};
@@ -529,4 +529,43 @@ fn what_only_a_host_says_is_refused_at_its_field() {
             found.rule
         );
     }
+}
+
+#[test]
+fn a_snippet_names_the_upstreams_that_it_passes_to() {
+    let snippet = |context: &str, upstreams: &str| {
+        format!(
+            "kind: Snippet\nmetadata: {{ name: s }}\nspec: {{ context: {context}, upstreams: {upstreams}, \
+             directives: \"location /x {{ proxy_pass http://shop; }}\" }}\n"
+        )
+    };
+    let upstream = "---\nkind: Upstream\nmetadata: { name: shop }\n\
+                    spec: { servers: [{ address: \"10.0.0.1:80\" }] }\n";
+    let problems = |text: &str| -> Vec<(String, String)> {
+        let parsed = parse("test", text).expect("it is well-formed");
+        let set = parsed.into_iter().map(|one| one.resource).collect();
+        let problems = check(set).err().unwrap_or_default();
+        problems
+            .into_iter()
+            .map(|it| (it.pointer, it.rule))
+            .collect()
+    };
+    assert_eq!(problems(&(snippet("server", "[shop]") + upstream)), []);
+    let missing = problems(&snippet("server", "[shop]"));
+    assert_eq!(missing.len(), 1);
+    assert_eq!(missing[0].0, "/spec/upstreams/0");
+    assert!(missing[0].1.contains("Upstream/shop is not in workspace"));
+    let unnamed = problems(&(snippet("server", "[shop, other]") + upstream));
+    assert!(
+        unnamed
+            .iter()
+            .any(|(at, rule)| at == "/spec/upstreams/1" && rule.contains("pass nothing"))
+    );
+    let there = "kind: Snippet\nmetadata: { name: s }\n\
+                 spec: { context: main, upstreams: [shop], directives: \"timer_resolution 1s;\" }\n";
+    let outside = problems(&(there.to_owned() + upstream));
+    assert!(
+        outside.iter().any(|(at, _)| at == "/spec/upstreams"),
+        "{outside:?}"
+    );
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     document::Problem,
     model::{
-        AcmeChallenge, Action, Location, Resource, ResourceKey, ResourceKind, ResourceSet,
+        AcmeChallenge, Action, Location, Proxy, Resource, ResourceKey, ResourceKind, ResourceSet,
         StreamServerSpec, Tls, TrafficSettings, Trust, UpstreamTls, VirtualHostSpec,
         traffic::{Access, ErrorAnswer, ExternalAuth, Mirror},
         value::ResourceName,
@@ -38,9 +38,14 @@ pub fn references_of(resource: &Resource) -> Vec<(String, ResourceKey)> {
         Resource::RouteSet(set) => references.locations(&set.spec.locations),
         Resource::StreamServer(server) => references.stream_server(&server.spec),
         Resource::Upstream(upstream) => references.snippets("/spec", &upstream.spec.snippets),
+        Resource::Snippet(snippet) => {
+            for (index, name) in snippet.spec.upstreams.iter().enumerate() {
+                let pointer = format!("/spec/upstreams/{index}");
+                references.to(pointer, ResourceKind::Upstream, name);
+            }
+        }
         Resource::Certificate(_)
         | Resource::AccessList(_)
-        | Resource::Snippet(_)
         | Resource::NginxSettings(_)
         | Resource::Template(_) => {}
     }
@@ -85,22 +90,28 @@ impl References {
 
     fn action(&mut self, at: &str, action: &Action) {
         match action {
-            Action::Proxy(proxy) => {
-                let at = format!("{at}/proxy");
-                self.upstream(&at, &proxy.upstream, proxy.tls.as_deref());
-                let shares = proxy.split.iter().flat_map(|split| &split.shares);
-                for (index, share) in shares.enumerate() {
-                    let at = format!("{at}/split/shares/{index}");
-                    self.upstream(&at, &share.upstream, None);
-                }
-            }
+            Action::Proxy(proxy) => self.proxy(&format!("{at}/proxy"), proxy),
             Action::Grpc(grpc) => {
                 self.upstream(&format!("{at}/grpc"), &grpc.upstream, grpc.tls.as_deref());
             }
             Action::FastCgi(fastcgi) => {
                 self.upstream(&format!("{at}/fastcgi"), &fastcgi.upstream, None);
             }
-            Action::Static(_) | Action::Redirect(_) | Action::Respond(_) => {}
+            Action::Static(files) => {
+                if let Some(proxy) = files.fallback() {
+                    self.proxy(&format!("{at}/static/otherwise/proxy"), proxy);
+                }
+            }
+            Action::Redirect(_) | Action::Respond(_) => {}
+        }
+    }
+
+    fn proxy(&mut self, at: &str, proxy: &Proxy) {
+        self.upstream(at, &proxy.upstream, proxy.tls.as_deref());
+        let shares = proxy.split.iter().flat_map(|split| &split.shares);
+        for (index, share) in shares.enumerate() {
+            let at = format!("{at}/split/shares/{index}");
+            self.upstream(&at, &share.upstream, None);
         }
     }
 

@@ -11,11 +11,34 @@ pub(super) fn check(spec: &SnippetSpec, policy: &SnippetPolicy, found: &mut Foun
     if let Err(error) = policy.approve(spec.context, &spec.directives) {
         found.tell("/spec/directives", error.to_string());
     }
+    upstreams(spec, found);
     if !spec.context.is_chosen() && !spec.selector.requirements().is_empty() {
         found.say(
             "/spec/selector",
             "a selector is for snippets of the contexts main, events, http and stream; others go where they are named",
         );
+    }
+}
+
+fn upstreams(spec: &SnippetSpec, found: &mut Found) {
+    use SnippetContext::{Events, Main, Upstream};
+    if spec.upstreams.is_empty() {
+        return;
+    }
+    if spec.upstreams.len() > 20 || matches!(spec.context, Main | Events | Upstream) {
+        found.say(
+            "/spec/upstreams",
+            "a snippet of the contexts http, server, location, stream and stream_server passes to at most 20 upstreams",
+        );
+    }
+    let named = spec.directives.passes_to();
+    for (index, name) in spec.upstreams.iter().enumerate() {
+        if !named.contains(&name.as_str()) {
+            found.say(
+                format!("/spec/upstreams/{index}"),
+                "the directives pass nothing to this upstream, for example proxy_pass http://shop; for [shop]",
+            );
+        }
     }
 }
 

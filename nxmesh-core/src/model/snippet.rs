@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Selector};
+use super::{Document, Selector, value::ResourceName};
 use crate::snippet::{SnippetContext, SnippetText};
 
 /// A snippet document.
@@ -25,6 +25,12 @@ pub struct SnippetSpec {
     pub selector: Selector,
     /// The block it is put into.
     pub context: SnippetContext,
+    /// Upstream resources that it passes requests to by their names, at most 20:
+    /// with `[shop]` a `proxy_pass http://shop;` means Upstream/shop. Not with the
+    /// contexts main, events and upstream. Default: none, such names are those of
+    /// hosts. `$proxy_host` is then a name of NxMesh's, so set `Host` for the upstream.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<ResourceName>,
     /// Whole directives, 64 KiB at most, that the built-in policy allows in
     /// that block: see [`crate::snippet`].
     pub directives: SnippetText,

@@ -49,6 +49,7 @@ mod allowed;
 mod arguments;
 mod context;
 mod error;
+mod passes;
 mod policy;
 mod refused;
 mod rewrite;

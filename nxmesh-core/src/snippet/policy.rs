@@ -1,6 +1,9 @@
 //! Which directives snippets may use.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,9 +11,10 @@ use super::{
     SnippetContext, SnippetText, allowed, arguments,
     context::Place,
     error::{PlaceName, SnippetError, SnippetRule},
+    passes::renamed,
     refused, rewrite,
 };
-use crate::syntax::Directive;
+use crate::syntax::{Directive, parse};
 
 /// What an installation allows and denies beside the built-in rules of
 /// [this module](super).
@@ -62,6 +66,7 @@ impl SnippetPolicy {
                 rule: SnippetRule::Overflow(overflow.flaw),
             });
         }
+        let text = Cow::Borrowed(text.as_str());
         Ok(ApprovedSnippet { context, text })
     }
 
@@ -126,10 +131,10 @@ impl SnippetPolicy {
 
 /// A snippet that a [`SnippetPolicy`] approved, for one block. Cannot be made
 /// any other way; what renders snippets takes nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApprovedSnippet<'s> {
     context: SnippetContext,
-    text: &'s SnippetText,
+    text: Cow<'s, str>,
 }
 
 impl<'s> ApprovedSnippet<'s> {
@@ -141,7 +146,30 @@ impl<'s> ApprovedSnippet<'s> {
 
     /// As it was written. A line break has to follow it: it may end in a comment.
     #[must_use]
-    pub fn as_str(&self) -> &'s str {
-        self.text.as_str()
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Passes requests to other names where it passes them to those that `called`
+    /// knows; what that returns is letters, digits and `_`, else it stays.
+    ///
+    /// # Errors
+    ///
+    /// Those of `called`.
+    pub fn passing_to<E>(
+        self,
+        mut called: impl FnMut(&str) -> Result<Option<String>, E>,
+    ) -> Result<Self, E> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        let text = match &self.text {
+            Cow::Borrowed(text) => *text,
+            // It was renamed before.
+            Cow::Owned(_) => return Ok(self),
+        };
+        let config = parse(text).unwrap_or_default();
+        let text = renamed(text, &config, |name| {
+            Ok(called(name)?.filter(|it| !it.is_empty() && it.bytes().all(plain)))
+        })?;
+        Ok(Self { text, ..self })
     }
 }

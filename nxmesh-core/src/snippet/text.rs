@@ -1,6 +1,11 @@
 //! The text of a snippet.
 
-use super::error::{SnippetError, SnippetRule};
+use std::convert::Infallible;
+
+use super::{
+    error::{SnippetError, SnippetRule},
+    passes::{passed_to, renamed},
+};
 use crate::syntax::{Config, Position, parse};
 
 /// The longest snippet, in bytes.
@@ -47,6 +52,23 @@ impl SnippetText {
     pub fn config(&self) -> Config<'_> {
         // It was parsed before, so it parses.
         parse(&self.0).unwrap_or_default()
+    }
+
+    /// The names that its directives pass requests to, `proxy_pass http://shop`:
+    /// hosts without a port.
+    #[must_use]
+    pub fn passes_to(&self) -> Vec<&str> {
+        let ranges = passed_to(&self.0, &self.config());
+        ranges.into_iter().map(|range| &self.0[range]).collect()
+    }
+
+    /// The text with other names where it passes requests to those that `called`
+    /// knows.
+    #[must_use]
+    pub fn passing_to(&self, mut called: impl FnMut(&str) -> Option<String>) -> String {
+        let called = |name: &str| Ok::<_, Infallible>(called(name));
+        let Ok(text) = renamed(&self.0, &self.config(), called);
+        text.into_owned()
     }
 }
 

@@ -43,13 +43,18 @@ pub(crate) fn record<'a>(
     context: SnippetContext,
 ) -> Result<SnippetRecord<'a>, RenderError> {
     let policy = &scene.settings.snippets;
-    let approved = policy.approve(context, &snippet.spec.directives);
-    approved
-        .map(|directives| SnippetRecord { directives })
+    let approved = policy
+        .approve(context, &snippet.spec.directives)
         .map_err(|error| {
             let name = &snippet.metadata.name;
             scene.unrenderable(format_args!("Snippet/{name}: {error}"))
-        })
+        })?;
+    let upstreams = &snippet.spec.upstreams;
+    let directives = approved.passing_to(|name| {
+        let known = upstreams.iter().find(|known| known.as_str() == name);
+        known.map(|known| scene.upstream(known)).transpose()
+    })?;
+    Ok(SnippetRecord { directives })
 }
 
 /// Whether one of them has a location for every path: a server cannot have two.

@@ -41,7 +41,7 @@ pub(crate) enum Field<'v> {
     Absent,
     Word(&'v Word<'v>),
     Flag(bool),
-    Snippet(ApprovedSnippet<'v>),
+    Snippet(&'v ApprovedSnippet<'v>),
     Record(&'v dyn Record),
     List(&'v dyn List),
 }
@@ -105,7 +105,7 @@ impl Typed for bool {
 impl Typed for ApprovedSnippet<'_> {
     const KIND: Kind = Kind::Snippet;
     fn field(&self) -> Field<'_> {
-        Field::Snippet(*self)
+        Field::Snippet(self)
     }
 }
 

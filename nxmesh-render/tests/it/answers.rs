@@ -5,8 +5,9 @@ use std::fs;
 use tempfile::TempDir;
 
 use crate::{
+    echo,
     nginx::{free_port, get},
-    site::{ask, body, header, host, serving},
+    site::{ask, ask_with, body, header, host, serving, serving_set, site, upstream},
 };
 
 #[test]
@@ -132,4 +133,44 @@ fn files_are_found_where_it_is_said() {
     assert_eq!(cached("/pictures/a.png").as_deref(), Some("max-age=3600"));
     assert_eq!(cached("/robots.txt").as_deref(), Some("no-cache"));
     assert_eq!(cached("/app/page"), None);
+}
+
+#[test]
+fn what_is_no_file_is_answered_by_the_application() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().display();
+    fs::write(folder.path().join("logo.png"), "a logo").expect("write it");
+    let app = echo::start();
+    let port = free_port();
+    let site = site(
+        port,
+        &format!(
+            r#"
+  block: {{ user_agents: [evil] }}
+  locations:
+    - path: /
+      response_headers: [{{ name: X-Own, value: "1", always: true }}]
+      static: {{ root: "{root}", otherwise: {{ proxy: {{ upstream: app, timeouts: {{ connect: 2s }} }} }} }}
+    - path: /files/
+      static: {{ alias: "{root}/", try: [uri], otherwise: {{ proxy: {{ upstream: app, rewrite: {{ prefix: /v1/ }} }} }} }}"#
+        ),
+        &upstream("app", &[app]),
+    );
+    let Some(_nginx) = serving_set(&site) else {
+        return;
+    };
+    for (path, text) in [
+        ("/logo.png", "a logo"),
+        ("/files/logo.png", "a logo"),
+        ("/carts/7?x=1", "GET /carts/7?x=1 HTTP/1.1"),
+        ("/files/a%20b?y", "GET /v1/a%20b?y HTTP/1.1"),
+    ] {
+        let answer = ask(port, path);
+        assert_eq!(answer.status, 200, "{path}");
+        let told = body(&answer);
+        assert_eq!(told.lines().next(), Some(text), "{path}");
+    }
+    assert_eq!(header(&ask(port, "/carts"), "X-Own").as_deref(), Some("1"));
+    let evil = ask_with(port, "/carts", "User-Agent: evil\r\n");
+    assert_eq!(evil.status, 403);
 }

@@ -206,6 +206,55 @@ fn errors_are_answered_as_it_is_said() {
 }
 
 #[test]
+fn an_error_is_told_with_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("write it");
+        path.display().to_string()
+    };
+    let missing = file("not found.html", "<p>not here</p>");
+    let closed = file("closed", "keep out");
+    let port = free_port();
+    let site = site(
+        port,
+        &format!(
+            r#"
+  error_pages:
+    - {{ codes: [404], send: {{ file: "{missing}" }} }}
+    - {{ codes: [401, 403], send: {{ file: "{closed}" }} }}
+    - {{ codes: [410], send: {{ file: /nowhere/at/all.html }} }}
+  locations:
+    - {{ path: /closed, access: {{ rules: [{{ deny: all }}] }}, respond: {{ status: 200 }} }}
+    - {{ path: /gone, respond: {{ status: 410 }} }}"#
+        ),
+        "",
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    let answer = ask(port, "/missing");
+    assert_eq!(
+        (answer.status, text(&answer).as_str()),
+        (404, "<p>not here</p>")
+    );
+    assert_eq!(
+        header(&answer, "Content-Type").as_deref(),
+        Some("text/html")
+    );
+    let answer = ask(port, "/closed");
+    assert_eq!((answer.status, text(&answer).as_str()), (403, "keep out"));
+    let gone = ask(port, "/gone");
+    assert_eq!(gone.status, 410, "its file is not there");
+    let asked = request(
+        port,
+        "POST",
+        "site.test",
+        b"/closed",
+        "Content-Length: 0\r\n",
+    );
+    assert_eq!((asked.status, text(&asked).as_str()), (403, "keep out"));
+}
+
+#[test]
 fn another_service_decides() {
     let service = echo::start_with(|request| {
         let has = |line: &str| request.lines().any(|it| it.eq_ignore_ascii_case(line));

@@ -57,6 +57,9 @@ pub(super) fn files(at: &str, files: &StaticFiles, location: &Location, found: &
             "a location with routes has no alias, for example static: { root: /srv/shop }",
         );
     }
+    if let Some(proxy) = files.fallback() {
+        super::proxy::check(&format!("{at}/otherwise/proxy"), proxy, location, found);
+    }
     let Some(tries) = &files.tries else { return };
     if tries.parts.len() > 10 {
         found.say(format!("{at}/try"), "at most 10 files are tried");

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Proxy;
 use crate::model::value::{
     FilePath, FileSuffix, IndexName, LocationPath, StatusCode, Time, ValueError,
 };
@@ -76,6 +77,9 @@ pub enum Otherwise {
     /// It is as if this path of the same host had been requested, with the same
     /// query. It has no `?`.
     Path(LocationPath),
+    /// An upstream answers, as with an application behind its files:
+    /// `{ proxy: { upstream: shop } }` (nginx: `try_files` with a named location).
+    Proxy(Box<Proxy>),
 }
 
 /// How long clients may keep what they got (nginx: `expires`).
@@ -119,6 +123,17 @@ pub(crate) struct RawStaticFiles {
     /// How long clients may keep the files. Default: nothing is said (nginx: `expires`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires: Option<Expires>,
+}
+
+impl StaticFiles {
+    /// What answers where no file is there, if that is an upstream.
+    #[must_use]
+    pub fn fallback(&self) -> Option<&Proxy> {
+        match &self.tries.as_deref()?.otherwise {
+            Otherwise::Proxy(proxy) => Some(proxy),
+            Otherwise::Status(_) | Otherwise::Path(_) => None,
+        }
+    }
 }
 
 impl TryFrom<RawStaticFiles> for StaticFiles {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Respond,
-    value::{RedirectTarget, RequestTarget, ResourceName, StatusCode},
+    value::{FilePath, RedirectTarget, RequestTarget, ResourceName, StatusCode},
 };
 
 /// What is sent instead of an error (nginx: `error_page`). Of a location that
@@ -26,6 +26,9 @@ pub struct ErrorPage {
 pub enum ErrorAnswer {
     /// A fixed response, with its own status.
     Respond(Respond),
+    /// This file of the agent's machine, for example `{ file: /srv/errors/404.html }`,
+    /// with the status of the error.
+    File(FilePath),
     /// A redirect (302) to there.
     Redirect(RedirectTarget),
     /// What an upstream answers to a GET of a fixed path, with its own status.

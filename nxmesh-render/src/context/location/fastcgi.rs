@@ -50,7 +50,7 @@ record! {
 
 /// What every FastCGI server is told (RFC 3875, section 4.1), and nginx's
 /// variable of it.
-const USUAL: [(&str, &str); 17] = [
+const USUAL: [(&str, &str); 18] = [
     ("QUERY_STRING", "query_string"),
     ("REQUEST_METHOD", "request_method"),
     ("CONTENT_TYPE", "content_type"),
@@ -64,6 +64,7 @@ const USUAL: [(&str, &str); 17] = [
     ("HTTPS", "https"),
     ("REMOTE_ADDR", "remote_addr"),
     ("REMOTE_PORT", "remote_port"),
+    ("REMOTE_USER", "remote_user"),
     ("SERVER_ADDR", "server_addr"),
     ("SERVER_PORT", "server_port"),
     ("SERVER_NAME", "server_name"),

@@ -21,7 +21,11 @@ record! {
     }
 }
 
-pub(super) fn record(files: &StaticFiles) -> Result<FilesRecord<'_>, QuoteError> {
+/// Files; `fallback` is the location of the upstream that answers otherwise.
+pub(super) fn record<'a>(
+    files: &'a StaticFiles,
+    fallback: Option<Word<'a>>,
+) -> Result<FilesRecord<'a>, QuoteError> {
     let index = files.index.iter();
     let index = index.map(|name| quote_expanding(name.as_str()).map(Item));
     Ok(FilesRecord {
@@ -29,7 +33,7 @@ pub(super) fn record(files: &StaticFiles) -> Result<FilesRecord<'_>, QuoteError>
         root: quote_expanding(files.folder.path().as_str())?,
         index: index.collect::<Result<_, _>>()?,
         tries: match &files.tries {
-            Some(tries) => self::tries(tries)?,
+            Some(tries) => self::tries(tries, fallback)?,
             None => Vec::new(),
         },
         autoindex: files.autoindex,
@@ -41,7 +45,7 @@ pub(super) fn record(files: &StaticFiles) -> Result<FilesRecord<'_>, QuoteError>
     })
 }
 
-fn tries(tries: &Tries) -> Result<Vec<Item<'_>>, QuoteError> {
+fn tries<'a>(tries: &'a Tries, fallback: Option<Word<'a>>) -> Result<Vec<Item<'a>>, QuoteError> {
     let uri = Part::Variable("uri");
     let part = |part: &'_ TryPart| match part {
         TryPart::Uri => Ok(Word::variable("uri")),
@@ -54,13 +58,15 @@ fn tries(tries: &Tries) -> Result<Vec<Item<'_>>, QuoteError> {
         .iter()
         .map(|one| part(one).map(Item))
         .collect::<Result<_, _>>()?;
-    words.push(Item(match &tries.otherwise {
-        Otherwise::Status(status) => Word::status(status.get()),
-        Otherwise::Path(path) => quote_parts([
+    let otherwise = match &tries.otherwise {
+        Otherwise::Status(status) => Some(Word::status(status.get())),
+        Otherwise::Path(path) => Some(quote_parts([
             Part::Text(path.as_str()),
             Part::Variable("is_args"),
             Part::Variable("args"),
-        ])?,
-    }));
+        ])?),
+        Otherwise::Proxy(_) => fallback,
+    };
+    words.extend(otherwise.map(Item));
     Ok(words)
 }

@@ -101,16 +101,15 @@ pub(super) fn records<'a>(
     }
     let mut record = head(scene, location, place)?;
     if location.routes.is_empty() {
-        act(
+        return act(
             scene,
             location,
             &location.action,
             place,
             preamble,
-            &mut record,
-        )?;
-        into.push(record);
-        return Ok(());
+            record,
+            into,
+        );
     }
     let own = preamble.guard();
     let names: Vec<Word<'a>> = location.routes.iter().map(|_| preamble.guard()).collect();
@@ -123,8 +122,7 @@ pub(super) fn records<'a>(
         let mut record = head(scene, location, place)?;
         record.modifier = None;
         record.path = name;
-        act(scene, location, action, place, preamble, &mut record)?;
-        into.push(record);
+        act(scene, location, action, place, preamble, record, into)?;
     }
     Ok(())
 }
@@ -166,11 +164,64 @@ fn head<'a>(
     })
 }
 
-/// Lets `record` do `action`.
+/// Adds `record` that does `action`, and the location it may fall back to.
 fn act<'a>(
     scene: &Scene<'a>,
     location: &'a Location,
     action: &'a Action,
+    place: &Place<'a, '_>,
+    preamble: &mut Preamble<'a>,
+    mut record: LocationRecord<'a>,
+    into: &mut Vec<LocationRecord<'a>>,
+) -> Result<(), RenderError> {
+    let mut fallback = None;
+    treat(scene, location, place, preamble, &mut record)?;
+    let quoting = |error: QuoteError| scene.unrenderable(error);
+    match action {
+        Action::Proxy(proxy) => {
+            let proxied = proxy::record(scene, location, proxy, place, preamble)?;
+            record.proxy = Some(Box::new(proxied));
+        }
+        Action::Grpc(grpc) => record.grpc = Some(grpc::record(scene, grpc, place, preamble)?),
+        Action::FastCgi(fastcgi) => {
+            record.fastcgi = Some(fastcgi::record(scene, fastcgi, place, preamble)?);
+        }
+        Action::Static(files) => {
+            if let Some(proxy) = files.fallback() {
+                let mut other = head(scene, location, place)?;
+                other.modifier = None;
+                other.path = preamble.guard();
+                treat(scene, location, place, preamble, &mut other)?;
+                let proxied = proxy::record(scene, location, proxy, place, preamble)?;
+                other.proxy = Some(Box::new(proxied));
+                fallback = Some(other);
+            }
+            let name = fallback.as_ref().map(|it| it.path.clone());
+            record.files = Some(files::record(files, name).map_err(quoting)?);
+        }
+        Action::Redirect(redirect) => {
+            let redirect = answer::redirect(redirect, location).map_err(quoting)?;
+            if redirect.relative {
+                scene.require("a redirect to a path", (1, 11, 8))?;
+            }
+            record.redirect = Some(redirect);
+        }
+        Action::Respond(respond) => {
+            record.respond = Some(answer::respond(respond).map_err(quoting)?);
+        }
+    }
+    if place.guarded && matches!(action, Action::Redirect(_) | Action::Respond(_)) {
+        record.guard = Some(preamble.guard());
+    }
+    into.push(record);
+    into.extend(fallback);
+    Ok(())
+}
+
+/// Lets `record` treat requests as its place says, whatever it does with them.
+fn treat<'a>(
+    scene: &Scene<'a>,
+    location: &'a Location,
     place: &Place<'a, '_>,
     preamble: &mut Preamble<'a>,
     record: &mut LocationRecord<'a>,
@@ -187,31 +238,6 @@ fn act<'a>(
     record.gates = traffic::gates(scene, place.entrance, settings, host, preamble)?;
     record.snippets = snippet::named(scene, &settings.snippets, SnippetContext::Location)?;
     record.traffic = traffic::record(scene, settings, host, preamble)?;
-    let quoting = |error: QuoteError| scene.unrenderable(error);
-    match action {
-        Action::Proxy(proxy) => {
-            let proxied = proxy::record(scene, location, proxy, place, preamble)?;
-            record.proxy = Some(Box::new(proxied));
-        }
-        Action::Grpc(grpc) => record.grpc = Some(grpc::record(scene, grpc, place, preamble)?),
-        Action::FastCgi(fastcgi) => {
-            record.fastcgi = Some(fastcgi::record(scene, fastcgi, place, preamble)?);
-        }
-        Action::Static(files) => record.files = Some(files::record(files).map_err(quoting)?),
-        Action::Redirect(redirect) => {
-            let redirect = answer::redirect(redirect, location).map_err(quoting)?;
-            if redirect.relative {
-                scene.require("a redirect to a path", (1, 11, 8))?;
-            }
-            record.redirect = Some(redirect);
-        }
-        Action::Respond(respond) => {
-            record.respond = Some(answer::respond(respond).map_err(quoting)?);
-        }
-    }
-    if place.guarded && matches!(action, Action::Redirect(_) | Action::Respond(_)) {
-        record.guard = Some(preamble.guard());
-    }
     Ok(())
 }
 

@@ -19,8 +19,8 @@ record! {
     /// What is sent for some errors.
     ErrorPageRecord<'a> {
         codes: Vec<Item<'a>>,
-        /// `=` or with a status.
-        status: Word<'a>,
+        /// `=` or with a status; absent where the error keeps its own.
+        status: Option<Word<'a>>,
         to: Word<'a>,
     }
 }
@@ -48,7 +48,7 @@ pub(super) fn records<'a>(
     if let Some(to) = auth::sign_in(scene, auth)? {
         records.push(ErrorPageRecord {
             codes: vec![Item(Word::number(401))],
-            status: Word::fixed("=302"),
+            status: Some(Word::fixed("=302")),
             to,
         });
     }
@@ -75,11 +75,21 @@ fn record<'a>(
             let answer = location::respond(respond);
             internal.respond = Some(answer.map_err(|error| scene.unrenderable(error))?);
             preamble.internal(internal);
-            ("=", name)
+            (Some("="), name)
+        }
+        ErrorAnswer::File(path) => {
+            let id = preamble.id(["file", path.as_str()]);
+            let mut internal = InternalRecord::file("error", &id, path);
+            let name = internal.name.clone();
+            let file = quote_expanding(path.as_str());
+            internal.file = Some(file.map_err(|error| scene.unrenderable(error))?);
+            internal.auth_request = scene.has_module("http_auth_request_module");
+            preamble.internal(internal);
+            (None, name)
         }
         ErrorAnswer::Redirect(to) => {
             let to = quote_expanding(to.as_str()).map_err(|error| scene.unrenderable(error))?;
-            ("=302", to)
+            (Some("=302"), to)
         }
         ErrorAnswer::Upstream(page) => {
             let pass = PassRecord::to(scene, &page.upstream, page.path.as_str(), cleared)?;
@@ -88,7 +98,7 @@ fn record<'a>(
             let name = internal.name.clone();
             internal.page = Some(pass);
             preamble.internal(internal);
-            ("=", name)
+            (Some("="), name)
         }
     };
     let codes = page
@@ -97,7 +107,7 @@ fn record<'a>(
         .map(|code| Word::number(code.get().into()));
     Ok(ErrorPageRecord {
         codes: super::items(codes),
-        status: Word::fixed(status),
+        status: status.map(Word::fixed),
         to,
     })
 }

@@ -1,6 +1,9 @@
 //! Locations that only nginx leads to.
 
-use nxmesh_core::{contract::renderer::RenderError, model::value::ResourceName};
+use nxmesh_core::{
+    contract::renderer::RenderError,
+    model::value::{FilePath, ResourceName},
+};
 
 use super::{
     super::location::{RequestHeaderRecord, RespondRecord},
@@ -13,8 +16,8 @@ use crate::{
 };
 
 record! {
-    /// A location beside those of the document; exactly one of the last four is
-    /// there.
+    /// A location beside those of the document; exactly one of auth, mirror, page,
+    /// file and respond is there.
     InternalRecord<'a> {
         /// `@name`, or a path.
         name: Word<'a>,
@@ -24,6 +27,11 @@ record! {
         mirror: Option<PassRecord<'a>>,
         /// Of an error.
         page: Option<PassRecord<'a>>,
+        /// The file of an error.
+        file: Option<Word<'a>>,
+        /// Whether nginx has an external authentication that is to be left out
+        /// for the file.
+        auth_request: bool,
         respond: Option<RespondRecord<'a>>,
         /// The value of Retry-After.
         retry_after: Option<Word<'a>>,
@@ -65,6 +73,15 @@ impl<'a> InternalRecord<'a> {
         Self::called(Word::own(format!("/.nxmesh/{kind}/{id}")), true)
     }
 
+    /// A location called `id` of its kind, led to by its path, which ends as the
+    /// `file`: nginx takes the media type from it.
+    pub(super) fn file(kind: &str, id: &str, file: &FilePath) -> Self {
+        let ending = file.as_str().rsplit_once('.').map_or("", |(_, it)| it);
+        let plain = ending.len() <= 10 && ending.bytes().all(|it| it.is_ascii_alphanumeric());
+        let ending = if plain { ending } else { "" };
+        Self::called(Word::own(format!("/.nxmesh/{kind}/{id}.{ending}")), true)
+    }
+
     /// A location called `id` of its kind, led to by its name.
     pub(super) fn named(kind: &str, id: &str) -> Self {
         Self::called(
@@ -80,6 +97,8 @@ impl<'a> InternalRecord<'a> {
             auth: None,
             mirror: None,
             page: None,
+            file: None,
+            auth_request: false,
             respond: None,
             retry_after: None,
         }

@@ -1,6 +1,8 @@
 //! Which path an upstream is asked for.
 
-use nxmesh_core::model::{Location, PathMatch, Proxy, Rewrite, TemplatePart, value::UriPath};
+use nxmesh_core::model::{
+    Action, Location, PathMatch, Proxy, Rewrite, TemplatePart, value::UriPath,
+};
 
 use crate::{
     context::location::pattern,
@@ -20,10 +22,11 @@ record! {
 /// What nginx itself replaces the path of the location by: what stands behind
 /// the upstream in `proxy_pass`.
 ///
-/// It does so neither in a location with a name, which routes have, nor where the
-/// upstream is a variable.
+/// It does so neither in a location with a name, as routes and what files fall
+/// back to have, nor where the upstream is a variable.
 pub(super) fn prefix<'a>(location: &Location, proxy: &'a Proxy) -> Option<&'a UriPath> {
-    if !location.routes.is_empty() || proxy.split.is_some() {
+    let named = !location.routes.is_empty() || matches!(location.action, Action::Static(_));
+    if named || proxy.split.is_some() {
         return None;
     }
     match (proxy.rewrite.as_deref(), &location.path) {
