@@ -322,6 +322,10 @@ pub(crate) struct ImportArguments {
     /// Which agents are to serve it
     #[arg(long, short = 'l', value_name = "SELECTOR", default_value = "")]
     pub(crate) selector: Selector,
+    /// What the agents own of nginx.conf: with full, streams and settings of the process
+    /// are imported too
+    #[arg(long, value_name = "MODE", default_value = "include")]
+    pub(crate) mode: RenderMode,
     /// File to write the resources to, with their private keys; default: standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,

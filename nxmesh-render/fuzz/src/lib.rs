@@ -138,10 +138,10 @@ pub fn import(data: &[u8]) {
         (entry.to_owned(), data.to_vec()),
         (entry.with_file_name("mime.types"), types),
     ]);
-    let Ok(imported) = import::import(&files, entry) else {
+    let Ok(imported) = import::import(&files, entry, import::Scale::Full) else {
         return;
     };
-    let again = import::import(&files, entry).expect("it was imported before");
+    let again = import::import(&files, entry, import::Scale::Full).expect("it was imported before");
     assert_eq!(imported, again);
     let lines = data.iter().filter(|byte| **byte == b'\n').count() + 1;
     for note in imported.notes.iter().filter(|note| note.file == entry) {

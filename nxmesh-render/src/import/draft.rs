@@ -1,8 +1,9 @@
 //! Documents while they are put together: only what parses stays in them.
 
-use std::collections::BTreeSet;
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
 use nxmesh_core::{
+    check,
     document::parse_value,
     model::{Resource, ResourceKind},
     snippet::{SnippetContext, SnippetPolicy, SnippetText},
@@ -29,15 +30,7 @@ impl Draft {
 
     /// Sets a field, if a document with it is well-formed.
     pub(super) fn set(&mut self, field: &str, value: Value) -> bool {
-        let before = self.spec.insert(field.to_owned(), value);
-        if self.resource().is_some() {
-            return true;
-        }
-        match before {
-            Some(before) => self.spec.insert(field.to_owned(), before),
-            None => self.spec.remove(field),
-        };
-        false
+        Fields::of(self, "").set(field, value)
     }
 
     /// Adds to a list, if a document with it is well-formed.
@@ -48,6 +41,18 @@ impl Draft {
         };
         list.push(value);
         self.set(field, Value::Array(list))
+    }
+
+    /// How many rules the document breaks; it may still lack something. The most
+    /// if it is not well-formed.
+    fn problems(&self) -> usize {
+        let resource = self.resource();
+        resource.map_or(usize::MAX, |it| check::document(&it).len())
+    }
+
+    /// Whether it keeps all rules.
+    pub(super) fn is_sound(&self) -> bool {
+        self.problems() == 0
     }
 
     /// The resource, if the document is well-formed.
@@ -61,13 +66,56 @@ impl Draft {
     }
 }
 
-/// Names of one kind, each given once.
-#[derive(Debug, Default)]
-pub(super) struct Names(BTreeSet<String>);
+/// The fields of a part of a document.
+pub(super) struct Fields<'d> {
+    draft: &'d mut Draft,
+    /// The JSON pointer of the part in the `spec`.
+    at: String,
+}
+
+impl<'d> Fields<'d> {
+    pub(super) fn of(draft: &'d mut Draft, at: impl Into<String>) -> Self {
+        let at = at.into();
+        Self { draft, at }
+    }
+
+    /// Sets the field with this path (`client/keepalive/requests`), if a document
+    /// with it is well-formed.
+    pub(super) fn set(&mut self, field: &str, value: Value) -> bool {
+        let mut spec = Value::Object(self.draft.spec.clone());
+        let Some(mut place) = spec.pointer_mut(&self.at) else {
+            return false;
+        };
+        for part in field.split('/') {
+            if place.is_null() {
+                *place = json!({});
+            }
+            let Value::Object(fields) = place else {
+                return false;
+            };
+            place = fields.entry(part).or_insert(Value::Null);
+        }
+        *place = value;
+        let Value::Object(spec) = spec else {
+            return false;
+        };
+        let tolerated = self.draft.problems();
+        let before = std::mem::replace(&mut self.draft.spec, spec);
+        let fits = self.draft.problems() <= tolerated;
+        if !fits {
+            self.draft.spec = before;
+        }
+        fits
+    }
+}
+
+/// Names of one kind, each given once. Clones share what was given.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Names(Rc<RefCell<BTreeSet<String>>>);
 
 impl Names {
     /// A name like `text` that nobody has yet: letters, digits, `-` and `.`.
-    pub(super) fn take(&mut self, text: &str) -> String {
+    pub(super) fn take(&self, text: &str) -> String {
         let plain = |c: char| match c.to_ascii_lowercase() {
             c @ ('a'..='z' | '0'..='9' | '.') => c,
             _ => '-',
@@ -77,7 +125,7 @@ impl Names {
         let name = if name.is_empty() { "imported" } else { name };
         let mut candidate = name.to_owned();
         let mut number = 1;
-        while !self.0.insert(candidate.clone()) {
+        while !self.0.borrow_mut().insert(candidate.clone()) {
             number += 1;
             candidate = format!("{name}-{number}");
         }
@@ -104,6 +152,10 @@ impl Leftover {
 
     pub(super) fn is_empty(&self) -> bool {
         self.text.is_empty()
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     /// Adds a directive that is nobody's.
@@ -137,14 +189,5 @@ impl Leftover {
         let mut spec = json!({ "context": self.context.as_str() });
         spec["directives"] = Value::from(self.text);
         Some(Draft::new(ResourceKind::Snippet, self.name, spec))
-    }
-}
-
-/// A time as documents have it: nginx counts in seconds without a unit.
-pub(super) fn time(text: &str) -> String {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        format!("{text}s")
-    } else {
-        text.to_owned()
     }
 }

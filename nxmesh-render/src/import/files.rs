@@ -29,6 +29,21 @@ impl Files for BTreeMap<PathBuf, Vec<u8>> {
     }
 }
 
+/// The machine a configuration is of.
+pub(super) struct Machine<'f> {
+    pub(super) files: &'f dyn Files,
+    /// The folder of the main file, from which nginx takes relative paths.
+    pub(super) home: &'f Path,
+}
+
+impl Machine<'_> {
+    /// The text of a file that a directive names.
+    pub(super) fn read(&self, path: &str) -> Option<String> {
+        let bytes = self.files.read(&self.home.join(path))?;
+        String::from_utf8(bytes).ok()
+    }
+}
+
 /// Whether a path matches a pattern, as [`Files::matching`] has them (`glob(7)`).
 #[must_use]
 pub fn path_matches(pattern: &str, path: &str) -> bool {

@@ -1,36 +1,110 @@
 //! `location` blocks.
 
-use nxmesh_core::snippet::SnippetContext;
+use nxmesh_core::{model::ResourceKind, snippet::SnippetContext};
 use serde_json::{Value, json};
 
 use super::{
-    draft::{Draft, Leftover, time},
-    http::Inherited,
+    action::{self, Action},
+    draft::{Draft, Fields, Leftover},
+    files::Machine,
     node::Node,
     report::Report,
+    scope::Scope,
+    settings::{self, Around},
+    tls::Certificates,
     upstream::Upstreams,
+    zones::Zones,
 };
 
 /// Where locations are read.
 pub(super) struct Place<'p, 'n> {
     /// The virtual host's name.
     pub(super) host: String,
-    /// What the server says for its locations.
-    pub(super) inherited: &'p Inherited<'n>,
-    /// Whether the server has response headers. nginx drops them where a
-    /// location has its own, NxMesh sends both; so there they stay a Snippet.
-    pub(super) headers: bool,
+    /// The server.
+    pub(super) scope: &'p Scope<'n>,
+    pub(super) machine: &'p Machine<'n>,
+    pub(super) zones: &'p Zones,
     pub(super) upstreams: &'p mut Upstreams,
+    pub(super) certificates: &'p mut Certificates,
     /// The Snippet of the server.
     pub(super) leftover: &'p mut Leftover,
     pub(super) snippets: &'p mut Vec<Draft>,
     pub(super) report: &'p mut Report,
 }
 
+/// Whether a server has a location for all paths. Without one, what the server says
+/// itself is done with those that match no other.
+pub(super) fn has_root(server: &Scope<'_>) -> bool {
+    let locations = server.own().iter().filter(|it| it.name == "location");
+    let mut paths = locations.map(|node| &node.arguments);
+    paths.any(|it| *it == ["/"] || *it == ["^~", "/"])
+}
+
+/// Whether requests of a block end in files.
+fn serves_files(node: &Node) -> bool {
+    let ends = |node: &Node| node.name == "return" || node.name.ends_with("_pass");
+    if node.children().iter().any(ends) {
+        return false;
+    }
+    let mut blocks = node.children().iter().filter(|it| it.name == "location");
+    blocks.clone().next().is_none() || blocks.any(serves_files)
+}
+
 impl<'n> Place<'_, 'n> {
+    /// Reads all locations of the server.
+    pub(super) fn locations(mut self, draft: &mut Draft) {
+        let mut locations = Vec::new();
+        let (named, others): (Vec<&Node>, Vec<&Node>) = self
+            .scope
+            .own()
+            .iter()
+            .filter(|node| node.name == "location")
+            .partition(|node| node.first().starts_with('@'));
+        for node in &others {
+            locations.extend(self.location(node).map(|location| (*node, location)));
+        }
+        // Those that only fields lead to are said by them.
+        for node in named {
+            if self.is_led_to(node.first()) {
+                self.leftover.take(node, self.report);
+            }
+        }
+        if !has_root(self.scope)
+            && let Some(root) = self.scope.find("root")
+        {
+            match self.action(self.scope) {
+                Some(action) => {
+                    let mut location = json!({ "path": "/" });
+                    location[action.field] = action.value;
+                    locations.push((root, location));
+                }
+                None => self
+                    .report
+                    .lost(root, "its files cannot be served as it says"),
+            }
+        }
+        let all = locations.iter().map(|(_, location)| location.clone());
+        if locations.is_empty() || draft.set("locations", all.collect()) {
+            return;
+        }
+        for (node, location) in locations {
+            if !draft.push("locations", location) {
+                let reason = "the location is not what a virtual host can say";
+                self.report.lost(node, reason);
+            }
+        }
+    }
+
+    /// Whether what stays a Snippet may lead to the location with this name.
+    fn is_led_to(&self, name: &str) -> bool {
+        let of_locations = self.snippets.iter();
+        let mut texts = of_locations.filter_map(|draft| draft.spec.get("directives")?.as_str());
+        self.leftover.text().contains(name) || texts.any(|text| text.contains(name))
+    }
+
     /// A location as documents have it; `None` if it became part of the
     /// server's Snippet, or of nothing.
-    pub(super) fn location(&mut self, node: &'n Node) -> Option<Value> {
+    fn location(&mut self, node: &'n Node) -> Option<Value> {
         let (kind, path) = match &node.arguments[..] {
             [path] => ("prefix", path),
             [modifier, path] => {
@@ -45,295 +119,96 @@ impl<'n> Place<'_, 'n> {
             }
             _ => return self.whole(node),
         };
-        let nested = node.children().iter().any(|inner| inner.name == "location");
-        if nested || path.starts_with('@') {
+        if node.children().iter().any(|inner| inner.name == "location") {
             return self.whole(node);
         }
+        let scope = self.scope.below(node.children());
         let mut location = json!({ "path": path });
         if kind != "prefix" {
             location["match"] = json!(kind);
         }
-        let Some(taken) = self.action(node, &mut location) else {
+        let Some(action) = self.action(&scope) else {
             return self.whole(node);
         };
-        self.settings(node, location, &taken)
+        location[action.field] = action.value;
+        self.settings(node, &scope, location, action.said)
     }
 
     /// A location with no action that a field can say, as it stands.
     fn whole(&mut self, node: &Node) -> Option<Value> {
-        self.leftover.take(node, self.report);
+        if self.scope.find("root").is_some() && serves_files(node) {
+            let reason = "it serves files of the server's root, which no Snippet can say";
+            self.report.lost(node, reason);
+        } else {
+            self.leftover.take(node, self.report);
+        }
         None
     }
 
-    /// Finds out what is done with requests; the directives that say so.
-    fn action(&mut self, node: &'n Node, location: &mut Value) -> Option<Vec<&'static str>> {
-        const HANDLERS: [&str; 6] = [
-            "fastcgi_pass",
-            "grpc_pass",
-            "memcached_pass",
-            "scgi_pass",
-            "uwsgi_pass",
-            "stub_status",
-        ];
-        let nodes = node.children();
-        let find = |name: &str| nodes.iter().rfind(|node| node.name == name);
-        if HANDLERS.iter().any(|name| find(name).is_some()) {
-            return None;
-        }
-        if let Some(pass) = find("proxy_pass") {
-            location["proxy"] = self.proxy(pass, nodes)?;
-            return Some(PROXY.to_vec());
-        }
-        if let Some(answer) = find("return") {
-            let kind = find("default_type").or(self.inherited.default_type);
-            let (field, action) = returned(answer, kind)?;
-            location[field] = action;
-            return Some(vec!["return", "default_type"]);
-        }
-        if find("alias").is_some() {
-            return None;
-        }
-        let root = find("root").or(self.inherited.root)?;
-        let index = find("index").or(self.inherited.index);
-        location["static"] = files(root.first(), index);
-        Some(vec!["root", "index"])
+    fn action(&mut self, scope: &Scope<'n>) -> Option<Action> {
+        let mut around = action::Around {
+            upstreams: &mut *self.upstreams,
+            keys: action::Keys {
+                certificates: &mut *self.certificates,
+                machine: self.machine,
+                server: &self.host,
+                report: &mut *self.report,
+            },
+        };
+        action::read(scope, &mut around)
     }
 
-    fn proxy(&mut self, pass: &Node, nodes: &'n [Node]) -> Option<Value> {
-        let [target] = &pass.arguments[..] else {
-            return None;
-        };
-        let (https, authority) = match target.strip_prefix("https://") {
-            Some(rest) => (true, rest),
-            None => (false, target.strip_prefix("http://")?),
-        };
-        let unix = authority.starts_with("unix:");
-        // What follows a path is put in the place of the location's, which is
-        // another thing.
-        if authority.contains('$') || (!unix && authority.contains('/')) {
-            return None;
-        }
-        let upstream = self.upstreams.for_authority(authority, https)?;
-        let mut proxy = json!({ "upstream": upstream });
-        if https {
-            proxy["scheme"] = json!("https");
-        }
-        let mut headers = Vec::new();
-        let own: Vec<&Node> = nodes
-            .iter()
-            .filter(|node| node.name == "proxy_set_header")
-            .collect();
-        let set = if own.is_empty() {
-            &self.inherited.request_headers
-        } else {
-            &own
-        };
-        let upgrades = |node: &&&Node| {
-            node.first().eq_ignore_ascii_case("upgrade")
-                && node
-                    .arguments
-                    .get(1)
-                    .is_some_and(|value| value == "$http_upgrade")
-        };
-        if set.iter().any(|node| upgrades(&node)) {
-            proxy["websocket"] = json!(true);
-        }
-        for node in set {
-            let name = node.first();
-            if name.eq_ignore_ascii_case("upgrade") || name.eq_ignore_ascii_case("connection") {
-                continue;
-            }
-            match request_header(node) {
-                Some(header) => headers.push(header),
-                None => {
-                    let reason = "its value is made of variables that cannot be named";
-                    self.report.lost(node, reason);
-                }
-            }
-        }
-        let named = |name: &str| {
-            let mut all = headers.iter();
-            all.any(|header| {
-                header["name"]
-                    .as_str()
-                    .is_some_and(|own| own.eq_ignore_ascii_case(name))
-            })
-        };
-        if !named("Host") {
-            headers.push(json!({ "name": "Host", "value": authority }));
-        }
-        proxy["request_headers"] = Value::Array(headers);
-        let mut timeouts = serde_json::Map::new();
-        for (directive, field) in TIMEOUTS {
-            if let Some(node) = nodes.iter().rfind(|node| node.name == directive) {
-                timeouts.insert(field.to_owned(), json!(time(node.first())));
-            }
-        }
-        if !timeouts.is_empty() {
-            proxy["timeouts"] = Value::Object(timeouts);
-        }
-        if let Some(node) = nodes.iter().rfind(|node| node.name == "proxy_buffering") {
-            proxy["buffering"] = json!(node.first() == "on");
-        }
-        Some(proxy)
-    }
-
-    /// Adds what is said beside the action; `taken` names what was said already.
-    fn settings(&mut self, node: &'n Node, location: Value, taken: &[&str]) -> Option<Value> {
-        let name = format!("{}-{}", self.host, node.line);
-        let mut leftover = Leftover::new(format!("{name}-location"), SnippetContext::Location);
+    /// Adds what is said beside the action; `said` names what was said already.
+    fn settings(
+        &mut self,
+        node: &'n Node,
+        scope: &Scope<'n>,
+        location: Value,
+        mut said: Vec<&'static str>,
+    ) -> Option<Value> {
         let mut draft = Draft::new(
-            nxmesh_core::model::ResourceKind::VirtualHost,
+            ResourceKind::VirtualHost,
             self.host.clone(),
-            json!({ "server_names": ["_"], "locations": [location.clone()] }),
+            json!({ "server_names": ["_"], "locations": [location] }),
         );
-        if draft.resource().is_none() {
+        if !draft.is_sound() {
             return self.whole(node);
         }
-        let mut location = location;
-        let mut try_with = |field: &str, value: Value, location: &mut Value| {
-            let mut changed = location.clone();
-            changed[field] = value;
-            let fits = draft.set("locations", json!([changed.clone()]));
-            if fits {
-                *location = changed;
-            }
-            fits
+        let name = format!("{}-{}-location", self.host, node.line);
+        let mut leftover = Leftover::new(name, SnippetContext::Location);
+        let mut fields = Fields::of(&mut draft, "/locations/0");
+        let around = Around {
+            zones: self.zones,
+            machine: self.machine,
+            in_location: true,
         };
-        for inner in node.children() {
-            let name = inner.name.as_str();
-            if taken.contains(&name) {
-                continue;
-            }
-            let typed = match name {
-                "add_header" if !self.headers => response_header(inner).is_some_and(|header| {
-                    let list = location["response_headers"].as_array().cloned();
-                    let mut list = list.unwrap_or_default();
-                    list.push(header);
-                    try_with("response_headers", Value::Array(list), &mut location)
-                }),
-                "client_max_body_size" => {
-                    try_with("max_body_size", json!(inner.first()), &mut location)
-                }
-                "access_log" if inner.first() != "off" => {
-                    self.report
-                        .replaced(inner, "requests are not logged to files");
-                    true
-                }
-                "error_log" => {
-                    self.report
-                        .replaced(inner, "the agent says where nginx logs errors");
-                    true
-                }
-                _ => false,
-            };
-            if !typed {
+        said.extend(settings::read(scope, &around, &mut fields));
+        if scope.has("add_header") {
+            said.extend(self.headers(scope, &mut fields));
+        }
+        for inner in scope.own() {
+            if !said.contains(&inner.name.as_str()) {
                 leftover.take(inner, self.report);
             }
         }
         if let Some(snippet) = leftover.draft() {
-            if try_with("snippets", json!([snippet.name]), &mut location) {
+            if fields.set("snippets", json!([snippet.name])) {
                 self.snippets.push(snippet);
             } else {
                 self.report.lost(node, "snippets cannot be attached here");
             }
         }
-        Some(location)
+        let mut spec = Value::Object(draft.spec);
+        spec.pointer_mut("/locations/0").map(Value::take)
     }
-}
 
-const TIMEOUTS: [(&str, &str); 3] = [
-    ("proxy_connect_timeout", "connect"),
-    ("proxy_read_timeout", "read"),
-    ("proxy_send_timeout", "send"),
-];
-
-/// What the proxy action says.
-const PROXY: [&str; 7] = [
-    "proxy_pass",
-    "proxy_set_header",
-    "proxy_connect_timeout",
-    "proxy_read_timeout",
-    "proxy_send_timeout",
-    "proxy_buffering",
-    "proxy_http_version",
-];
-
-/// The `static` action.
-pub(super) fn files(root: &str, index: Option<&Node>) -> Value {
-    let mut files = json!({ "root": root });
-    if let Some(index) = index {
-        files["index"] = json!(index.arguments);
+    /// nginx sends the headers of the server only where a location has none of its
+    /// own.
+    fn headers(&self, scope: &Scope<'n>, fields: &mut Fields<'_>) -> Option<&'static str> {
+        let headers = settings::response_headers(scope.own())?;
+        let set = fields.set("response_headers", headers);
+        let others = self.scope.has("add_header");
+        let set = set && (!others || fields.set("own_response_headers_only", json!(true)));
+        set.then_some("add_header")
     }
-    files
-}
-
-/// A header that is always the same; `None` if it has variables.
-pub(super) fn response_header(node: &Node) -> Option<Value> {
-    let (name, value, always) = match &node.arguments[..] {
-        [name, value] => (name, value, false),
-        [name, value, always] if always == "always" => (name, value, true),
-        _ => return None,
-    };
-    if value.contains('$') {
-        return None;
-    }
-    let mut header = json!({ "name": name, "value": value });
-    if always {
-        header["always"] = json!(true);
-    }
-    Some(header)
-}
-
-fn request_header(node: &Node) -> Option<Value> {
-    let [name, value] = &node.arguments[..] else {
-        return None;
-    };
-    if value.is_empty() {
-        return Some(json!({ "name": name, "remove": true }));
-    }
-    if let Some(variable) = value.strip_prefix('$') {
-        let variable = variable.trim_matches(['{', '}']);
-        let plain = variable
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let header = json!({ "name": name, "variable": variable });
-        let known = serde_json::from_value::<nxmesh_core::model::RequestHeader>(header.clone());
-        return (plain && known.is_ok()).then_some(header);
-    }
-    (!value.contains('$')).then(|| json!({ "name": name, "value": value }))
-}
-
-/// `return` as a redirect or a fixed response.
-fn returned(node: &Node, default_type: Option<&Node>) -> Option<(&'static str, Value)> {
-    let (code, text) = match &node.arguments[..] {
-        [url] if url.starts_with("http") => ("302", url.as_str()),
-        [code] => (code.as_str(), ""),
-        [code, text] => (code.as_str(), text.as_str()),
-        _ => return None,
-    };
-    let number: u16 = code.parse().ok()?;
-    if matches!(number, 301 | 302 | 303 | 307 | 308) {
-        let (to, append) = match text.strip_suffix("$request_uri") {
-            Some(to) => (to, true),
-            None => (text, false),
-        };
-        if to.contains('$') {
-            return None;
-        }
-        let mut redirect = json!({ "to": to, "code": number });
-        if append {
-            redirect["append_request_uri"] = json!(true);
-        }
-        return Some(("redirect", redirect));
-    }
-    // Without a text nginx shows a page of its own, which may be another one.
-    if text.contains('$') || (number >= 400 && text.is_empty()) {
-        return None;
-    }
-    let mut respond = json!({ "status": number, "body": text });
-    if let Some(kind) = default_type {
-        respond["content_type"] = json!(kind.first());
-    }
-    Some(("respond", respond))
 }

@@ -10,6 +10,7 @@
 //!
 //! ```
 //! use std::{collections::BTreeMap, path::{Path, PathBuf}};
+//! use nxmesh_render::import::{Scale, import};
 //!
 //! let conf = "events {}
 //! http {
@@ -21,20 +22,29 @@
 //!     }
 //! }";
 //! let files = BTreeMap::from([(PathBuf::from("/etc/nginx/nginx.conf"), conf.as_bytes().to_vec())]);
-//! let imported = nxmesh_render::import::import(&files, Path::new("/etc/nginx/nginx.conf"))?;
+//! let imported = import(&files, Path::new("/etc/nginx/nginx.conf"), Scale::Include)?;
 //! let names: Vec<String> = imported.resources.iter().map(|it| it.key().to_string()).collect();
 //! assert_eq!(names, ["VirtualHost/shop.example.com", "Upstream/shop"]);
 //! # Ok::<(), nxmesh_render::import::ImportError>(())
 //! ```
 
+mod action;
 mod draft;
 mod files;
 mod http;
+mod listen;
 mod location;
 mod node;
+mod process;
 mod report;
+mod scope;
 mod server;
+mod settings;
+mod stream;
+mod tls;
 mod upstream;
+mod value;
+mod zones;
 
 use std::path::{Path, PathBuf};
 
@@ -89,6 +99,18 @@ pub enum ImportError {
     Conflicts(Vec<Problem>),
 }
 
+/// Whom a configuration is imported for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scale {
+    /// Agents that include what they serve in an `nginx.conf` that stays (mode
+    /// include): what stands in the block `http` is imported.
+    #[default]
+    Include,
+    /// Agents that own the whole of `nginx.conf` (mode full): its process and its
+    /// streams are imported too.
+    Full,
+}
+
 /// Imports the configuration that begins in the file `entry`.
 ///
 /// The same files give the same resources.
@@ -96,10 +118,36 @@ pub enum ImportError {
 /// # Errors
 ///
 /// [`ImportError`] when the configuration cannot be read as a whole.
-pub fn import(files: &dyn Files, entry: &Path) -> Result<Imported, ImportError> {
+pub fn import(files: &dyn Files, entry: &Path, scale: Scale) -> Result<Imported, ImportError> {
     let nodes = node::read(files, entry)?;
+    let home = entry.parent().unwrap_or(Path::new("/"));
+    let machine = files::Machine { files, home };
     let mut report = report::Report::default();
-    let resources = http::import(&nodes, files, &mut report);
+    let mut certificates = tls::Certificates::default();
+    let upstreams = draft::Names::default();
+    let mut resources = match scale {
+        Scale::Include => {
+            process::leave_out(&nodes, &mut report);
+            Vec::new()
+        }
+        Scale::Full => process::import(&nodes, &mut report),
+    };
+    for node in &nodes {
+        let read = match node.name.as_str() {
+            "http" => http::import,
+            "stream" if scale == Scale::Full => stream::import,
+            _ => continue,
+        };
+        resources.extend(read(
+            node,
+            &machine,
+            &upstreams,
+            &mut certificates,
+            &mut report,
+        ));
+    }
+    let certificates = certificates.into_drafts();
+    resources.extend(certificates.filter_map(|draft| draft.resource()));
     let set: ResourceSet = resources.into_iter().collect();
     let checked = check(set).map_err(ImportError::Conflicts)?;
     Ok(Imported {

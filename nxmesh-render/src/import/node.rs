@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use nxmesh_core::syntax::{Block, Directive, parse};
+use nxmesh_core::syntax::{Block, Directive, Entry, parse};
 
 use super::{Files, ImportError};
 
@@ -24,6 +24,8 @@ pub(super) struct Node {
     words: Vec<String>,
     /// What stands in its block, if it has one.
     pub(super) body: Option<Body>,
+    /// The words of each entry, if that is what stands there.
+    pub(super) entries: Vec<Vec<String>>,
     pub(super) file: Arc<Path>,
     pub(super) line: u32,
 }
@@ -149,6 +151,10 @@ impl Reading<'_> {
                     }
                     Some(_) => Some(Body::Text(directive.to_string())),
                 },
+                entries: match directive.block() {
+                    Some(Block::Values(entries)) => entries.iter().map(entry_words).collect(),
+                    _ => Vec::new(),
+                },
                 file: Arc::clone(file),
                 line: directive.position().line,
             });
@@ -165,6 +171,11 @@ impl Reading<'_> {
             vec![path]
         }
     }
+}
+
+fn entry_words(entry: &Entry<'_>) -> Vec<String> {
+    let words = entry.words().iter();
+    words.map(|word| word.value().to_owned()).collect()
 }
 
 fn too_large(path: &Path) -> ImportError {

@@ -1,9 +1,6 @@
 //! `server` blocks.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::collections::BTreeSet;
 
 use nxmesh_core::{
     model::{Resource, ResourceKind},
@@ -12,42 +9,50 @@ use nxmesh_core::{
 use serde_json::{Value, json};
 
 use super::{
-    Files,
-    draft::{Draft, Leftover, Names},
-    http::{Inherited, TLS, certificate},
-    location,
+    action,
+    draft::{Draft, Fields, Leftover, Names},
+    files::Machine,
+    listen::{Listen, both_families},
+    location::{Place, has_root},
     node::Node,
     report::Report,
+    scope::Scope,
+    settings::{self, Around},
+    tls::{self, Certificates},
     upstream::{Upstreams, attach},
+    value::{Form, switch, time},
+    zones::Zones,
 };
 
 /// The servers while they are read.
 pub(super) struct Servers<'n> {
-    files: &'n dyn Files,
-    inherited: Inherited<'n>,
+    machine: &'n Machine<'n>,
+    zones: &'n Zones,
+    http: Scope<'n>,
     upstreams: Upstreams,
     names: Names,
     drafts: Vec<Draft>,
-    certificates: BTreeMap<(String, String), Draft>,
-    certificate_names: Names,
+    certificates: &'n mut Certificates,
     /// Sockets that have a default server already.
     defaults: BTreeSet<(String, u64)>,
 }
 
 impl<'n> Servers<'n> {
     pub(super) fn new(
-        files: &'n dyn Files,
-        inherited: Inherited<'n>,
+        machine: &'n Machine<'n>,
+        zones: &'n Zones,
+        http: Scope<'n>,
         upstreams: Upstreams,
+        certificates: &'n mut Certificates,
     ) -> Self {
         Self {
-            files,
-            inherited,
+            machine,
+            zones,
+            http,
             upstreams,
             names: Names::default(),
             drafts: Vec::new(),
-            certificates: BTreeMap::new(),
-            certificate_names: Names::default(),
+            certificates,
             defaults: BTreeSet::new(),
         }
     }
@@ -60,69 +65,34 @@ impl<'n> Servers<'n> {
             .take(if first == "_" { "default" } else { first });
         let spec = json!({ "server_names": server_names });
         let mut draft = Draft::new(ResourceKind::VirtualHost, name.clone(), spec);
-        self.listens(node, &mut draft, report);
-        self.tls(node, &mut draft, report);
-        let inherited = self.inherited.below(node.children());
+        let scope = self.http.below(node.children());
+        self.listens(&scope, node, &mut draft, report);
+        let served = listens_with_tls(&draft)
+            && tls::read(&scope, self.certificates, self.machine, &mut draft, report);
+        if !served {
+            keep_plain_ports(&mut draft);
+        }
         let mut leftover = Leftover::new(format!("{name}-server"), SnippetContext::Server);
-        for inner in node.children() {
-            match inner.name.as_str() {
-                "listen" | "server_name" | "location" | "http2" | "ssl" => {}
-                "ssl_certificate" | "ssl_certificate_key" => {}
-                covered if Inherited::covers(covered) => {}
-                own if TLS.contains(&own) => {
-                    report.replaced(inner, "the virtual host's TLS policy, intermediate");
-                }
-                "client_max_body_size" if draft.set("max_body_size", json!(inner.first())) => {}
-                "add_header" => match location::response_header(inner) {
-                    Some(header) if draft.push("response_headers", header.clone()) => {}
-                    _ => leftover.take(inner, report),
-                },
-                "access_log" if inner.first() != "off" => {
-                    report.replaced(inner, "requests are not logged to files");
-                }
-                "error_log" => report.replaced(inner, "the agent says where nginx logs errors"),
-                _ => leftover.take(inner, report),
-            }
-        }
-        let mut place = location::Place {
-            host: name,
-            inherited: &inherited,
-            headers: node.children().iter().any(|it| it.name == "add_header"),
-            upstreams: &mut self.upstreams,
-            leftover: &mut leftover,
-            snippets,
-            report,
-        };
-        let mut has_root = false;
-        for inner in node
-            .children()
-            .iter()
-            .filter(|node| node.name == "location")
-        {
-            has_root |= inner.arguments == ["/"] || inner.arguments == ["^~", "/"];
-            if let Some(location) = place.location(inner)
-                && !draft.push("locations", location)
-            {
-                place
-                    .report
-                    .lost(inner, "the location is not what a virtual host can say");
-            }
-        }
-        if !has_root && let Some(root) = inherited.root {
-            let files = location::files(root.first(), inherited.index);
-            let location = json!({ "path": "/", "static": files });
-            if !draft.push("locations", location) {
-                place
-                    .report
-                    .lost(root, "a root is an absolute path without variables");
-            }
-        }
-        let locations = draft.spec.get("locations").and_then(Value::as_array);
-        let files = locations.is_some_and(|all| all.iter().any(|it| it.get("static").is_some()));
-        // NxMesh takes what it does not know for a stream of bytes.
-        let media_type = inherited.default_type.map_or("text/plain", Node::first);
-        if media_type != "application/octet-stream" && (files || !leftover.is_empty()) {
-            leftover.add(&format!("default_type {media_type};\n"));
+        self.settings(&scope, &mut draft, &mut leftover, report);
+        if let Some((field, answer)) = action::everything(&scope) {
+            // nginx answers so before it looks for a location.
+            let mut location = json!({ "path": "/" });
+            location[field] = answer;
+            draft.set("locations", json!([location]));
+        } else {
+            let place = Place {
+                host: name,
+                scope: &scope,
+                machine: self.machine,
+                zones: self.zones,
+                upstreams: &mut self.upstreams,
+                certificates: &mut *self.certificates,
+                leftover: &mut leftover,
+                snippets,
+                report,
+            };
+            place.locations(&mut draft);
+            default_type(&scope, &draft, &mut leftover);
         }
         attach(&mut draft, leftover, snippets, node, report);
         self.drafts.push(draft);
@@ -130,13 +100,16 @@ impl<'n> Servers<'n> {
 
     /// nginx takes the first server of a socket for the default, unless one is
     /// marked; here the order of servers means nothing, so it is marked.
-    fn listens(&mut self, node: &Node, draft: &mut Draft, report: &mut Report) {
-        let http2 = node
-            .children()
-            .iter()
-            .any(|it| it.name == "http2" && it.first() == "on");
+    fn listens(
+        &mut self,
+        scope: &Scope<'_>,
+        server: &Node,
+        draft: &mut Draft,
+        report: &mut Report,
+    ) {
+        let http2 = scope.on("http2");
         let mut listens: Vec<(Listen, &Node)> = Vec::new();
-        for listen in node.children().iter().filter(|it| it.name == "listen") {
+        for listen in scope.own().iter().filter(|it| it.name == "listen") {
             match Listen::parse(listen, http2, report) {
                 Some(parsed) => listens.push((parsed, listen)),
                 None => report.lost(listen, "a socket is a port with or without an IP address"),
@@ -146,7 +119,7 @@ impl<'n> Servers<'n> {
             let mut plain = Listen::default();
             plain.fields["port"] = json!(80);
             plain.address = "0.0.0.0".to_owned();
-            listens.push((plain, node));
+            listens.push((plain, server));
         }
         for (listen, node) in listens {
             let port = listen.fields["port"].as_u64().unwrap_or_default();
@@ -164,70 +137,171 @@ impl<'n> Servers<'n> {
         both_families(draft);
     }
 
-    fn tls(&mut self, node: &Node, draft: &mut Draft, report: &mut Report) {
-        let named = |name: &'static str| {
-            let nodes = node.children().iter();
-            nodes
-                .filter(move |node| node.name == name)
-                .map(move |node| (node, node.first()))
+    /// What the server says of all its requests.
+    fn settings(
+        &self,
+        scope: &Scope<'n>,
+        draft: &mut Draft,
+        leftover: &mut Leftover,
+        report: &mut Report,
+    ) {
+        let around = Around {
+            zones: self.zones,
+            machine: self.machine,
+            in_location: false,
         };
-        let mut chains = named("ssl_certificate");
-        let Some((chain_node, chain)) = chains.next() else {
-            return;
-        };
-        for (other, _) in chains {
-            report.lost(other, "one certificate per virtual host is imported");
+        let mut fields = Fields::of(draft, "");
+        let mut said = settings::read(scope, &around, &mut fields);
+        settings::inherited_log(scope, &around, &mut fields);
+        said.extend(real_ip(scope, &mut fields));
+        if let Some(headers) = settings::response_headers(scope.own())
+            && fields.set("response_headers", headers)
+        {
+            said.push("add_header");
         }
-        let Some((_, key)) = named("ssl_certificate_key").next() else {
-            report.lost(chain_node, "there is no ssl_certificate_key beside it");
-            return;
-        };
-        let paths = (chain.to_owned(), key.to_owned());
-        let name = match self.certificates.get(&paths) {
-            Some(known) => known.name.clone(),
-            None => {
-                let read = |path: &str| {
-                    let bytes = self.files.read(Path::new(path))?;
-                    String::from_utf8(bytes).ok()
-                };
-                let name = self.certificate_names.take(&draft.name);
-                let (Some(chain), Some(key)) = (read(chain), read(key)) else {
-                    let reason =
-                        format!("its files cannot be read; import Certificate/{name} by hand");
-                    report.lost(chain_node, reason);
-                    return self.without_tls(draft);
-                };
-                let made = certificate(name.clone(), &chain, &key);
-                if made.resource().is_none() {
-                    report.lost(chain_node, "its files are no PEM chain and unencrypted key");
-                    return self.without_tls(draft);
-                }
-                self.certificates.insert(paths, made);
-                name
+        let answers_all = action::everything(scope).is_some();
+        for node in scope.own() {
+            match node.name.as_str() {
+                "listen" | "server_name" | "location" | "http2" | "ssl" => {}
+                "root" | "index" | "default_type" | "proxy_set_header" => {}
+                "return" if answers_all => {}
+                "try_files" if !has_root(scope) => {}
+                name if said.contains(&name) => {}
+                name if tls::is_tls(name) => {}
+                "error_log" => report.replaced(node, "the agent says where nginx logs errors"),
+                _ if client(node, &mut fields) => {}
+                _ => leftover.take(node, report),
             }
-        };
-        let secure = draft.spec.get("listen").and_then(Value::as_array);
-        if secure.is_some_and(|all| all.iter().any(|listen| listen["tls"] == json!(true))) {
-            draft.set("tls", json!({ "certificate": name }));
         }
     }
 
-    /// Without its certificate a server keeps its plain ports only.
-    #[expect(clippy::unused_self, reason = "it reads as a step of the import")]
-    fn without_tls(&self, draft: &mut Draft) {
-        if let Some(Value::Array(listens)) = draft.spec.get_mut("listen") {
-            listens.retain(|listen| listen["tls"] != json!(true));
-        }
+    /// The upstreams.
+    pub(super) const fn upstreams(&self) -> &Upstreams {
+        &self.upstreams
     }
 
     pub(super) fn into_resources(self) -> impl Iterator<Item = Resource> {
         let served = |draft: &Draft| draft.spec.get("listen") != Some(&json!([]));
         let hosts = self.drafts.into_iter().filter(served);
-        let certificates = self.certificates.into_values();
-        let own = hosts
-            .chain(certificates)
-            .filter_map(|draft| draft.resource());
+        let own = hosts.filter_map(|draft| draft.resource());
         own.chain(self.upstreams.into_resources())
+    }
+}
+
+fn listens_with_tls(draft: &Draft) -> bool {
+    let listens = draft.spec.get("listen").and_then(Value::as_array);
+    listens.is_some_and(|all| all.iter().any(|listen| listen["tls"] == json!(true)))
+}
+
+/// All that is left of a server without its certificate.
+fn keep_plain_ports(draft: &mut Draft) {
+    let refused = draft.spec.get("reject_handshake") == Some(&json!(true));
+    if let Some(Value::Array(listens)) = draft.spec.get_mut("listen")
+        && !refused
+    {
+        listens.retain(|listen| listen["tls"] != json!(true));
+    }
+}
+
+/// NxMesh takes what it does not know for a stream of bytes.
+fn default_type(scope: &Scope<'_>, draft: &Draft, leftover: &mut Leftover) {
+    let locations = draft.spec.get("locations").and_then(Value::as_array);
+    let files = locations.is_some_and(|all| all.iter().any(|it| it.get("static").is_some()));
+    let media_type = scope.word("default_type").unwrap_or("text/plain");
+    if media_type != "application/octet-stream" && (files || !leftover.is_empty()) {
+        leftover.add(&format!("default_type {media_type};\n"));
+    }
+}
+
+/// Settings of connections and of nginx itself, which only a server has.
+const CLIENT: [(&str, Form, &str); 11] = [
+    ("client_header_timeout", Form::Time, "client/header_timeout"),
+    (
+        "client_header_buffer_size",
+        Form::Word,
+        "client/header_buffer",
+    ),
+    (
+        "ignore_invalid_headers",
+        Form::Switch,
+        "client/ignore_invalid_headers",
+    ),
+    (
+        "underscores_in_headers",
+        Form::Switch,
+        "client/underscores_in_headers",
+    ),
+    ("client_body_timeout", Form::Time, "client/body_timeout"),
+    ("client_body_buffer_size", Form::Word, "client/body_buffer"),
+    ("send_timeout", Form::Time, "client/send_timeout"),
+    (
+        "keepalive_requests",
+        Form::Number,
+        "client/keepalive/requests",
+    ),
+    ("keepalive_time", Form::Time, "client/keepalive/time"),
+    ("merge_slashes", Form::Switch, "client/merge_slashes"),
+    (
+        "reset_timedout_connection",
+        Form::Switch,
+        "client/reset_timed_out",
+    ),
+];
+
+/// Sets the field for a directive, if there is one.
+fn client(node: &Node, fields: &mut Fields<'_>) -> bool {
+    let name = node.name.as_str();
+    if let Some((_, form, field)) = CLIENT.iter().find(|(directive, ..)| *directive == name) {
+        return form
+            .read(node)
+            .is_some_and(|value| fields.set(field, value));
+    }
+    match (name, &node.arguments[..]) {
+        ("keepalive_timeout", [timeout]) => {
+            fields.set("client/keepalive/timeout", json!(time(timeout)))
+        }
+        ("large_client_header_buffers", [number, size]) => {
+            number.parse::<u64>().is_ok_and(|number| {
+                let large = json!({ "number": number, "size": size });
+                fields.set("client/large_headers", large)
+            })
+        }
+        ("server_tokens", [word]) => {
+            let tokens = match word.as_str() {
+                "on" => "version",
+                "off" => "name",
+                other => other,
+            };
+            fields.set("server_tokens", json!(tokens))
+        }
+        ("ssl_reject_handshake", [word]) => {
+            switch(word).is_some_and(|on| fields.set("reject_handshake", json!(on)))
+        }
+        _ => false,
+    }
+}
+
+/// Where the client's address comes from.
+fn real_ip(scope: &Scope<'_>, fields: &mut Fields<'_>) -> Vec<&'static str> {
+    const NAMES: [&str; 3] = ["set_real_ip_from", "real_ip_header", "real_ip_recursive"];
+    if !NAMES.iter().any(|name| scope.has(name)) {
+        return Vec::new();
+    }
+    let trusted = scope.all("set_real_ip_from");
+    let trusted: Vec<&str> = trusted.iter().map(|node| node.first()).collect();
+    // nginx's default is X-Real-IP.
+    let from = match scope.word("real_ip_header").unwrap_or("X-Real-IP") {
+        header if header.eq_ignore_ascii_case("X-Real-IP") => json!("x_real_ip"),
+        header if header.eq_ignore_ascii_case("X-Forwarded-For") => json!("x_forwarded_for"),
+        "proxy_protocol" => json!("proxy_protocol"),
+        header => json!({ "header": header }),
+    };
+    let recursive = scope.on("real_ip_recursive");
+    let field = json!({ "trusted": trusted, "from": from, "recursive": recursive });
+    if fields.set("real_ip", field) {
+        NAMES.to_vec()
+    } else {
+        Vec::new()
     }
 }
 
@@ -253,86 +327,4 @@ fn server_names(node: &Node, report: &mut Report) -> Vec<String> {
         names.push("_".to_owned());
     }
     names
-}
-
-/// A socket.
-struct Listen {
-    address: String,
-    fields: Value,
-}
-
-impl Default for Listen {
-    fn default() -> Self {
-        Self {
-            address: String::new(),
-            fields: json!({}),
-        }
-    }
-}
-
-impl Listen {
-    fn parse(node: &Node, http2: bool, report: &mut Report) -> Option<Self> {
-        let socket = node.first();
-        let (address, port) = match socket.rsplit_once(':') {
-            Some((address, port)) if !socket.ends_with(']') => (address, port),
-            _ if socket.bytes().all(|byte| byte.is_ascii_digit()) => ("*", socket),
-            _ => (socket, "80"),
-        };
-        let port: u16 = port.parse().ok()?;
-        let address = match address.trim_matches(['[', ']']) {
-            "*" | "0.0.0.0" => "0.0.0.0",
-            other => other,
-        };
-        let mut listen = Self {
-            address: address.to_owned(),
-            fields: json!({ "port": port }),
-        };
-        for parameter in node.arguments.iter().skip(1) {
-            let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            match key {
-                "ssl" => listen.fields["tls"] = json!(true),
-                "http2" | "default_server" | "proxy_protocol" | "reuseport" => {
-                    listen.fields[key] = json!(true);
-                }
-                "default" => listen.fields["default_server"] = json!(true),
-                "backlog" => {
-                    listen.fields[key] = value.parse::<u64>().map_or(Value::Null, Value::from)
-                }
-                "ipv6only" => {}
-                _ => report.lost(node, format_args!("the parameter {key}")),
-            }
-        }
-        if http2 && listen.fields["tls"] == json!(true) {
-            listen.fields["http2"] = json!(true);
-        }
-        Some(listen)
-    }
-}
-
-/// A port that is listened on for every IPv4 and every IPv6 address alike has
-/// no address.
-fn both_families(draft: &mut Draft) {
-    let Some(Value::Array(listens)) = draft.spec.get("listen").cloned() else {
-        return;
-    };
-    let mut joined: Vec<Value> = Vec::new();
-    for listen in &listens {
-        let with_address = |address: &str| {
-            let mut other = listen.clone();
-            other["address"] = json!(address);
-            other
-        };
-        match listen["address"].as_str() {
-            Some("0.0.0.0") if listens.contains(&with_address("::")) => {
-                let mut both = listen.clone();
-                if let Some(fields) = both.as_object_mut() {
-                    fields.remove("address");
-                }
-                joined.push(both);
-            }
-            Some("::") if listens.contains(&with_address("0.0.0.0")) => {}
-            _ => joined.push(listen.clone()),
-        }
-    }
-    draft.set("listen", Value::Array(joined));
 }

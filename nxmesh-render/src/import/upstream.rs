@@ -1,21 +1,21 @@
 //! `upstream` blocks, and servers that are named without one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nxmesh_core::{
     model::{Resource, ResourceKind},
-    snippet::SnippetContext,
+    snippet::{SnippetContext, SnippetText},
 };
 use serde_json::{Value, json};
 
 use super::{
-    draft::{Draft, Leftover, Names, time},
+    draft::{Draft, Leftover, Names},
     node::Node,
     report::Report,
+    value::time,
 };
 
 /// The upstreams: what the configuration calls them, and their documents.
-#[derive(Default)]
 pub(super) struct Upstreams {
     names: Names,
     by_name: BTreeMap<String, String>,
@@ -23,6 +23,15 @@ pub(super) struct Upstreams {
 }
 
 impl Upstreams {
+    /// None yet; their names are among `names`.
+    pub(super) fn new(names: &Names) -> Self {
+        Self {
+            names: names.clone(),
+            by_name: BTreeMap::new(),
+            drafts: Vec::new(),
+        }
+    }
+
     /// Takes an `upstream` block in.
     pub(super) fn block(&mut self, node: &Node, snippets: &mut Vec<Draft>, report: &mut Report) {
         let name = self.names.take(node.first());
@@ -84,6 +93,26 @@ impl Upstreams {
         self.by_name.insert(authority.to_owned(), name.clone());
         self.drafts.push(draft);
         Some(name)
+    }
+
+    /// Lets a Snippet name the resources where it passes to upstreams by the names
+    /// that they had.
+    pub(super) fn name_in(&self, snippet: &mut Draft) {
+        let text = snippet.spec.get("directives").and_then(Value::as_str);
+        let Some(text) = text.and_then(|text| SnippetText::parse(text).ok()) else {
+            return;
+        };
+        let mut named = BTreeSet::new();
+        let text = text.passing_to(|name| {
+            let name = self.by_name.get(name)?;
+            named.insert(name.clone());
+            Some(name.clone())
+        });
+        if !named.is_empty() {
+            let spec = &mut snippet.spec;
+            spec.insert("directives".to_owned(), Value::from(text));
+            spec.insert("upstreams".to_owned(), json!(named));
+        }
     }
 
     pub(super) fn into_resources(self) -> impl Iterator<Item = Resource> {

@@ -7,15 +7,30 @@ use std::{
 };
 
 use nxmesh_core::model::{Resource, ResourceKind, ResourceSet};
-use nxmesh_render::import::{Fate, Imported, import};
+use nxmesh_render::import::{Fate, Imported, Note, Scale, import};
 
 use crate::{
-    echo,
-    nginx::{Answer, Nginx, Staged, binary, free_port, get},
+    echo, fastcgi_server,
+    nginx::{Answer, Nginx, Staged, binary, free_port, request},
+};
+
+/// Where a case listens, and where what it passes to does.
+#[derive(Clone, Copy)]
+struct Ports {
+    nginx: u16,
+    echo: u16,
+    fastcgi: u16,
+}
+
+/// Where nobody listens.
+const SOME_PORTS: Ports = Ports {
+    nginx: 8080,
+    echo: 8081,
+    fastcgi: 8082,
 };
 
 /// The files of a case, as they would lie below `/etc/nginx`.
-fn files(case: &str, port: u16, echo: u16, root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+fn files(case: &str, ports: Ports, root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/import")
         .join(case);
@@ -30,9 +45,11 @@ fn files(case: &str, port: u16, echo: u16, root: &Path) -> BTreeMap<PathBuf, Vec
             }
             let text = fs::read_to_string(&path)
                 .expect("read the case")
-                .replace("PORT", &port.to_string())
-                .replace("ECHO", &echo.to_string())
-                .replace("ROOT", &root.display().to_string());
+                .replace("%PORT%", &ports.nginx.to_string())
+                .replace("%ECHO%", &ports.echo.to_string())
+                .replace("%FCGI%", &ports.fastcgi.to_string())
+                .replace("%ROOT%", &root.display().to_string())
+                .replace("/var/log/nginx", &root.join("logs").display().to_string());
             let place = path.strip_prefix(&folder).expect("below the case");
             files.insert(Path::new("/etc/nginx").join(place), text.into_bytes());
         }
@@ -53,7 +70,6 @@ fn original(nginx: PathBuf, files: &BTreeMap<PathBuf, Vec<u8>>) -> Nginx {
                     "/run/nginx.pid",
                     &folder.join("nginx.pid").display().to_string(),
                 )
-                .replace("/var/log/nginx", &folder.display().to_string())
                 .replace("user www-data;", "");
             fs::write(path, text).expect("write it");
         }
@@ -61,7 +77,8 @@ fn original(nginx: PathBuf, files: &BTreeMap<PathBuf, Vec<u8>>) -> Nginx {
 }
 
 fn imported(files: &BTreeMap<PathBuf, Vec<u8>>) -> Imported {
-    import(files, Path::new("/etc/nginx/nginx.conf")).unwrap_or_else(|error| panic!("{error}"))
+    import(files, Path::new("/etc/nginx/nginx.conf"), Scale::Include)
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// What of an answer must be the same. Which request headers an upstream gets
@@ -74,6 +91,10 @@ fn compared(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
         "Expires",
         "X-Frame-Options",
         "X-Own",
+        "Set-Cookie",
+        "Server",
+        "WWW-Authenticate",
+        "Content-Encoding",
     ];
     let headers = answer
         .headers
@@ -86,11 +107,21 @@ fn compared(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
         .collect();
     headers.sort();
     let body = text(&answer.body);
-    let told: Vec<&str> = body
+    let mut told: Vec<&str> = body
         .lines()
         .filter(|line| {
             let line = line.to_ascii_lowercase();
-            let ours = ["x-real-ip:", "x-forwarded-", "connection:", "x-request-id:"];
+            let ours = [
+                "x-real-ip:",
+                "x-forwarded-",
+                "connection:",
+                "x-request-id:",
+                "server_software=",
+                "redirect_status=",
+                "remote_port=",
+                "http_proxy=",
+                "path_info=",
+            ];
             !ours.iter().any(|name| line.starts_with(name))
         })
         .map(|line| {
@@ -99,10 +130,20 @@ fn compared(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
                 .unwrap_or(line)
         })
         .collect();
+    told.sort_unstable();
     (answer.status, headers, told.join("\n"))
 }
 
 fn answers_the_same(case: &str, requests: &[(&str, &str)]) {
+    let plain: Vec<_> = requests
+        .iter()
+        .map(|(host, path)| (*host, *path, ""))
+        .collect();
+    answers_the_same_with(case, &plain);
+}
+
+/// The same with headers, each with its line break.
+fn answers_the_same_with(case: &str, requests: &[(&str, &str, &str)]) {
     let Some(nginx) = binary() else { return };
     let root = tempfile::tempdir().expect("a root");
     let write = |path: &str, text: &str| {
@@ -115,13 +156,24 @@ fn answers_the_same(case: &str, requests: &[(&str, &str)]) {
     write("notes.txt", "notes");
     write("sub/index.html", "sub");
     write("sub/data.json", "{}");
-    let (port, echo) = (free_port(), echo::start());
-    let files = files(case, port, echo, root.path());
+    write("index.php", "a script");
+    write("logs/access.log", "");
+    let ports = Ports {
+        nginx: free_port(),
+        echo: echo::start(),
+        fastcgi: fastcgi_server::start(),
+    };
+    let files = files(case, ports, root.path());
     let imported = imported(&files);
+    let lost = |note: &&Note| matches!(note.fate, Fate::Lost { .. });
+    assert_eq!(imported.notes.iter().find(lost), None, "{case}");
     let ask = || -> Vec<_> {
         let answers = requests.iter();
         answers
-            .map(|(host, path)| compared(&get(port, host, path.as_bytes())))
+            .map(|(host, path, headers)| {
+                let path = path.as_bytes();
+                compared(&request(ports.nginx, "GET", host, path, headers))
+            })
             .collect()
     };
     let before = {
@@ -193,23 +245,172 @@ fn a_gateway() {
 }
 
 #[test]
+fn an_edge_with_limits_caches_and_members() {
+    let member = "Authorization: Basic YmVydDpzZWNyZXQ=\r\n";
+    let stranger = "Authorization: Basic YmVydDp3cm9uZw==\r\n";
+    answers_the_same_with(
+        "edge",
+        &[
+            ("edge.test", "/api/users?a=1", ""),
+            ("edge.test", "/missing", ""),
+            ("edge.test", "/404.html", ""),
+            ("edge.test", "/notes.txt", "Accept-Encoding: gzip\r\n"),
+            ("edge.test", "/limited/1", ""),
+            ("edge.test", "/limited/2", ""),
+            // The address is taken from the header, so it counts for itself.
+            ("edge.test", "/limited/3", "X-Forwarded-For: 192.0.2.7\r\n"),
+            ("edge.test", "/limited/4", "X-Forwarded-For: 192.0.2.7\r\n"),
+            ("edge.test", "/keyed/1", "X-Key: a\r\n"),
+            ("edge.test", "/keyed/2", "X-Key: a\r\n"),
+            ("edge.test", "/keyed/3", "X-Key: a\r\n"),
+            ("edge.test", "/keyed/4", "X-Key: b\r\n"),
+            ("edge.test", "/cached/a", "X-First: 1\r\n"),
+            ("edge.test", "/cached/a", "X-Second: 1\r\n"),
+            ("edge.test", "/members/a", ""),
+            ("edge.test", "/members/a", stranger),
+            ("edge.test", "/members/a", member),
+            ("edge.test", "/inside/a", ""),
+            ("edge.test", "/inside/a", "X-Forwarded-For: 192.0.2.7\r\n"),
+            ("edge.test", "/either/a", ""),
+            ("edge.test", "/either/a", "X-Forwarded-For: 192.0.2.7\r\n"),
+            ("edge.test", "/own/a", ""),
+            ("edge.test", "/plain/data.json", ""),
+            ("www.edge.test", "/a?b=c", ""),
+            ("gone.test", "/a", ""),
+        ],
+    );
+}
+
+#[test]
+fn applications_behind_their_files() {
+    answers_the_same(
+        "php",
+        &[
+            ("shop.test", "/"),
+            ("shop.test", "/notes.txt"),
+            ("shop.test", "/cart/7?item=1"),
+            ("shop.test", "/index.php?x=1"),
+            ("shop.test", "/sub/"),
+            ("shop.test", "/.htaccess"),
+            ("rails.test", "/notes.txt"),
+            ("rails.test", "/carts/7?x=1"),
+            ("rails.test", "/assets/missing.png"),
+            ("spa.test", "/deep/link?x=1"),
+            ("spa.test", "/notes.txt"),
+            ("spa.test", "/exact"),
+            ("spa.test", "/nested/api/x"),
+            ("spa.test", "/nested/x.cgi"),
+        ],
+    );
+}
+
+/// What is said by fields is worth more than that it answers the same.
+#[test]
+fn what_has_a_field_is_no_snippet() {
+    let left = |case: &str| -> Vec<String> {
+        let files = files(case, SOME_PORTS, Path::new("/srv"));
+        let entry = Path::new("/etc/nginx/nginx.conf");
+        let imported = import(&files, entry, Scale::Full).unwrap_or_else(|error| panic!("{error}"));
+        let notes = imported.notes.iter();
+        let left = notes.filter(|note| !matches!(note.fate, Fate::Replaced { .. }));
+        left.map(ToString::to_string).collect()
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(
+        left("edge"),
+        [
+            "/etc/nginx/nginx.conf:42: internal: in Snippet/edge.test-40-location",
+            "/etc/nginx/nginx.conf:18: gzip: in Snippet/imported-http",
+            "/etc/nginx/nginx.conf:19: gzip_types: in Snippet/imported-http",
+        ]
+    );
+    assert_eq!(
+        left("php"),
+        [
+            "/etc/nginx/nginx.conf:31: log_not_found: in Snippet/shop.test-29-location",
+            "/etc/nginx/nginx.conf:59: location: in Snippet/spa.test-server",
+        ]
+    );
+    assert_eq!(left("streams"), none);
+}
+
+#[test]
+fn streams_and_the_process_are_imported_for_the_whole_of_nginx_conf() {
+    let files = files("streams", SOME_PORTS, Path::new("/srv"));
+    let entry = Path::new("/etc/nginx/nginx.conf");
+    let imported = import(&files, entry, Scale::Full).unwrap_or_else(|error| panic!("{error}"));
+    let mut found: Vec<_> = imported
+        .resources
+        .iter()
+        .map(|it| {
+            (
+                it.key().to_string(),
+                serde_json::to_value(it).expect("a document"),
+            )
+        })
+        .collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "NginxSettings/imported",
+            "StreamServer/tcp-5432",
+            "StreamServer/tcp-8443",
+            "StreamServer/udp-5353",
+            "Upstream/127.0.0.1-8081",
+            "Upstream/db",
+            "Upstream/dns",
+            "Upstream/shop",
+        ]
+    );
+    let spec = |name: &str| {
+        let (_, document) = found
+            .iter()
+            .find(|(it, _)| it == name)
+            .expect("it is there");
+        document["spec"].clone()
+    };
+    let settings = spec("NginxSettings/imported");
+    assert_eq!(
+        settings["worker_processes"],
+        serde_json::json!({ "count": 2 })
+    );
+    assert_eq!(settings["worker_connections"], 2048);
+    let db = spec("StreamServer/tcp-5432");
+    assert_eq!(db["pass"], "db");
+    assert_eq!(db["timeouts"]["idle"], "3600s");
+    assert_eq!(db["limits"]["connections"], 20);
+    assert_eq!(db["access"]["rules"][0]["allow"], "10.0.0.0/8");
+    let by_name = &spec("StreamServer/tcp-8443")["by_name"];
+    assert_eq!(by_name["others"], "127.0.0.1-8081");
+    assert_eq!(by_name["routes"][0]["upstream"], "shop");
+    assert_eq!(
+        by_name["routes"][0]["server_names"],
+        serde_json::json!(["shop.test", "*.shop.test"])
+    );
+    assert_eq!(spec("StreamServer/udp-5353")["datagrams"]["responses"], 1);
+    let Some(nginx) = binary() else { return };
+    let resources: ResourceSet = imported.resources.into_iter().collect();
+    Staged::new(nginx, &resources).assert_accepted("the streams");
+}
+
+#[test]
 fn a_second_import_is_the_same() {
-    for case in ["app", "static-sites", "gateway"] {
-        let files = files(case, 8080, 8081, Path::new("/srv"));
+    for case in ["app", "static-sites", "gateway", "edge", "php", "streams"] {
+        let files = files(case, SOME_PORTS, Path::new("/srv"));
         assert_eq!(imported(&files), imported(&files));
     }
 }
 
 #[test]
 fn what_has_no_field_is_told_with_its_place() {
-    let files = files("app", 8080, 8081, Path::new("/srv"));
+    let files = files("app", SOME_PORTS, Path::new("/srv"));
     let imported = imported(&files);
     let told: Vec<String> = imported.notes.iter().map(ToString::to_string).collect();
     for expected in [
         "/etc/nginx/nginx.conf:22: gzip: in Snippet/imported-http",
         "/etc/nginx/nginx.conf:15: types_hash_max_size: replaced: there is one list of media types, see the agent's settings",
-        "/etc/nginx/sites-enabled/app:42: expires: in Snippet/app.test-41-location",
-        "/etc/nginx/sites-enabled/app:50: return: in Snippet/old.test-server",
     ] {
         assert!(
             told.iter().any(|note| note == expected),
@@ -249,7 +450,8 @@ http {
 stream { server { listen 53; } }
 ";
     let files = BTreeMap::from([(PathBuf::from("/n/nginx.conf"), conf.as_bytes().to_vec())]);
-    let imported = import(&files, Path::new("/n/nginx.conf")).expect("it is configuration");
+    let imported =
+        import(&files, Path::new("/n/nginx.conf"), Scale::Include).expect("it is configuration");
     let lost: Vec<(u32, &str)> = imported
         .notes
         .iter()
@@ -259,10 +461,10 @@ stream { server { listen 53; } }
     assert_eq!(
         lost,
         [
+            (13, "stream"),
             (6, "listen"),
             (10, "location"),
-            (4, "perl_require"),
-            (13, "stream")
+            (4, "perl_require")
         ]
     );
 }

@@ -13,12 +13,19 @@ use nxmesh_core::{
     snippet::SnippetContext,
 };
 use nxmesh_process::exit::{Exit, OrExit as _};
-use nxmesh_render::import::{Fate, Files, Imported, dump, import, path_matches};
+use nxmesh_render::import::{Fate, Files, Imported, Scale, dump, import, path_matches};
 
-use crate::{options::ImportArguments, output};
+use crate::{
+    options::{ImportArguments, RenderMode},
+    output,
+};
 
 pub(crate) fn run(arguments: ImportArguments) -> anyhow::Result<Exit> {
-    let mut imported = read(&arguments.path)?;
+    let scale = match arguments.mode {
+        RenderMode::Include => Scale::Include,
+        RenderMode::Full => Scale::Full,
+    };
+    let mut imported = read(&arguments.path, scale)?;
     for resource in &mut imported.resources {
         choose(resource, &arguments.selector);
     }
@@ -49,7 +56,7 @@ pub(crate) fn run(arguments: ImportArguments) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn read(path: &Path) -> anyhow::Result<Imported> {
+fn read(path: &Path, scale: Scale) -> anyhow::Result<Imported> {
     let entry = if path.is_dir() {
         path.join("nginx.conf")
     } else {
@@ -68,25 +75,33 @@ fn read(path: &Path) -> anyhow::Result<Imported> {
     };
     if let Some((entry, files)) = dump(&String::from_utf8_lossy(&text)) {
         // Only what is in it: it may be of another machine.
-        return import(&files, &entry).or_exit(Exit::Invalid);
+        return import(&files, &entry, scale).or_exit(Exit::Invalid);
     }
     if path == Path::new("-") {
         let error = anyhow!("standard input is not what nginx -T prints");
         return Err(error).or_exit(Exit::Invalid);
     }
     let entry = std::path::absolute(&entry).context("could not make the path absolute")?;
-    import(&Disk, &entry).or_exit(Exit::Invalid)
+    import(&Disk, &entry, scale).or_exit(Exit::Invalid)
 }
 
 /// Lets the agents of `selector` serve what goes to agents of itself.
 fn choose(resource: &mut Resource, selector: &Selector) {
     match resource {
         Resource::VirtualHost(host) => host.spec.selector = selector.clone(),
-        Resource::Snippet(snippet) if snippet.spec.context == SnippetContext::Http => {
+        Resource::StreamServer(server) => server.spec.selector = selector.clone(),
+        Resource::NginxSettings(settings) => settings.spec.selector = selector.clone(),
+        Resource::Snippet(snippet) if stands_alone(snippet.spec.context) => {
             snippet.spec.selector = selector.clone();
         }
         _ => {}
     }
+}
+
+/// Whether a Snippet is not part of another document.
+fn stands_alone(context: SnippetContext) -> bool {
+    use SnippetContext::{Events, Http, Main, Stream};
+    matches!(context, Main | Events | Http | Stream)
 }
 
 /// Private keys are in it, so nobody else may read it.

@@ -1,0 +1,127 @@
+//! What a location does with requests.
+
+mod answer;
+mod fastcgi;
+mod files;
+mod grpc;
+mod proxy;
+mod upstream_tls;
+
+use serde_json::{Value, json};
+
+use super::{node::Node, scope::Scope, upstream::Upstreams, value::Form};
+
+pub(super) use answer::everything;
+pub(super) use upstream_tls::{Keys, PROXY as UPSTREAM_TLS, read as upstream_tls};
+
+/// What is needed beside the block.
+pub(super) struct Around<'p, 'n> {
+    pub(super) upstreams: &'p mut Upstreams,
+    pub(super) keys: Keys<'p, 'n>,
+}
+
+/// An action as documents have it.
+pub(super) struct Action {
+    pub(super) field: &'static str,
+    pub(super) value: Value,
+    /// The directives that it says.
+    pub(super) said: Vec<&'static str>,
+}
+
+/// The action of a location; `None` if no field says what it does.
+pub(super) fn read(scope: &Scope<'_>, around: &mut Around<'_, '_>) -> Option<Action> {
+    const OTHERS: [&str; 4] = ["memcached_pass", "scgi_pass", "uwsgi_pass", "stub_status"];
+    let own = |name: &str| scope.own().iter().rfind(|node| node.name == name);
+    if OTHERS.iter().any(|name| own(name).is_some()) {
+        return None;
+    }
+    // What comes first in nginx counts.
+    if let Some(node) = own("return") {
+        let (field, value) = answer::returned(node, scope)?;
+        let said = vec!["return", "default_type"];
+        return Some(Action { field, value, said });
+    }
+    if let Some(pass) = own("proxy_pass") {
+        let value = proxy::read(scope, pass, around)?;
+        let (field, said) = ("proxy", proxy::said());
+        return Some(Action { field, value, said });
+    }
+    if let Some(pass) = own("grpc_pass") {
+        let value = grpc::read(scope, pass, around)?;
+        let (field, said) = ("grpc", grpc::SAID.to_vec());
+        return Some(Action { field, value, said });
+    }
+    if let Some(pass) = own("fastcgi_pass") {
+        let value = fastcgi::read(scope, pass, around)?;
+        let (field, said) = ("fastcgi", fastcgi::SAID.to_vec());
+        return Some(Action { field, value, said });
+    }
+    let (value, said) = files::read(scope, around)?;
+    let field = "static";
+    Some(Action { field, value, said })
+}
+
+/// Directives of one word that are a field each.
+type Plain = [(&'static str, Form, &'static str)];
+
+/// Sets the fields of the directives that a block has; `None` if one of them is
+/// written in another form.
+fn plain(scope: &Scope<'_>, table: &Plain, value: &mut Value) -> Option<()> {
+    for (directive, form, field) in table {
+        let own = scope.own().iter().rfind(|node| node.name == *directive);
+        if let Some(node) = own {
+            let read = form.read(node)?;
+            let mut place = &mut *value;
+            for part in field.split('/') {
+                place = &mut place[part];
+            }
+            *place = read;
+        }
+    }
+    Some(())
+}
+
+/// The first words of all directives of a name in a block.
+fn list(scope: &Scope<'_>, name: &str) -> Vec<String> {
+    let own = scope.own().iter().filter(|node| node.name == name);
+    own.flat_map(|node| node.arguments.clone()).collect()
+}
+
+/// When another server is asked: `kind` is `proxy`, `grpc` or `fastcgi`.
+fn retry(scope: &Scope<'_>, kind: &str) -> Option<Value> {
+    let mut retry = json!({});
+    let name = format!("{kind}_next_upstream");
+    let own = |name: &str| scope.own().iter().rfind(|node| node.name == name);
+    if let Some(node) = own(&name) {
+        let cases = node.arguments.iter();
+        let cases = cases.filter(|case| !matches!(case.as_str(), "non_idempotent" | "off"));
+        retry["on"] = cases.map(|case| json!(case)).collect();
+        if node.arguments.iter().any(|it| it == "non_idempotent") {
+            retry["non_idempotent"] = json!(true);
+        }
+    }
+    if let Some(node) = own(&format!("{name}_tries")) {
+        retry["tries"] = Form::Number.read(node)?;
+    }
+    if let Some(node) = own(&format!("{name}_timeout")) {
+        retry["timeout"] = Form::Time.read(node)?;
+    }
+    Some(retry)
+}
+
+/// A header of the request to the upstream; `None` if its value is made of
+/// variables that cannot be named.
+fn request_header(node: &Node) -> Option<Value> {
+    let [name, value] = &node.arguments[..] else {
+        return None;
+    };
+    if value.is_empty() {
+        return Some(json!({ "name": name, "remove": true }));
+    }
+    if let Some(variable) = super::value::variable(value) {
+        let header = json!({ "name": name, "variable": variable });
+        let known = serde_json::from_value::<nxmesh_core::model::RequestHeader>(header.clone());
+        return known.is_ok().then_some(header);
+    }
+    (!value.contains('$')).then(|| json!({ "name": name, "value": value }))
+}
