@@ -17,7 +17,8 @@ use std::{
 use async_trait::async_trait;
 use nxmesh_core::{
     contract::storage::{
-        AccessStore, AgentStore, ResourceStore, RevisionStore, Storage, StorageError, UnitOfWork,
+        AccessStore, AgentStore, AuditStore, ResourceStore, RevisionStore, Storage, StorageError,
+        UnitOfWork,
     },
     memory::MemoryStorage,
     testkit::storage as suite,
@@ -110,6 +111,10 @@ impl UnitOfWork for CountedUnit {
 
     fn access(&mut self) -> &mut dyn AccessStore {
         self.inner.access()
+    }
+
+    fn audit(&mut self) -> &mut dyn AuditStore {
+        self.inner.audit()
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StorageError> {

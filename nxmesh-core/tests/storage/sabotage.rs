@@ -66,6 +66,8 @@ pub(crate) enum Fault {
     TokenForever,
     /// The use of a token is kept whatever becomes of the unit.
     TokenOutsideTheUnit,
+    /// Audit entries come back without their actor.
+    ForgetsActors,
     /// Expired tokens are counted, not removed.
     KeepsTokens,
 }
@@ -132,6 +134,7 @@ impl Storage for Sabotaged {
 enum Late {
     Append(NewRevision),
     UseToken(Digest, TokenOwner, u64),
+    Audit(NewAuditEntry),
 }
 
 #[derive(Debug)]
@@ -230,6 +233,10 @@ impl UnitOfWork for Unit {
         self
     }
 
+    fn audit(&mut self) -> &mut dyn AuditStore {
+        self
+    }
+
     async fn commit(mut self: Box<Self>) -> Result<(), StorageError> {
         let late = std::mem::take(&mut *self.late.lock().unwrap());
         if late.is_empty() {
@@ -239,6 +246,7 @@ impl UnitOfWork for Unit {
         for write in late {
             match write {
                 Late::Append(new) => drop(unit.revisions().append(new).await?),
+                Late::Audit(entry) => drop(unit.audit().append(entry).await?),
                 Late::UseToken(digest, owner, now) => {
                     drop(unit.access().use_token(&digest, &owner, now).await?);
                 }
@@ -496,5 +504,39 @@ impl AccessStore for Unit {
             .access()
             .remove_expired_tokens(now)
             .await
+    }
+}
+
+#[async_trait]
+impl AuditStore for Unit {
+    async fn append(&mut self, entry: NewAuditEntry) -> Result<AuditEntry, StorageError> {
+        if self.fault() == Racing {
+            let late = Late::Audit(entry.clone());
+            self.late.lock().unwrap().push(late);
+            let mut unit = self.storage.inner.begin().await?;
+            return unit.audit().append(entry).await;
+        }
+        let appended = self.inner().await?.audit().append(entry).await;
+        if self.fault() == CommitsEarly {
+            self.commit_early().await?;
+        }
+        appended
+    }
+
+    async fn list(&mut self, query: &ListAudit) -> Result<Vec<AuditEntry>, StorageError> {
+        let query = ListAudit {
+            after: query
+                .after
+                .saturating_sub(u64::from(self.fault() == RepeatsTheCursor)),
+            limit: self.limit(Some(query.limit)).unwrap_or(u32::MAX),
+            ..query.clone()
+        };
+        let mut list = self.inner().await?.audit().list(&query).await?;
+        if self.fault() == ForgetsActors {
+            for recorded in &mut list {
+                recorded.entry.actor.clear();
+            }
+        }
+        Ok(self.rearrange(list))
     }
 }

@@ -67,5 +67,12 @@ saboteurs! {
     one_whose_tokens_never_expire: TokenForever fails an_expired_token_admits_nobody;
     one_that_uses_tokens_up_early: TokenOutsideTheUnit fails a_token_use_is_undone_with_its_unit;
     one_whose_tokens_race: Racing fails one_of_many_racing_installs_gets_the_token;
+    one_that_repeats_audit_entries: RepeatsTheCursor fails audit_entries_are_numbered_and_listed;
+    one_without_limits_of_audit_entries: IgnoresLimits fails audit_entries_are_numbered_and_listed;
+    one_without_order_of_audit_entries: Unordered fails audit_entries_are_numbered_and_listed;
+    one_that_audits_dropped_units: CommitsEarly fails audit_entries_are_numbered_and_listed;
+    one_that_forgets_who_did_it: ForgetsActors fails audit_entries_stay_as_they_are;
+    one_that_forgets_the_audit_log: Forgetful fails audit_entries_stay_as_they_are;
+    one_whose_audit_entries_race: Racing fails racing_audit_entries_leave_no_holes;
     one_that_keeps_expired_tokens: KeepsTokens fails expired_tokens_are_removed;
 }

@@ -5,6 +5,7 @@
 
 mod access;
 mod agents;
+mod audit;
 mod resources;
 mod revisions;
 
@@ -15,6 +16,7 @@ use async_trait::async_trait;
 use super::BoxError;
 pub use access::{AccessStore, BootstrapToken, TokenOwner, TokenUse, User};
 pub use agents::{AgentKey, AgentRecord, AgentStore, ListAgents};
+pub use audit::{AuditEntry, AuditStore, ListAudit, NewAuditEntry};
 pub use resources::{ListResources, ResourceStore, StoredResource};
 pub use revisions::{
     Expected, Head, ListRevisions, NewChange, NewRevision, ResourceChange, Revision, RevisionStore,
@@ -40,6 +42,8 @@ pub use revisions::{
 ///    longer than the limit.
 /// 8. A bootstrap token is used up by one install id: the same again gets the
 ///    same answer, any other is refused, as are unknown and expired tokens.
+/// 9. Audit entries are numbered from 1 without holes, in the order of commit,
+///    and stay as they are for good.
 #[async_trait]
 pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// Stable short name for metric labels and errors, for example `"sqlite"`.
@@ -75,6 +79,9 @@ pub trait UnitOfWork: fmt::Debug + Send {
 
     /// Users and bootstrap tokens.
     fn access(&mut self) -> &mut dyn AccessStore;
+
+    /// The audit log.
+    fn audit(&mut self) -> &mut dyn AuditStore;
 
     /// Makes it so.
     ///

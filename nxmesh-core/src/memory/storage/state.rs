@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     contract::storage::{
-        AgentRecord, BootstrapToken, Head, NewRevision, ResourceChange, Revision, StorageError,
-        StoredResource, TokenOwner, TokenUse, User,
+        AgentRecord, AuditEntry, BootstrapToken, Head, NewRevision, ResourceChange, Revision,
+        StorageError, StoredResource, TokenOwner, TokenUse, User,
     },
     digest::Digest,
     model::{
@@ -26,6 +26,8 @@ pub(super) struct State {
     pub(super) agents: Arc<BTreeMap<AgentId, Arc<AgentRecord>>>,
     pub(super) users: Arc<BTreeMap<UserName, User>>,
     pub(super) tokens: Arc<BTreeMap<Digest, BootstrapToken>>,
+    /// Number 1 stands first.
+    pub(super) audit: Arc<Vec<Arc<AuditEntry>>>,
 }
 
 impl State {

@@ -12,9 +12,10 @@ use futures_util::lock::OwnedMutexGuard;
 use super::{Shared, state::State};
 use crate::{
     contract::storage::{
-        AccessStore, AgentRecord, AgentStore, BootstrapToken, Head, ListAgents, ListResources,
-        ListRevisions, NewRevision, ResourceStore, Revision, RevisionStore, StorageError,
-        StoredResource, TokenOwner, TokenUse, UnitOfWork, User,
+        AccessStore, AgentRecord, AgentStore, AuditEntry, AuditStore, BootstrapToken, Head,
+        ListAgents, ListAudit, ListResources, ListRevisions, NewAuditEntry, NewRevision,
+        ResourceStore, Revision, RevisionStore, StorageError, StoredResource, TokenOwner, TokenUse,
+        UnitOfWork, User,
     },
     digest::Digest,
     model::{
@@ -73,6 +74,10 @@ impl UnitOfWork for MemoryUnit {
     }
 
     fn access(&mut self) -> &mut dyn AccessStore {
+        self
+    }
+
+    fn audit(&mut self) -> &mut dyn AuditStore {
         self
     }
 
@@ -235,5 +240,30 @@ impl AccessStore for MemoryUnit {
         let before = tokens.len();
         tokens.retain(|_, token| token.expires_at >= now);
         Ok((before - tokens.len()) as u64)
+    }
+}
+
+#[async_trait]
+impl AuditStore for MemoryUnit {
+    async fn append(&mut self, entry: NewAuditEntry) -> Result<AuditEntry, StorageError> {
+        let log = Arc::make_mut(&mut self.writable()?.audit);
+        let number = log.len() as u64 + 1;
+        let entry = AuditEntry { number, entry };
+        log.push(Arc::new(entry.clone()));
+        Ok(entry)
+    }
+
+    async fn list(&mut self, query: &ListAudit) -> Result<Vec<AuditEntry>, StorageError> {
+        let skip = usize::try_from(query.after).unwrap_or(usize::MAX);
+        let wanted = self
+            .state
+            .audit
+            .iter()
+            .skip(skip)
+            .filter(|it| query.workspace.is_none() || it.entry.workspace == query.workspace);
+        Ok(at_most(
+            Some(query.limit),
+            wanted.map(|entry| AuditEntry::clone(entry)),
+        ))
     }
 }

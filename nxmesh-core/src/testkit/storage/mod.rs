@@ -1,6 +1,7 @@
 //! The conformance suite of [`Storage`].
 
 mod access;
+mod audit;
 mod history;
 mod lists;
 mod units;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use access::*;
+pub use audit::*;
 pub use history::*;
 pub use lists::*;
 pub use units::*;
@@ -78,6 +80,10 @@ macro_rules! storage_conformance {
             a_token_use_is_undone_with_its_unit,
             one_of_many_racing_installs_gets_the_token,
             expired_tokens_are_removed,
+            // 9
+            audit_entries_are_numbered_and_listed,
+            audit_entries_stay_as_they_are,
+            racing_audit_entries_leave_no_holes,
         }
     };
     (@each $rig:ty: $($clause:ident,)+) => {

@@ -6,6 +6,7 @@
 
 mod access;
 mod agents;
+mod audit;
 mod entity;
 mod error;
 mod migration;

@@ -52,7 +52,7 @@ impl RevisionStore for SqlUnit {
     }
 }
 
-async fn head(step: &Step<'_>) -> Result<Head, StorageError> {
+pub(super) async fn head(step: &Step<'_>) -> Result<Head, StorageError> {
     let row = head::Entity::find_by_id(HEAD)
         // The lock that puts writers in order; SQLite has it since BEGIN.
         .lock_exclusive()

@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use nxmesh_core::contract::storage::{
-    AccessStore, AgentStore, ResourceStore, RevisionStore, StorageError, UnitOfWork,
+    AccessStore, AgentStore, AuditStore, ResourceStore, RevisionStore, StorageError, UnitOfWork,
 };
 use sea_orm::{DatabaseTransaction, DbErr};
 use tokio::runtime::Handle;
@@ -153,6 +153,10 @@ impl UnitOfWork for SqlUnit {
     }
 
     fn access(&mut self) -> &mut dyn AccessStore {
+        self
+    }
+
+    fn audit(&mut self) -> &mut dyn AuditStore {
         self
     }
 

@@ -8,8 +8,8 @@ use std::sync::{
 use async_trait::async_trait;
 use nxmesh_core::{
     contract::storage::{
-        AccessStore, AgentStore, Head, ListRevisions, NewRevision, ResourceStore, Revision,
-        RevisionStore, Storage, StorageError, UnitOfWork,
+        AccessStore, AgentStore, AuditStore, Head, ListRevisions, NewRevision, ResourceStore,
+        Revision, RevisionStore, Storage, StorageError, UnitOfWork,
     },
     memory::MemoryStorage,
     model::Version,
@@ -88,6 +88,10 @@ impl UnitOfWork for Unit {
 
     fn access(&mut self) -> &mut dyn AccessStore {
         self.inner.access()
+    }
+
+    fn audit(&mut self) -> &mut dyn AuditStore {
+        self.inner.audit()
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StorageError> {

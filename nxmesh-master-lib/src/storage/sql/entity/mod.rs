@@ -5,6 +5,7 @@
 )]
 
 pub(super) mod agent;
+pub(super) mod audit_entry;
 pub(super) mod bootstrap_token;
 pub(super) mod change;
 pub(super) mod head;

@@ -3,6 +3,7 @@
 //! A migration that was released is never changed; a new one is added below.
 
 mod m20261123_000001_first_schema;
+mod m20261127_000002_audit_log;
 
 use nxmesh_core::contract::storage::StorageError;
 use sea_orm::{DatabaseTransaction, EntityTrait as _};
@@ -14,7 +15,10 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261123_000001_first_schema::Migration)]
+        vec![
+            Box::new(m20261123_000001_first_schema::Migration),
+            Box::new(m20261127_000002_audit_log::Migration),
+        ]
     }
 }
 
