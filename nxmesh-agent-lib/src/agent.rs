@@ -135,6 +135,7 @@ impl Agent {
             self.options.control,
             Arc::clone(&exchange),
             commands,
+            state_dir.join("drained"),
         );
         let status = self.status.subscribe();
         supervise(controller, link, identity, socket, status, stop).await

@@ -4,9 +4,20 @@
 use std::sync::Arc;
 
 use nxmesh_core::{bundle::Slice, wire::Command};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use crate::{apply::Target, status::AgentStatus, transport::Outbox};
+
+/// A command, and until when it may be begun.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) command: Command,
+    /// By this machine's own time, whatever its clock says; `None` for ever.
+    pub(crate) until: Option<Instant>,
+}
 
 /// Commands that may wait while an apply runs.
 const COMMANDS: usize = 8;
@@ -25,13 +36,13 @@ pub(crate) struct Exchange {
     /// The slice of the newest version taken on: the base of deltas.
     pub(crate) accepted: watch::Sender<Option<Arc<Slice>>>,
     pub(crate) offers: watch::Sender<Option<Offer>>,
-    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) commands: mpsc::Sender<Order>,
     pub(crate) outbox: Outbox,
 }
 
 impl Exchange {
     /// An exchange, and the controller's end of its commands.
-    pub(crate) fn new(status: watch::Sender<AgentStatus>) -> (Arc<Self>, mpsc::Receiver<Command>) {
+    pub(crate) fn new(status: watch::Sender<AgentStatus>) -> (Arc<Self>, mpsc::Receiver<Order>) {
         let (commands, waiting) = mpsc::channel(COMMANDS);
         let exchange = Self {
             status,

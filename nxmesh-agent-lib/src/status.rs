@@ -95,6 +95,9 @@ pub struct AgentStatus {
     pub running: Option<Digest>,
     /// Whether nginx was seen serving a version, fresh or cached, since the start.
     pub ready: bool,
+    /// Whether new versions are not taken, since an operator said so.
+    #[serde(default)]
+    pub drained: bool,
     /// The nginx.
     pub nginx: NginxStatus,
     /// The newest version that failed, and why; gone once a newer one is applied.

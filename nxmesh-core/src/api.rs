@@ -4,8 +4,12 @@
 //! Fields are only ever added within `/api/v1`; clients ignore what they do
 //! not know.
 
+mod command;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use command::{AuditView, CommandKind, CommandRequest, CommandState, CommandView};
 
 use crate::{
     digest::Digest,
@@ -188,6 +192,8 @@ pub enum ProgressState {
     HeldBack,
     /// The agent is not connected; it will get the version when it returns.
     Disconnected,
+    /// The agent was told to take no new version; it is not waited for.
+    Drained,
 }
 
 impl ProgressState {
@@ -210,7 +216,7 @@ impl ProgressState {
     /// Whether the agent will not move on by itself.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Applied) || self.is_failure()
+        matches!(self, Self::Applied | Self::Drained) || self.is_failure()
     }
 }
 
@@ -282,6 +288,9 @@ pub struct AgentView {
     pub running: Option<Digest>,
     /// Whether what it serves is what it ought to.
     pub in_sync: bool,
+    /// Whether it takes no new version, since an operator said so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drained: bool,
     /// The newest failure, if what it says is still so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<ApplyFailure>,

@@ -67,6 +67,9 @@ pub(crate) fn text(status: &AgentStatus, now: u64) -> String {
         "running",
         known(status.running.map(|digest| digest.short())),
     );
+    if status.drained {
+        line("drained", "takes no new version".to_owned());
+    }
     if let Some(failure) = &status.failure {
         line(
             "failure",

@@ -10,6 +10,7 @@ mod progress;
 
 use std::process::ExitCode;
 
+use nxmesh_core::api::CommandKind;
 use nxmesh_process::exit::{self, Exit};
 use options::{AgentCommand, Command, Options, RolloutCommand};
 
@@ -39,6 +40,18 @@ async fn run(options: Options) -> anyhow::Result<Exit> {
         Command::Logout => command::login::forget(&server),
         Command::Agent(AgentCommand::Enroll(arguments)) => {
             command::enroll::run(&server, arguments).await
+        }
+        Command::Agent(AgentCommand::Reload(arguments)) => {
+            command::agent::command(&server, CommandKind::Reload, arguments).await
+        }
+        Command::Agent(AgentCommand::Recheck(arguments)) => {
+            command::agent::command(&server, CommandKind::Recheck, arguments).await
+        }
+        Command::Agent(AgentCommand::Drain(arguments)) => {
+            command::agent::command(&server, CommandKind::Drain, arguments).await
+        }
+        Command::Agent(AgentCommand::Undrain(arguments)) => {
+            command::agent::command(&server, CommandKind::Undrain, arguments).await
         }
         Command::Apply(arguments) => command::apply::run(&server, arguments).await,
         Command::Get(arguments) => command::get::run(&server, arguments).await,

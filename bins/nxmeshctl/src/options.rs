@@ -55,7 +55,7 @@ pub(crate) enum Command {
     Login(LoginArguments),
     /// Forget the login
     Logout,
-    /// Enrol agents
+    /// Enrol agents and tell them what to do
     #[command(subcommand)]
     Agent(AgentCommand),
     /// Make the resources of files so, and wait until every agent concerned serves them
@@ -97,6 +97,24 @@ pub(crate) struct LoginArguments {
 pub(crate) enum AgentCommand {
     /// Make a one-time token that admits one agent, and print the command to paste
     Enroll(EnrollArguments),
+    /// Reload nginx, and see that new workers serve
+    Reload(CommandArguments),
+    /// Look whether nginx and its files are as they should be
+    Recheck(CommandArguments),
+    /// Take no new version until undrain; nginx goes on serving, and rollouts do not wait
+    Drain(CommandArguments),
+    /// Take new versions again
+    Undrain(CommandArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CommandArguments {
+    /// Its host name or id
+    #[arg(value_name = "AGENT")]
+    pub(crate) agent: String,
+    /// How long the agent has for it
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub(crate) timeout: Time,
 }
 
 #[derive(Debug, Args)]

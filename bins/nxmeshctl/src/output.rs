@@ -97,6 +97,21 @@ pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     writeln!(io::stdout(), "{text}").context("could not write to standard output")
 }
 
+/// A text of somebody else, which cannot steer the terminal: control characters
+/// are shown as escapes.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            // Those that turn the direction of writing hide what is said, too.
+            let hidden = c.is_control()
+                || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            let escaped = hidden.then(|| c.escape_default());
+            let plain = (!hidden).then_some(c);
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect()
+}
+
 /// How long ago a moment (Unix milliseconds) is: `5m`.
 pub(crate) fn age(unix_millis: u64) -> String {
     let now = std::time::SystemTime::now()
@@ -113,5 +128,18 @@ pub(crate) fn age(unix_millis: u64) -> String {
         120..7200 => format!("{}m", seconds / 60),
         7200..172_800 => format!("{}h", seconds / 3600),
         _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn a_text_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\r\nc"), r"a\u{1b}[2Jb\r\nc");
+        assert_eq!(printable("\u{9b}31m\u{7f}"), r"\u{9b}31m\u{7f}");
+        assert_eq!(printable("\u{202e}gpj.exe"), r"\u{202e}gpj.exe");
+        assert_eq!(printable("[error] \"größe\" 'x'"), "[error] \"größe\" 'x'");
     }
 }

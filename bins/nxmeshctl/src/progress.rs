@@ -20,6 +20,8 @@ struct Tally {
     failed: usize,
     /// Not confirmed in the time given; they will get the change.
     skipped: usize,
+    /// Told to take nothing; nobody waits for them.
+    drained: usize,
 }
 
 impl Tally {
@@ -28,6 +30,7 @@ impl Tally {
         for agent in agents {
             match agent.state {
                 ProgressState::Applied => tally.updated += 1,
+                ProgressState::Drained => tally.drained += 1,
                 state if state.is_failure() => tally.failed += 1,
                 _ => tally.skipped += 1,
             }
@@ -135,6 +138,7 @@ fn progress_of(agent: &AgentView) -> AgentProgress {
     let state = match &failure {
         _ if agent.in_sync => ProgressState::Applied,
         Some(failure) => ProgressState::after(failure),
+        None if agent.drained => ProgressState::Drained,
         None if !agent.connected => ProgressState::Disconnected,
         None if agent.staged >= agent.desired => ProgressState::Staged,
         None if agent.sent >= agent.desired => ProgressState::Sent,
@@ -176,6 +180,7 @@ pub(crate) fn describe(agent: &AgentProgress) -> String {
         ProgressState::RolledBack => "rolled back to what it had",
         ProgressState::HeldBack => "served in part, some resources keep their last good form",
         ProgressState::Disconnected => "disconnected, gets it when it returns",
+        ProgressState::Drained => "drained, gets it when it is undrained",
     };
     let mut line = format!("agent {} ({}): {state}", agent.hostname, agent.id);
     if let Some(failure) = &agent.failure {
@@ -205,7 +210,9 @@ fn finish(agents: &[AgentProgress]) -> anyhow::Result<Exit> {
     let tally = Tally::of(agents);
     output::line(&format!(
         "{} updated, {} failed, {} skipped",
-        tally.updated, tally.failed, tally.skipped
+        tally.updated,
+        tally.failed,
+        tally.skipped + tally.drained
     ))?;
     Ok(tally.exit())
 }
@@ -229,7 +236,8 @@ mod tests {
                 Tally {
                     updated,
                     failed,
-                    skipped
+                    skipped,
+                    drained: 5
                 }
                 .exit(),
                 exit,

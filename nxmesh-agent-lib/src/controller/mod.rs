@@ -4,6 +4,8 @@
 mod care;
 mod decide;
 mod desired;
+mod drain;
+mod obey;
 mod observe;
 mod observed;
 mod report;

@@ -1,11 +1,11 @@
 //! The loop: decides, does it, looks again.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use nxmesh_core::{
     contract::{clock::Clock, reloader::Reloader},
     model,
-    wire::{Command, CommandKind, CommandResult, ConfigPhase},
+    wire::ConfigPhase,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -18,11 +18,12 @@ use super::{
     care::Care,
     decide::{Action, decide},
     desired::Desired,
+    drain::DrainMark,
     observed::{Nginx, Observed},
 };
 use crate::{
     apply::{Outcome, Pipeline, Progress, Target},
-    exchange::{Exchange, Offer},
+    exchange::{Exchange, Offer, Order},
     transport::{Backoff, message},
     watchdog::WatchdogOptions,
 };
@@ -61,15 +62,16 @@ impl Default for ControlOptions {
 #[derive(Debug)]
 pub(crate) struct Controller {
     pub(super) pipeline: Pipeline,
-    reloader: Arc<dyn Reloader>,
+    pub(super) reloader: Arc<dyn Reloader>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) options: ControlOptions,
     pub(super) exchange: Arc<Exchange>,
     offers: watch::Receiver<Option<Offer>>,
-    commands: mpsc::Receiver<Command>,
+    commands: mpsc::Receiver<Order>,
     pub(super) observed: Observed,
     /// A command taken from the queue and not yet done.
-    command: Option<Command>,
+    pub(super) order: Option<Order>,
+    pub(super) drained: DrainMark,
     pub(super) care: Care,
     pub(super) digest_at: Instant,
 }
@@ -81,9 +83,14 @@ impl Controller {
         clock: Arc<dyn Clock>,
         options: ControlOptions,
         exchange: Arc<Exchange>,
-        commands: mpsc::Receiver<Command>,
+        commands: mpsc::Receiver<Order>,
+        drain_mark: PathBuf,
     ) -> Self {
         let now = Instant::now();
+        let drained = DrainMark::load(drain_mark);
+        exchange
+            .status
+            .send_modify(|status| status.drained = drained.is_set());
         let controller = Self {
             reloader,
             clock,
@@ -97,7 +104,8 @@ impl Controller {
                 recover_at: now,
                 observe_at: now,
             },
-            command: None,
+            order: None,
+            drained,
             care: Care::new(options.watchdog.breaker),
             digest_at: now,
             pipeline,
@@ -110,8 +118,12 @@ impl Controller {
     pub(crate) async fn run(mut self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             let desired = Desired {
-                offer: self.offers.borrow_and_update().clone(),
-                command: self.command.is_some(),
+                offer: self
+                    .offers
+                    .borrow_and_update()
+                    .clone()
+                    .filter(|_| !self.drained.is_set()),
+                command: self.order.is_some(),
             };
             match decide(&desired, &self.observed, Instant::now()) {
                 Action::Recover => self.recover().await,
@@ -129,7 +141,7 @@ impl Controller {
             () = stop.cancelled() => {}
             // Both ends of the exchange live as long as it, so neither ends here.
             Ok(()) = self.offers.changed() => {}
-            Some(command) = self.commands.recv() => self.command = Some(command),
+            Some(order) = self.commands.recv() => self.order = Some(order),
             () = tokio::time::sleep_until(until) => {}
         }
     }
@@ -214,32 +226,5 @@ impl Controller {
             }
         };
         self.exchange.outbox.push_status(told);
-    }
-
-    async fn obey(&mut self) {
-        let Some(command) = self.command.take() else {
-            return;
-        };
-        let overdue = command.deadline != 0 && command.deadline < self.clock.unix_millis();
-        let done = match command.kind() {
-            _ if overdue => Err("the command's deadline is over".to_owned()),
-            CommandKind::Recheck => {
-                self.digest_at = Instant::now();
-                self.observe().await;
-                Ok(())
-            }
-            CommandKind::Reload => self
-                .reloader
-                .reload(self.options.reload_deadline)
-                .await
-                .map(drop)
-                .map_err(|error| error.to_string()),
-            CommandKind::CommandUnspecified => Err("this agent does not know the command".into()),
-        };
-        self.exchange.outbox.push_result(CommandResult {
-            id: command.id,
-            ok: done.is_ok(),
-            message: done.err().unwrap_or_default(),
-        });
     }
 }

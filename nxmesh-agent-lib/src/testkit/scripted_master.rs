@@ -151,11 +151,25 @@ impl ScriptedMaster {
         self.shared.desired.send_replace(Some(Arc::new(update)));
     }
 
-    /// Sends a command to the connected agents.
+    /// Sends a command to the connected agents, at the time 1,000 (Unix
+    /// milliseconds) on this master's clock.
     pub fn command(&self, command: Command) {
         // Without agents nobody is to be commanded.
         drop(self.shared.orders.send(MasterMessage {
+            timestamp: 1_000,
             payload: Some(master_message::Payload::Command(command)),
+            ..MasterMessage::default()
+        }));
+    }
+
+    /// Tells the connected agents that the result of a command was heard.
+    pub fn acknowledge(&self, command_id: &str) {
+        drop(self.shared.orders.send(MasterMessage {
+            timestamp: 1_000,
+            payload: Some(master_message::Payload::Ack(wire::Ack {
+                command_id: command_id.to_owned(),
+                ..wire::Ack::default()
+            })),
             ..MasterMessage::default()
         }));
     }

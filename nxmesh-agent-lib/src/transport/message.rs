@@ -76,6 +76,7 @@ pub(crate) fn hello(
         nginx_version: introduction.nginx_version.clone(),
         nginx_modules: introduction.nginx_modules.clone(),
         nginx_mode: introduction.nginx_mode.to_owned(),
+        drained: status.drained,
     }
 }
 
@@ -97,6 +98,7 @@ pub(crate) fn health(status: &AgentStatus, uptime: Duration) -> HealthReport {
             .as_deref()
             .map(shortened)
             .unwrap_or_default(),
+        drained: status.drained,
     }
 }
 

@@ -16,6 +16,9 @@ use tracing::warn;
 /// What waits at most. With the master away only newer versions add to it.
 const CAPACITY: usize = 128;
 
+/// Results that are kept until the master says that it has them.
+const UNACKNOWLEDGED: usize = 16;
+
 /// Keeps statuses until a session takes them, in the order they came. What a
 /// later one of the same version says as well is dropped: a phase on the way is
 /// told only of an apply that takes its time. The outcome of the newest apply is
@@ -32,6 +35,8 @@ struct Waiting {
     next_id: u64,
     entries: VecDeque<Entry>,
     last_outcome: Option<ConfigStatus>,
+    /// Results of commands that may have been lost with a session.
+    unacknowledged: VecDeque<CommandResult>,
 }
 
 /// One message and its place in the outbox.
@@ -54,10 +59,22 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    /// Adds the result of a command.
+    /// Adds the result of a command. It is told again at the start of each
+    /// session until the master says that it has it.
     pub(crate) fn push_result(&self, result: CommandResult) {
-        self.lock().push(Payload::CommandResult(result));
+        let mut waiting = self.lock();
+        if waiting.unacknowledged.len() == UNACKNOWLEDGED {
+            waiting.unacknowledged.pop_front();
+        }
+        waiting.unacknowledged.push_back(result.clone());
+        waiting.push(Payload::CommandResult(result));
+        drop(waiting);
         self.filled.notify_one();
+    }
+
+    /// The master has the result of the command `id`.
+    pub(crate) fn acknowledged(&self, id: &str) {
+        self.lock().unacknowledged.retain(|result| result.id != id);
     }
 
     /// Readies the outbox for a new session.
@@ -65,6 +82,12 @@ impl Outbox {
         let mut waiting = self.lock();
         if let Some(outcome) = waiting.last_outcome.clone() {
             waiting.push_status(outcome);
+        }
+        for result in waiting.unacknowledged.clone() {
+            let result = Payload::CommandResult(result);
+            if waiting.entries.iter().all(|entry| entry.payload != result) {
+                waiting.push(result);
+            }
         }
     }
 

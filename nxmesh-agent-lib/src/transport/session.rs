@@ -19,7 +19,7 @@ use super::{
     message::{self, PROTOCOL},
     update,
 };
-use crate::status::AgentStatus;
+use crate::{exchange::Order, status::AgentStatus};
 
 /// The range a master may choose the heartbeat from, in seconds.
 const HEARTBEAT_SECONDS: std::ops::RangeInclusive<u32> = 1..=3600;
@@ -84,10 +84,10 @@ pub(super) async fn introduce(
     match welcomed.await {
         Err(_) => Err(SessionEnd::NotWelcomed(limit)),
         Ok(Err(end)) => Err(end),
-        Ok(Ok(Payload::RegisterResponse(welcome))) if PROTOCOL.contains(&welcome.protocol) => {
+        Ok(Ok((_, Payload::RegisterResponse(welcome)))) if PROTOCOL.contains(&welcome.protocol) => {
             Ok((session, welcome))
         }
-        Ok(Ok(Payload::RegisterResponse(_))) => Err(SessionEnd::Protocol(
+        Ok(Ok((_, Payload::RegisterResponse(_)))) => Err(SessionEnd::Protocol(
             "it chose a protocol version the agent does not speak",
         )),
         Ok(Ok(_)) => Err(SessionEnd::Protocol("its first message is no welcome")),
@@ -121,12 +121,14 @@ pub(super) async fn converse(
     SessionEnd::Stopped
 }
 
-async fn receive(receiver: &mut dyn SessionReceiver) -> Result<Payload, SessionEnd> {
+/// The next message, with the time on the master's clock when it was sent.
+async fn receive(receiver: &mut dyn SessionReceiver) -> Result<(u64, Payload), SessionEnd> {
     match receiver.receive().await {
         Ok(Some(MasterMessage {
+            timestamp,
             payload: Some(payload),
             ..
-        })) => Ok(payload),
+        })) => Ok((timestamp, payload)),
         Ok(Some(_)) => Err(SessionEnd::Protocol("a message says nothing")),
         Ok(None) => Err(SessionEnd::Closed),
         Err(error) => Err(SessionEnd::Transport(error)),
@@ -140,13 +142,13 @@ async fn listen(
 ) -> SessionEnd {
     loop {
         match receive(&mut *receiver).await {
-            Ok(Payload::ConfigUpdate(update)) => {
+            Ok((_, Payload::ConfigUpdate(update))) => {
                 debug!(version = %update::version_of(&update), "offered");
                 updates.send_replace(Some(Arc::new(update)));
             }
-            Ok(Payload::Command(command)) => take(connection, command),
-            Ok(Payload::Ack(_)) => {}
-            Ok(Payload::RegisterResponse(_)) => {
+            Ok((sent_at, Payload::Command(command))) => take(connection, command, sent_at),
+            Ok((_, Payload::Ack(ack))) => connection.exchange.outbox.acknowledged(&ack.command_id),
+            Ok((_, Payload::RegisterResponse(_))) => {
                 return SessionEnd::Protocol("it welcomes the agent twice");
             }
             Err(end) => return end,
@@ -154,10 +156,18 @@ async fn listen(
     }
 }
 
-/// Passes a command on, or answers at once that it cannot be done.
-fn take(connection: &Connection, command: Command) {
+/// Passes a command on, or answers at once that it cannot be done. Its deadline
+/// counts from when the master sent it: the two clocks may be days apart.
+fn take(connection: &Connection, command: Command, sent_at: u64) {
     let id = command.id.clone();
-    if connection.exchange.commands.try_send(command).is_err() {
+    let left = Duration::from_millis(command.deadline.saturating_sub(sent_at));
+    let order = Order {
+        until: Some(command.deadline)
+            .filter(|deadline| *deadline != 0)
+            .and_then(|_| Instant::now().checked_add(left)),
+        command,
+    };
+    if connection.exchange.commands.try_send(order).is_err() {
         connection.exchange.outbox.push_result(CommandResult {
             id,
             ok: false,
@@ -209,6 +219,7 @@ struct Turn {
     running: bool,
     silent: bool,
     held_back: bool,
+    drained: bool,
 }
 
 impl Turn {
@@ -217,11 +228,12 @@ impl Turn {
             running: status.nginx.running,
             silent: status.nginx.silent_since.is_some(),
             held_back: status.nginx.breaker.is_some(),
+            drained: status.drained,
         }
     }
 }
 
-/// Waits until nginx no longer is what it was.
+/// Waits until something of that is no longer what it was.
 async fn turned(status: &mut watch::Receiver<AgentStatus>, known: &Turn) {
     let turned = status.wait_for(|status| Turn::of(status) != *known);
     if turned.await.is_err() {

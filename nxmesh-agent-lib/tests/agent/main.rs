@@ -5,6 +5,7 @@
     reason = "that is how tests fail"
 )]
 
+mod commands;
 mod rig;
 mod watchdog;
 

@@ -78,6 +78,9 @@ pub struct AgentFacts {
     pub health: Option<NginxHealth>,
     /// The newest version that failed, and why; gone once a newer one is applied.
     pub failure: Option<ApplyFailure>,
+    /// Whether it takes no new version, since an operator said so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drained: bool,
 }
 
 /// What can be said to the nginx beside an agent.

@@ -1,9 +1,11 @@
 //! One agent as the master knows it: its record, its session, what was offered
 //! to it and what became of that.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use nxmesh_core::{contract::storage::AgentRecord, digest::Digest, model::Version};
+use nxmesh_core::{
+    contract::storage::AgentRecord, digest::Digest, model::Version, wire::master_message::Payload,
+};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +36,8 @@ pub(super) struct Live {
     pub(super) number: u64,
     /// Told when there may be something to send.
     pub(super) wake: Arc<Notify>,
+    /// Commands and acknowledgements that are to be sent.
+    pub(super) messages: VecDeque<Payload>,
     /// Cancelled when another session takes over.
     pub(super) fence: CancellationToken,
 }
@@ -136,7 +140,7 @@ impl Agent {
         {
             return Decision::Wait(offer.until);
         }
-        if self.serves(target) || self.is_untouched(target) {
+        if self.record.facts.drained || self.serves(target) || self.is_untouched(target) {
             return Decision::Rest;
         }
         let Some(version) = self.version_of(target, head) else {

@@ -54,6 +54,7 @@ impl Agent {
         record.nginx_version = shown(&hello.nginx_version, NAME_CHARS);
         let facts = &mut record.facts;
         facts.nginx = nginx_of(hello);
+        facts.drained = hello.drained;
         facts.applied = applied;
         facts.applied_digest = applied.and_then(|_| Digest::from_bytes(&hello.applied_digest));
         facts.running = hello.running_digest.parse().ok();
@@ -171,6 +172,7 @@ impl Agent {
             restarts: report.nginx_restarts,
             held_back_since: since(report.restarts_held_back_since),
         });
+        facts.drained = report.drained;
     }
 }
 

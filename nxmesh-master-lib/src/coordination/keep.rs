@@ -43,6 +43,7 @@ pub(super) async fn run(fleet: &Fleet, stop: &CancellationToken) {
 
 async fn store(fleet: &Fleet) -> Result<(), StorageError> {
     let _keeping = fleet.0.keeping.lock().await;
+    fleet.write_audit().await?;
     let records = fleet.registry().take_unsaved();
     for (number, batch) in records.chunks(BATCH).enumerate() {
         if let Err(error) = put(fleet, batch).await {

@@ -12,7 +12,9 @@
 //! alone. Once it had one, an empty slice is sent like any other.
 
 mod agent;
+mod audit;
 mod coalesce;
+mod commands;
 mod content;
 mod desired;
 mod enrolment;
@@ -26,6 +28,7 @@ mod slices;
 mod tail;
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -35,7 +38,7 @@ use nxmesh_core::{
     contract::{
         clock::Clock,
         event_bus::EventBus,
-        storage::{ListAgents, Revision, Storage, StorageError},
+        storage::{ListAgents, NewAuditEntry, Revision, Storage, StorageError},
     },
     model::{AgentId, Selector, Version, value::WorkspaceName},
     seal::SessionKey,
@@ -46,6 +49,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use commands::Commands;
 use desired::Desired;
 use registry::Registry;
 
@@ -54,6 +58,7 @@ pub(crate) use enrolment::EnrolError;
 pub(crate) use registry::HelloError;
 pub(crate) use session::{Next, Offer, Session};
 
+pub use commands::CommandError;
 pub use options::{FleetCounts, FleetOptions};
 
 /// The agents and what each is to serve. A cheap handle; clones share one fleet.
@@ -69,6 +74,12 @@ struct Inner {
     /// Never locked while `registry` is.
     desired: Mutex<Desired>,
     registry: Mutex<Registry>,
+    /// Never locked while another lock is.
+    commands: Mutex<Commands>,
+    /// Told when a command is given.
+    commanded: Notify,
+    /// Entries of the audit log that are not written yet.
+    unwritten: Mutex<VecDeque<NewAuditEntry>>,
     /// Counts changes of anything that a rollout shows.
     progress: watch::Sender<u64>,
     /// Told when a record is to be stored.
@@ -103,6 +114,9 @@ impl Fleet {
             options,
             desired: Mutex::new(desired),
             registry: Mutex::new(Registry::load(records, Instant::now())),
+            commands: Mutex::default(),
+            commanded: Notify::new(),
+            unwritten: Mutex::default(),
             progress: watch::Sender::new(0),
             unsaved: Notify::new(),
             keeping: tokio::sync::Mutex::default(),
@@ -112,7 +126,11 @@ impl Fleet {
     /// Follows the history and stores what agents tell, until `stop`; to be run
     /// once. What is not stored yet is stored before it returns.
     pub async fn run(&self, stop: CancellationToken) {
-        tokio::join!(tail::run(self, &stop), keep::run(self, &stop));
+        tokio::join!(
+            tail::run(self, &stop),
+            keep::run(self, &stop),
+            commands::run(self, &stop)
+        );
     }
 
     /// The agents of a workspace, by hostname and id.
@@ -326,6 +344,20 @@ impl Fleet {
     fn desired(&self) -> MutexGuard<'_, Desired> {
         self.0
             .desired
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn commands(&self) -> MutexGuard<'_, Commands> {
+        self.0
+            .commands
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, VecDeque<NewAuditEntry>> {
+        self.0
+            .unwritten
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,7 @@
 //! The agents there are and the sessions they have.
 
 use std::{
-    collections::{BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
     sync::Arc,
 };
 
@@ -9,12 +9,15 @@ use nxmesh_core::{
     contract::storage::AgentRecord,
     model::{AgentId, Labels, Selector, value::WorkspaceName},
     seal::SessionKey,
-    wire::RegistrationRequest,
+    wire::{RegistrationRequest, master_message::Payload},
 };
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::agent::{Agent, Live};
+
+/// Messages beside offers that may wait to be sent to one agent.
+const MESSAGES: usize = 16;
 
 /// Every enrolled agent, in memory.
 #[derive(Debug, Default)]
@@ -170,37 +173,57 @@ impl Registry {
             wake: Arc::new(Notify::new()),
             fence: CancellationToken::new(),
         };
-        let live = Live {
+        let mut live = Live {
             number: admitted.number,
             wake: Arc::clone(&admitted.wake),
             fence: admitted.fence.clone(),
+            messages: VecDeque::new(),
         };
-        if let Some(older) = agent.session.replace(live) {
+        if let Some(older) = agent.session.take() {
             older.fence.cancel();
+            // It was not told these yet.
+            live.messages = older.messages;
         }
+        agent.session = Some(live);
         agent.record.last_seen_at = at;
         agent.introduced(hello);
         self.unsaved.insert(id.clone());
         Ok(admitted)
     }
 
-    /// Ends session `number`, unless another took over already.
-    pub(super) fn dismiss(&mut self, id: &AgentId, number: u64, now: Instant) -> bool {
-        let Some(agent) = self.agents.get_mut(id) else {
+    /// Has an agent that is connected told something; `false` if it is away, or
+    /// too much waits to be told already.
+    pub(super) fn tell(&mut self, id: &AgentId, message: Payload) -> bool {
+        let live = self.agents.get_mut(id).and_then(|it| it.session.as_mut());
+        let Some(live) = live.filter(|live| live.messages.len() < MESSAGES) else {
             return false;
         };
-        if agent
-            .session
-            .as_ref()
-            .is_none_or(|live| live.number != number)
-        {
-            return false;
-        }
-        agent.session = None;
+        live.messages.push_back(message);
+        live.wake.notify_one();
+        true
+    }
+
+    /// The next message that session `number` is to send.
+    pub(super) fn next_message(&mut self, id: &AgentId, number: u64) -> Option<Payload> {
+        let live = self.agents.get_mut(id)?.session.as_mut()?;
+        let ours = live.number == number;
+        ours.then(|| live.messages.pop_front()).flatten()
+    }
+
+    /// Ends session `number`, unless another took over already: then there is
+    /// `None`, else what it had yet to send.
+    pub(super) fn dismiss(
+        &mut self,
+        id: &AgentId,
+        number: u64,
+        now: Instant,
+    ) -> Option<VecDeque<Payload>> {
+        let agent = self.agents.get_mut(id)?;
+        let ended = agent.session.take_if(|live| live.number == number)?;
         agent.away_since = now;
         // What was on its way may have arrived: its next hello will tell.
         agent.in_doubt |= agent.offer.take().is_some();
-        true
+        Some(ended.messages)
     }
 
     /// The records that are to be stored, and no longer count as such.

@@ -46,6 +46,9 @@ fn state(agent: &Agent, target: &Target, head: Version, version: Version) -> Pro
     if agent.serves(target) || (connected && agent.is_untouched(target)) {
         return ProgressState::Applied;
     }
+    if facts.drained {
+        return ProgressState::Drained;
+    }
     if let Some(offer) = agent
         .offer
         .as_ref()
@@ -127,6 +130,7 @@ pub(super) fn agent_view(agent: &Agent, target: &Target, head: Version) -> Agent
         applied: facts.applied,
         running: facts.running,
         in_sync: untouched || serves,
+        drained: facts.drained,
         // What failed is not wanted any more once what is wanted is served.
         failure: facts.failure.clone().filter(|_| !serves),
     }

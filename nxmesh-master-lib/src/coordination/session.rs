@@ -6,7 +6,10 @@ use bytes::Bytes;
 use nxmesh_core::{
     digest::Digest,
     model::{AgentId, Labels, Version},
-    wire::{ConfigStatus, ConfigUpdate, HealthReport, RegistrationRequest},
+    wire::{
+        Ack, CommandResult, ConfigStatus, ConfigUpdate, HealthReport, RegistrationRequest,
+        master_message::Payload,
+    },
 };
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +33,8 @@ pub(crate) struct Session {
 pub(crate) enum Next {
     /// Send this; it counts as sent from now on.
     Send(Box<Offer>),
+    /// Tell this, and ask again.
+    Tell(Box<Payload>),
     /// Nothing; ask again then, or when woken.
     Nothing(Option<Instant>),
 }
@@ -122,6 +127,10 @@ impl Session {
     /// Compares what the agent serves with what it is to serve. To be asked
     /// when there is room to send, so that what is sent is the newest.
     pub(crate) fn next(&self) -> Next {
+        let message = self.fleet.registry().next_message(&self.agent, self.number);
+        if let Some(message) = message {
+            return Next::Tell(Box::new(message));
+        }
         let Some(workspace) = self.with_agent(|agent| agent.record.workspace.clone()) else {
             return Next::Nothing(None);
         };
@@ -204,6 +213,20 @@ impl Session {
         self.told(|agent| agent.healthy(report));
     }
 
+    /// Takes the result of a command in, and says so: also of one that is not
+    /// known here, or the agent would tell it for ever.
+    pub(crate) fn command_result(&self, sequence: u64, result: &CommandResult) {
+        self.heard();
+        self.fleet.command_result(&self.agent, result);
+        let ack = Payload::Ack(Ack {
+            sequence,
+            message: String::new(),
+            command_id: result.id.clone(),
+        });
+        // Without room it is not acknowledged, and told again some day.
+        self.fleet.registry().tell(&self.agent, ack);
+    }
+
     /// Notes that the agent was heard.
     pub(crate) fn heard(&self) {
         self.told(|_| {});
@@ -241,9 +264,13 @@ impl Drop for Session {
             .fleet
             .registry()
             .dismiss(&self.agent, self.number, Instant::now());
-        if ended {
-            info!(agent = %self.agent, "agent disconnected");
-            self.fleet.changed();
+        let Some(unsent) = ended else {
+            return;
+        };
+        info!(agent = %self.agent, "agent disconnected");
+        for message in &unsent {
+            self.fleet.command_unsent(&self.agent, message);
         }
+        self.fleet.changed();
     }
 }

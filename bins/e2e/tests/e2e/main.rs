@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "that is how tests fail")]
 
 mod command_line;
+mod commands;
 mod crash;
 mod demo;
 mod enrolment;

@@ -111,6 +111,12 @@ fn agent(agent: &AgentView) -> String {
         format!("running    {running}"),
         format!("in sync    {}", agent.in_sync),
     ];
+    if agent.drained {
+        let undo = format!("nxmeshctl agent undrain {}", agent.id);
+        lines.push(format!(
+            "drained    takes no new version; undo with: {undo}"
+        ));
+    }
     if let Some(failure) = &agent.failure {
         let progress = AgentProgress {
             id: agent.id.clone(),

@@ -111,6 +111,15 @@ fn version(item: &Value, pointer: &str) -> String {
         .unwrap_or_default()
 }
 
+/// Whether an agent is connected, and what is special about it.
+fn state(item: &Value) -> String {
+    let connected = text(item, "/connected");
+    match item.pointer("/drained") {
+        Some(Value::Bool(true)) => format!("{connected},drained"),
+        _ => connected,
+    }
+}
+
 /// How a list of this kind of thing looks.
 pub(crate) const fn columns(thing: Thing) -> Columns {
     match thing {
@@ -170,7 +179,7 @@ pub(crate) const fn columns(thing: Thing) -> Columns {
             row: |item| {
                 vec![
                     text(item, "/hostname"),
-                    text(item, "/connected"),
+                    state(item),
                     text(item, "/in_sync"),
                     version(item, "/desired"),
                     version(item, "/applied"),

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod agent;
 pub(crate) mod apply;
 pub(crate) mod delete;
 pub(crate) mod describe;

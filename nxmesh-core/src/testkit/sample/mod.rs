@@ -214,6 +214,7 @@ pub fn agent(number: u32) -> AgentRecord {
                 resource: Some("VirtualHost/shop".to_owned()),
                 held_back: Vec::new(),
             }),
+            drained: true,
         },
         id,
     }

@@ -110,7 +110,8 @@ pub struct BundleChunk {
 pub struct Command {
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// Unix milliseconds; later the command is refused.
+    /// Unix milliseconds on the master's clock, to be read against the timestamp
+    /// of the message it came in; later the command is refused.
     #[prost(uint64, tag = "2")]
     pub deadline: u64,
     #[prost(enumeration = "CommandKind", tag = "3")]
@@ -154,6 +155,9 @@ pub enum CommandKind {
     CommandUnspecified = 0,
     Reload = 1,
     Recheck = 2,
+    /// Takes no new version until UNDRAIN; nginx goes on serving what it serves.
+    Drain = 3,
+    Undrain = 4,
 }
 impl CommandKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -165,6 +169,8 @@ impl CommandKind {
             Self::CommandUnspecified => "COMMAND_UNSPECIFIED",
             Self::Reload => "RELOAD",
             Self::Recheck => "RECHECK",
+            Self::Drain => "DRAIN",
+            Self::Undrain => "UNDRAIN",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -173,6 +179,8 @@ impl CommandKind {
             "COMMAND_UNSPECIFIED" => Some(Self::CommandUnspecified),
             "RELOAD" => Some(Self::Reload),
             "RECHECK" => Some(Self::Recheck),
+            "DRAIN" => Some(Self::Drain),
+            "UNDRAIN" => Some(Self::Undrain),
             _ => None,
         }
     }
@@ -255,6 +263,9 @@ pub struct HealthReport {
     /// Why nginx could not be brought up; empty if it is.
     #[prost(string, tag = "10")]
     pub nginx_problem: ::prost::alloc::string::String,
+    /// Whether it takes no new version; see DRAIN.
+    #[prost(bool, tag = "11")]
+    pub drained: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MetricsBatch {
@@ -291,6 +302,7 @@ pub struct CommandResult {
     pub id: ::prost::alloc::string::String,
     #[prost(bool, tag = "2")]
     pub ok: bool,
+    /// Why not, or what was found.
     #[prost(string, tag = "3")]
     pub message: ::prost::alloc::string::String,
 }
@@ -476,6 +488,9 @@ pub struct RegistrationRequest {
     /// that does not tell.
     #[prost(string, tag = "15")]
     pub nginx_mode: ::prost::alloc::string::String,
+    /// Whether it takes no new version; see DRAIN.
+    #[prost(bool, tag = "16")]
+    pub drained: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RegistrationResponse {
@@ -497,4 +512,7 @@ pub struct Ack {
     pub sequence: u64,
     #[prost(string, tag = "2")]
     pub message: ::prost::alloc::string::String,
+    /// The command whose result was taken in; empty if it is about none.
+    #[prost(string, tag = "3")]
+    pub command_id: ::prost::alloc::string::String,
 }

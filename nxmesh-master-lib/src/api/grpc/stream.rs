@@ -101,21 +101,16 @@ impl Conversation {
 
     async fn welcome(&mut self, session: &Session) -> Result<(), Status> {
         let labels = session.labels().iter();
-        let message = MasterMessage {
-            timestamp: self.fleet.clock().unix_millis(),
-            payload: Some(master_message::Payload::RegisterResponse(
-                RegistrationResponse {
-                    protocol: PROTOCOL,
-                    heartbeat_interval_seconds: heartbeat_seconds(&self.fleet),
-                    labels: labels
-                        .map(|(k, v)| (k.to_string(), v.to_string()))
-                        .collect(),
-                },
-            )),
-            sequence: self.sealer.next_sequence(),
-            seal: Bytes::new(),
+        let welcome = RegistrationResponse {
+            protocol: PROTOCOL,
+            heartbeat_interval_seconds: heartbeat_seconds(&self.fleet),
+            labels: labels
+                .map(|(k, v)| (k.to_string(), v.to_string()))
+                .collect(),
         };
-        let frame = self.sealer.seal(&message);
+        let now = self.fleet.clock().unix_millis();
+        let welcome = master_message::Payload::RegisterResponse(welcome);
+        let frame = tell(&mut self.sealer, welcome, now);
         // The first frame: there is room.
         self.frames
             .send(Ok(frame))
@@ -149,6 +144,10 @@ impl Conversation {
                         Next::Send(offer) => {
                             let now = self.fleet.clock().unix_millis();
                             room.send(Ok(seal(&mut self.sealer, *offer, now)));
+                        }
+                        Next::Tell(payload) => {
+                            let now = self.fleet.clock().unix_millis();
+                            room.send(Ok(tell(&mut self.sealer, *payload, now)));
                         }
                         Next::Nothing(again) => (look, look_at) = (false, again),
                     }
@@ -220,10 +219,9 @@ fn take_in(session: &Session, message: AgentMessage) -> Result<(), Status> {
         }
         Some(Payload::ConfigStatus(status)) => session.status(&status),
         Some(Payload::Health(report)) => session.health(&report),
+        Some(Payload::CommandResult(result)) => session.command_result(message.sequence, &result),
         // Of a kind that newer agents have, or that nothing here reads yet.
-        Some(Payload::Metrics(_) | Payload::Logs(_) | Payload::CommandResult(_)) | None => {
-            session.heard();
-        }
+        Some(Payload::Metrics(_) | Payload::Logs(_)) | None => session.heard(),
     }
     Ok(())
 }
@@ -236,6 +234,16 @@ fn seal(sealer: &mut Sealer, offer: Offer, timestamp: u64) -> Bytes {
         sequence: sealer.next_sequence(),
     };
     sealer.seal(&frame)
+}
+
+fn tell(sealer: &mut Sealer, payload: master_message::Payload, timestamp: u64) -> Bytes {
+    let message = MasterMessage {
+        timestamp,
+        payload: Some(payload),
+        sequence: sealer.next_sequence(),
+        seal: Bytes::new(),
+    };
+    sealer.seal(&message)
 }
 
 fn refusal(error: HelloError) -> Status {

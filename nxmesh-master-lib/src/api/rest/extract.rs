@@ -26,6 +26,17 @@ impl<S: Sync> FromRequestParts<S> for Identity {
     }
 }
 
+impl Identity {
+    /// Refuses whoever may not do `permission`, for example `agent:reload`.
+    pub(crate) fn require(&self, permission: &str) -> Result<(), Problem> {
+        if self.may(permission) {
+            return Ok(());
+        }
+        let detail = format!("this needs the permission {permission}");
+        Err(Problem::new(StatusCode::FORBIDDEN, detail))
+    }
+}
+
 /// The other end of the connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
@@ -91,7 +102,8 @@ impl PathValues {
             .ok_or_else(|| Problem::not_found("this path"))
     }
 
-    fn text(&self, name: &str) -> &str {
+    /// The part called `name`; empty if the path has none.
+    pub(crate) fn text(&self, name: &str) -> &str {
         self.0
             .iter()
             .find(|(found, _)| found == name)

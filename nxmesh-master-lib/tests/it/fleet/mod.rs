@@ -1,6 +1,7 @@
 //! Agents and their master, over the real service on in-memory connections.
 //! Time is paused: it passes only when nothing else can happen.
 
+mod commands;
 mod conversation;
 mod enrolment;
 mod holey;

@@ -14,6 +14,7 @@ fn filled(path: &str) -> String {
         .replace("{kind}", "upstreams")
         .replace("{name}", "shop")
         .replace("{revision}", "1")
+        .replace("{command}", "0190f3a1-7c5e-7cc0-9f43-0d9a3f1b2c4d")
         .replace("{agent}", "0190f3a1-7c5e-7cc0-9f43-0d9a3f1b2c4d")
 }
 

@@ -4,6 +4,7 @@ mod access;
 mod apply;
 mod authentication;
 mod certificates;
+mod commands;
 mod history;
 mod lifecycle;
 mod lists;

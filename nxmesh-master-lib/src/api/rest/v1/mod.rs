@@ -2,7 +2,9 @@
 
 pub(super) mod agents;
 pub(super) mod apply;
+pub(super) mod audit;
 pub(super) mod bootstrap_tokens;
+pub(super) mod commands;
 mod documents;
 pub(super) mod login;
 mod page;

@@ -1,0 +1,83 @@
+//! What the master commands, done and answered.
+
+use nxmesh_core::wire::{CommandKind, CommandResult};
+use tokio::time::Instant;
+use tracing::info;
+
+use super::{observed::Nginx, run::Controller};
+use crate::exchange::Order;
+
+impl Controller {
+    /// Does the command that waits, and tells what came of it.
+    pub(super) async fn obey(&mut self) {
+        let Some(Order { command, until }) = self.order.take() else {
+            return;
+        };
+        let overdue = until.is_some_and(|until| until <= Instant::now());
+        let done = match command.kind() {
+            _ if overdue => Err("the command's deadline is over".to_owned()),
+            CommandKind::Recheck => Ok(self.recheck().await),
+            CommandKind::Reload => self.reload(until).await,
+            CommandKind::Drain => self.drain(true),
+            CommandKind::Undrain => self.drain(false),
+            CommandKind::CommandUnspecified => Err("this agent does not know the command".into()),
+        };
+        info!(id = command.id, kind = ?command.kind(), ?done, "commanded");
+        self.exchange.outbox.push_result(CommandResult {
+            id: command.id,
+            ok: done.is_ok(),
+            message: match done {
+                Ok(found) | Err(found) => found,
+            },
+        });
+    }
+
+    /// Looks at nginx and at every file of the release; tells what is found.
+    async fn recheck(&mut self) -> String {
+        self.rehash().await;
+        self.observe().await;
+        let status = self.exchange.status.borrow();
+        let Some(applied) = self.pipeline.applied() else {
+            return "nothing was applied yet".to_owned();
+        };
+        let (version, release) = (applied.version, &applied.release);
+        let mut found = Vec::new();
+        if status.running != Some(applied.release_digest) {
+            found.push(format!("files of release {release} were changed on disk"));
+        }
+        match self.observed.nginx {
+            Nginx::Fine => {}
+            Nginx::Silent | Nginx::Hung => found.push("nginx does not answer".to_owned()),
+            _ if !status.nginx.running => found.push("nginx does not run".to_owned()),
+            _ => found.push(format!("nginx does not serve release {release}")),
+        }
+        if found.is_empty() {
+            format!("no drift: nginx serves version {version}, and its files are as they were made")
+        } else {
+            format!("drift from version {version}: {}", found.join("; "))
+        }
+    }
+
+    async fn reload(&self, until: Option<Instant>) -> Result<String, String> {
+        let most = self.options.reload_deadline;
+        let left = until.map_or(most, |until| until.duration_since(Instant::now()));
+        let reloaded = self.reloader.reload(left.min(most)).await;
+        reloaded
+            .map(|generation| format!("{} new workers serve", generation.workers.len()))
+            .map_err(|error| error.to_string())
+    }
+
+    fn drain(&mut self, set: bool) -> Result<String, String> {
+        self.drained
+            .change(set)
+            .map_err(|error| format!("could not store it on the agent's disk: {error}"))?;
+        self.exchange
+            .status
+            .send_modify(|status| status.drained = set);
+        Ok(match set {
+            true => "takes no new version until it is undrained; nginx serves on",
+            false => "takes new versions again",
+        }
+        .to_owned())
+    }
+}

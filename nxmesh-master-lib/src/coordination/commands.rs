@@ -1,0 +1,443 @@
+//! Commands to agents: given to the session an agent has, never kept for one
+//! that is away, answered in time or counted as expired, and audited.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use nxmesh_core::{
+    api::{CommandKind, CommandState, CommandView},
+    contract::storage::{NewAuditEntry, StorageError},
+    model::{AgentId, value::WorkspaceName},
+    wire::{self, CommandResult, master_message::Payload},
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::{Fleet, facts::shown};
+
+/// Commands that are remembered; the audit log has them all.
+const REMEMBERED: usize = 1000;
+/// Commands of all agents that may wait for their results at the same time.
+const WAITING: usize = 500;
+const MESSAGE_CHARS: usize = 4 << 10;
+
+/// Why a command is not given.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such agent.
+    #[error("agent {agent} in workspace {workspace} is not there")]
+    Unknown {
+        /// The agent.
+        agent: AgentId,
+        /// Where it was looked for.
+        workspace: WorkspaceName,
+    },
+    /// It has no session with this master; nothing was queued.
+    #[error(
+        "agent {agent} ({hostname}) is not connected, so it was not told to {kind}; nothing waits for its return, ask again then"
+    )]
+    Away {
+        /// The agent.
+        agent: AgentId,
+        /// Its machine.
+        hostname: String,
+        /// What it was to do.
+        kind: CommandKind,
+    },
+    /// It has not taken the commands before; nothing was queued.
+    #[error("agent {agent} has not taken the commands before this one yet; try again later")]
+    Busy {
+        /// The agent.
+        agent: AgentId,
+    },
+    /// The audit log could not be written; nothing was sent.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// The commands that are remembered, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Commands {
+    known: HashMap<String, Known>,
+    order: VecDeque<String>,
+}
+
+#[derive(Debug)]
+struct Known {
+    workspace: WorkspaceName,
+    view: watch::Sender<CommandView>,
+    until: Instant,
+}
+
+impl Known {
+    fn state(&self) -> CommandState {
+        self.view.borrow().state
+    }
+}
+
+impl Commands {
+    fn waiting(&self) -> impl Iterator<Item = &Known> {
+        let known = self.known.values();
+        known.filter(|it| it.state() == CommandState::Waiting)
+    }
+
+    /// `false` if too many wait already.
+    fn add(&mut self, workspace: WorkspaceName, view: CommandView, until: Instant) -> bool {
+        if self.waiting().count() >= WAITING {
+            return false;
+        }
+        while self.order.len() >= REMEMBERED {
+            // One of the oldest that is settled: most are.
+            let settled = self.order.iter().position(|id| {
+                let known = self.known.get(id);
+                known.is_none_or(|it| it.state() != CommandState::Waiting)
+            });
+            let Some(id) = settled.and_then(|at| self.order.remove(at)) else {
+                return false;
+            };
+            self.known.remove(&id);
+        }
+        self.order.push_back(view.id.clone());
+        let known = Known {
+            workspace,
+            view: watch::Sender::new(view.clone()),
+            until,
+        };
+        self.known.insert(view.id, known);
+        true
+    }
+
+    /// Settles a command of `agent`, once; returns it and its workspace.
+    fn settle(
+        &mut self,
+        agent: &AgentId,
+        id: &str,
+        state: CommandState,
+        message: &str,
+    ) -> Option<(WorkspaceName, CommandView)> {
+        let known = self.known.get(id)?;
+        let open = match known.state() {
+            CommandState::Waiting => true,
+            CommandState::Expired => state != CommandState::Expired,
+            CommandState::Done | CommandState::Failed => false,
+        };
+        if !open || known.view.borrow().agent != *agent {
+            return None;
+        }
+        known.view.send_modify(|view| {
+            view.state = state;
+            view.message = shown(message, MESSAGE_CHARS);
+        });
+        Some((known.workspace.clone(), known.view.borrow().clone()))
+    }
+
+    fn overdue(&self, now: Instant) -> Vec<(AgentId, String)> {
+        let overdue = self.waiting().filter(|it| it.until <= now);
+        overdue
+            .map(|it| {
+                let view = it.view.borrow();
+                (view.agent.clone(), view.id.clone())
+            })
+            .collect()
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.waiting().map(|it| it.until).min()
+    }
+}
+
+impl Fleet {
+    /// Gives an agent a command on behalf of `by`. Returns once it is audited
+    /// and on its way; see [`wait_command`](Self::wait_command).
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`]; the agent is not told then.
+    pub async fn command(
+        &self,
+        workspace: &WorkspaceName,
+        agent: &AgentId,
+        kind: CommandKind,
+        timeout: Duration,
+        by: &str,
+    ) -> Result<CommandView, CommandError> {
+        let at = self.clock().unix_millis();
+        let deadline = at.saturating_add(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        let view = CommandView {
+            id: Uuid::now_v7().hyphenated().to_string(),
+            agent: agent.clone(),
+            kind,
+            by: by.to_owned(),
+            at,
+            deadline,
+            state: CommandState::Waiting,
+            message: String::new(),
+        };
+        let refused = self.reachable(workspace, agent, kind).err();
+        let mut entry = audited(workspace, &view, at);
+        if let Some(refused) = &refused {
+            entry.outcome = "refused".to_owned();
+            entry.detail = refused.to_string();
+        }
+        if !matches!(refused, Some(CommandError::Unknown { .. })) {
+            self.audit(entry).await?;
+        }
+        if let Some(refused) = refused {
+            return Err(refused);
+        }
+        let until = Instant::now() + timeout;
+        let added = self.commands().add(workspace.clone(), view.clone(), until);
+        let sent = match added {
+            true => self.hand_over(workspace, &view),
+            false => Err(CommandError::Busy {
+                agent: agent.clone(),
+            }),
+        };
+        if let Err(error) = sent {
+            self.settle(agent, &view.id, CommandState::Failed, &error.to_string());
+            return Err(error);
+        }
+        info!(user = by, %agent, %kind, id = view.id, "agent commanded");
+        self.0.commanded.notify_one();
+        Ok(view)
+    }
+
+    /// A command of an agent, as far as it is; `None` if it is not remembered.
+    #[must_use]
+    pub fn command_view(
+        &self,
+        workspace: &WorkspaceName,
+        agent: &AgentId,
+        id: &str,
+    ) -> Option<CommandView> {
+        let commands = self.commands();
+        let known = commands.known.get(id)?;
+        let view = known.view.borrow().clone();
+        (known.workspace == *workspace && view.agent == *agent).then_some(view)
+    }
+
+    /// As [`command_view`](Self::command_view), once it waits no more or `until`
+    /// is reached.
+    pub async fn wait_command(
+        &self,
+        workspace: &WorkspaceName,
+        agent: &AgentId,
+        id: &str,
+        until: Instant,
+    ) -> Option<CommandView> {
+        let found = self.command_view(workspace, agent, id)?;
+        let mut changes = self.commands().known.get(id)?.view.subscribe();
+        let settled = changes.wait_for(|view| view.state != CommandState::Waiting);
+        match tokio::time::timeout_at(until, settled).await {
+            Ok(Ok(view)) => Some(view.clone()),
+            // Forgotten meanwhile, or not settled in time.
+            _ => Some(self.command_view(workspace, agent, id).unwrap_or(found)),
+        }
+    }
+
+    /// Takes a result in. What nobody waits for is of no interest.
+    pub(super) fn command_result(&self, agent: &AgentId, result: &CommandResult) {
+        let state = match result.ok {
+            true => CommandState::Done,
+            false => CommandState::Failed,
+        };
+        let settled = self.settle(agent, &result.id, state, &result.message);
+        let drained = match settled {
+            Some(view) if result.ok => match view.kind {
+                CommandKind::Drain => true,
+                CommandKind::Undrain => false,
+                _ => return,
+            },
+            _ => return,
+        };
+        // Its next report says so too; whoever waits for the command sees it now.
+        if let Some(agent) = self.registry().change(agent) {
+            agent.record.facts.drained = drained;
+            agent.wake();
+        }
+        self.0.unsaved.notify_one();
+        self.changed();
+    }
+
+    /// What was to be sent in a session that is over fails.
+    pub(super) fn command_unsent(&self, agent: &AgentId, payload: &Payload) {
+        if let Payload::Command(command) = payload {
+            let message = "the agent's connection ended before it could be told";
+            self.settle(agent, &command.id, CommandState::Failed, message);
+        }
+    }
+
+    /// The command, if this settles it.
+    fn settle(
+        &self,
+        agent: &AgentId,
+        id: &str,
+        state: CommandState,
+        message: &str,
+    ) -> Option<CommandView> {
+        let settled = self.commands().settle(agent, id, state, message);
+        let (workspace, view) = settled?;
+        info!(%agent, kind = %view.kind, id, state = state.as_str(), message = view.message, "command settled");
+        let mut entry = audited(&workspace, &view, self.clock().unix_millis());
+        entry.actor = format!("agent/{agent}");
+        if state == CommandState::Expired {
+            entry.actor = "master".to_owned();
+        }
+        entry.outcome = state.as_str().to_owned();
+        entry.detail.clone_from(&view.message);
+        self.audit_later(entry);
+        Some(view)
+    }
+
+    /// Whether the agent can be told something now.
+    fn reachable(
+        &self,
+        workspace: &WorkspaceName,
+        id: &AgentId,
+        kind: CommandKind,
+    ) -> Result<(), CommandError> {
+        let registry = self.registry();
+        let agent = registry
+            .get(id)
+            .filter(|agent| agent.record.workspace == *workspace)
+            .ok_or_else(|| CommandError::Unknown {
+                agent: id.clone(),
+                workspace: workspace.clone(),
+            })?;
+        match agent.session {
+            Some(_) => Ok(()),
+            None => Err(CommandError::Away {
+                agent: id.clone(),
+                hostname: agent.record.hostname.clone(),
+                kind,
+            }),
+        }
+    }
+
+    fn hand_over(&self, workspace: &WorkspaceName, view: &CommandView) -> Result<(), CommandError> {
+        self.reachable(workspace, &view.agent, view.kind)?;
+        let command = wire::Command {
+            id: view.id.clone(),
+            deadline: view.deadline,
+            kind: on_the_wire(view.kind).into(),
+        };
+        match self.registry().tell(&view.agent, Payload::Command(command)) {
+            true => Ok(()),
+            false => Err(CommandError::Busy {
+                agent: view.agent.clone(),
+            }),
+        }
+    }
+}
+
+/// Lets commands expire until `stop`.
+pub(super) async fn run(fleet: &Fleet, stop: &CancellationToken) {
+    loop {
+        let next = fleet.commands().next_deadline();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = fleet.0.commanded.notified() => {}
+            () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+        }
+        let overdue = fleet.commands().overdue(Instant::now());
+        for (agent, id) in overdue {
+            warn!(%agent, id, "no result of a command in time");
+            let message = "no result came in time; it may have been done all the same";
+            fleet.settle(&agent, &id, CommandState::Expired, message);
+        }
+    }
+}
+
+const fn on_the_wire(kind: CommandKind) -> wire::CommandKind {
+    match kind {
+        CommandKind::Reload => wire::CommandKind::Reload,
+        CommandKind::Recheck => wire::CommandKind::Recheck,
+        CommandKind::Drain => wire::CommandKind::Drain,
+        CommandKind::Undrain => wire::CommandKind::Undrain,
+    }
+}
+
+/// The entry about asking for a command.
+fn audited(workspace: &WorkspaceName, view: &CommandView, at: u64) -> NewAuditEntry {
+    NewAuditEntry {
+        at,
+        actor: view.by.clone(),
+        action: format!("agent:{}", view.kind),
+        workspace: Some(workspace.clone()),
+        subject: format!("agent/{}", view.agent),
+        act: view.id.clone(),
+        outcome: "asked".to_owned(),
+        detail: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nxmesh_core::testkit::sample;
+
+    use super::*;
+
+    fn view(number: usize) -> CommandView {
+        CommandView {
+            id: number.to_string(),
+            agent: sample::agent_id(1),
+            kind: CommandKind::Reload,
+            by: "ada".to_owned(),
+            at: 0,
+            deadline: 0,
+            state: CommandState::Waiting,
+            message: String::new(),
+        }
+    }
+
+    /// However many are given, memory is bounded, and what waits is kept.
+    #[tokio::test]
+    async fn old_commands_are_forgotten_and_waiting_ones_are_not() {
+        let mut commands = Commands::default();
+        let until = Instant::now();
+        assert!(commands.add(WorkspaceName::default(), view(0), until));
+        for number in 1..=2 * REMEMBERED {
+            assert!(commands.add(WorkspaceName::default(), view(number), until));
+            let id = number.to_string();
+            let agent = sample::agent_id(1);
+            let settled = commands.settle(&agent, &id, CommandState::Done, "");
+            assert!(settled.is_some());
+        }
+        assert_eq!(commands.known.len(), REMEMBERED);
+        assert_eq!(commands.order.len(), REMEMBERED);
+        assert_eq!(
+            commands.overdue(until),
+            [(sample::agent_id(1), "0".to_owned())]
+        );
+    }
+
+    #[tokio::test]
+    async fn too_many_at_once_are_refused() {
+        let mut commands = Commands::default();
+        let until = Instant::now();
+        for number in 0..WAITING {
+            assert!(commands.add(WorkspaceName::default(), view(number), until));
+        }
+        assert!(!commands.add(WorkspaceName::default(), view(WAITING), until));
+    }
+
+    #[tokio::test]
+    async fn a_command_is_settled_once_by_its_own_agent() {
+        let mut commands = Commands::default();
+        commands.add(WorkspaceName::default(), view(1), Instant::now());
+        let (ours, others) = (sample::agent_id(1), sample::agent_id(2));
+        let mut settle = |agent, state| commands.settle(agent, "1", state, "").is_some();
+        assert!(!settle(&others, CommandState::Done));
+        assert!(settle(&ours, CommandState::Expired));
+        assert!(!settle(&ours, CommandState::Expired));
+        assert!(settle(&ours, CommandState::Done), "a late result counts");
+        assert!(!settle(&ours, CommandState::Failed));
+    }
+}

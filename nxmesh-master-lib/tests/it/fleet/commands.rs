@@ -1,0 +1,244 @@
+//! Commands: given at once or not at all, answered or expired, and audited.
+
+use std::{sync::Arc, time::Duration};
+
+use nxmesh_core::{
+    api::{CommandKind, CommandState, CommandView, ProgressState},
+    contract::storage::{AuditEntry, ListAudit},
+    memory::MemoryStorage,
+    wire::{self, CommandResult, agent_message::Payload, master_message},
+};
+use nxmesh_master_lib::coordination::{CommandError, FleetOptions};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Agent, Conversation, Hello, Master, workspace};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+async fn give(
+    master: &Master,
+    agent: &Agent,
+    kind: CommandKind,
+) -> Result<CommandView, CommandError> {
+    let fleet = &master.fleet;
+    fleet
+        .command(&workspace(), &agent.id, kind, MINUTE, "ada")
+        .await
+}
+
+/// The next message that is no update.
+async fn told(session: &mut Conversation) -> master_message::Payload {
+    let message = timeout(MINUTE, session.receive()).await.expect("told");
+    let message = message.expect("a session").expect("a message");
+    message.payload.expect("a payload")
+}
+
+async fn commanded(session: &mut Conversation) -> wire::Command {
+    match told(session).await {
+        master_message::Payload::Command(command) => command,
+        other => panic!("not a command: {other:?}"),
+    }
+}
+
+async fn answer(session: &mut Conversation, id: &str, ok: bool, message: &str) {
+    let result = CommandResult {
+        id: id.to_owned(),
+        ok,
+        message: message.to_owned(),
+    };
+    session.send(Payload::CommandResult(result)).await;
+}
+
+async fn settled(master: &Master, agent: &Agent, id: &str) -> CommandView {
+    let until = Instant::now() + 10 * MINUTE;
+    let fleet = &master.fleet;
+    let view = fleet.wait_command(&workspace(), &agent.id, id, until).await;
+    view.expect("it is remembered")
+}
+
+/// The audit log once it has so many entries.
+async fn audited(master: &Master, count: usize) -> Vec<AuditEntry> {
+    let all = ListAudit {
+        workspace: Some(workspace()),
+        after: 0,
+        limit: 1000,
+    };
+    for _ in 0..100 {
+        let log = master.fleet.audit_log(&all).await.expect("read");
+        if log.len() >= count {
+            return log;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    panic!("there are not {count} entries");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_is_answered_acknowledged_and_audited() {
+    let master = Master::start().await;
+    let mut agent = master.agent(&[]).await;
+    let mut session = agent.connect(&master, Hello::fresh()).await;
+    for (kind, on_the_wire, ok, state) in [
+        (
+            CommandKind::Reload,
+            wire::CommandKind::Reload,
+            true,
+            CommandState::Done,
+        ),
+        (
+            CommandKind::Recheck,
+            wire::CommandKind::Recheck,
+            false,
+            CommandState::Failed,
+        ),
+    ] {
+        let given = give(&master, &agent, kind).await.expect("given");
+        assert_eq!(given.state, CommandState::Waiting);
+        let command = commanded(&mut session).await;
+        assert_eq!(
+            (command.id.as_str(), command.kind()),
+            (&*given.id, on_the_wire)
+        );
+        assert_eq!(command.deadline, given.deadline);
+        assert_eq!(given.deadline - given.at, 60_000);
+        answer(&mut session, &given.id, ok, "says\u{1b} nginx").await;
+        let view = settled(&master, &agent, &given.id).await;
+        assert_eq!((view.state, &*view.message), (state, "says nginx"));
+        let ack = told(&mut session).await;
+        let master_message::Payload::Ack(ack) = ack else {
+            panic!("not acknowledged: {ack:?}");
+        };
+        assert_eq!(ack.command_id, given.id);
+    }
+    let log = audited(&master, 4).await;
+    let said: Vec<_> = log
+        .iter()
+        .map(|it| (&*it.entry.actor, &*it.entry.action, &*it.entry.outcome))
+        .collect();
+    let actor = format!("agent/{}", agent.id);
+    assert_eq!(
+        said,
+        [
+            ("ada", "agent:reload", "asked"),
+            (&actor, "agent:reload", "done"),
+            ("ada", "agent:recheck", "asked"),
+            (&actor, "agent:recheck", "failed"),
+        ]
+    );
+    assert_eq!(log[0].entry.act, log[1].entry.act);
+    assert_eq!(log[1].entry.detail, "says nginx");
+}
+
+/// Nothing waits for an agent that is away.
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_is_away_is_told_nothing_later() {
+    let master = Master::start().await;
+    let mut agent = master.agent(&[]).await;
+    let error = give(&master, &agent, CommandKind::Reload).await;
+    let error = error.expect_err("it is away");
+    assert!(matches!(error, CommandError::Away { .. }), "{error}");
+    let mut session = agent.connect(&master, Hello::fresh()).await;
+    session.is_left_alone(MINUTE).await;
+    let log = audited(&master, 1).await;
+    assert_eq!(log[0].entry.outcome, "refused");
+    assert!(log[0].entry.detail.contains("not connected"), "{log:?}");
+
+    let stranger = Agent {
+        id: "0190f3a1-7c5e-7cc0-9f43-0d9a3f1b2c4d"
+            .parse()
+            .expect("an id"),
+        ..agent
+    };
+    let error = give(&master, &stranger, CommandKind::Reload).await;
+    assert!(
+        matches!(error, Err(CommandError::Unknown { .. })),
+        "{error:?}"
+    );
+}
+
+/// The agent may go before it is told, or before it answers.
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_does_not_answer_is_not_waited_for() {
+    let master = Master::start().await;
+    let mut agent = master.agent(&[]).await;
+    let mut session = agent.connect(&master, Hello::fresh()).await;
+    let given = give(&master, &agent, CommandKind::Reload)
+        .await
+        .expect("given");
+    commanded(&mut session).await;
+    let begun = Instant::now();
+    let view = settled(&master, &agent, &given.id).await;
+    assert_eq!(view.state, CommandState::Expired);
+    assert!(begun.elapsed() <= MINUTE + Duration::from_secs(1));
+    let log = audited(&master, 2).await;
+    assert_eq!(
+        (&*log[1].entry.actor, &*log[1].entry.outcome),
+        ("master", "expired")
+    );
+
+    // Late, in a later session, and of somebody else.
+    drop(session);
+    let mut session = agent.connect(&master, Hello::fresh()).await;
+    let mut other = master.agent(&[]).await;
+    let mut others = other.connect(&master, Hello::fresh()).await;
+    answer(&mut others, &given.id, false, "not mine").await;
+    told(&mut others).await;
+    answer(&mut session, &given.id, true, "late").await;
+    told(&mut session).await;
+    let view = settled(&master, &agent, &given.id).await;
+    assert_eq!((view.state, &*view.message), (CommandState::Done, "late"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_takes_nothing_is_not_given_more() {
+    let master = Master::start().await;
+    let mut agent = master.agent(&[]).await;
+    let session = agent.connect(&master, Hello::fresh()).await;
+    let mut given = 0;
+    let error = loop {
+        match give(&master, &agent, CommandKind::Reload).await {
+            Ok(_) => given += 1,
+            Err(error) => break error,
+        }
+        assert!(given < 100_000, "commands pile up without end");
+    };
+    assert!(matches!(error, CommandError::Busy { .. }), "{error}");
+    drop(session);
+}
+
+/// A drained agent is offered nothing, shown as such, and rollouts do not wait
+/// for it; the master remembers it over a restart.
+#[tokio::test(start_paused = true)]
+async fn rollouts_do_not_wait_for_a_drained_agent() {
+    let storage = Arc::new(MemoryStorage::new());
+    let master = Master::on(Arc::<MemoryStorage>::clone(&storage)).await;
+    let mut agent = master.agent(&[]).await;
+    let mut session = agent.connect(&master, Hello::fresh()).await;
+    let given = give(&master, &agent, CommandKind::Drain)
+        .await
+        .expect("given");
+    commanded(&mut session).await;
+    answer(&mut session, &given.id, true, "").await;
+    settled(&master, &agent, &given.id).await;
+    told(&mut session).await;
+    assert!(master.view(&agent).await.drained);
+
+    let revision = master.put("shop", "one").await;
+    let rollout = master.settled(revision).await;
+    assert_eq!(rollout.agents[0].state, ProgressState::Drained);
+    session.is_left_alone(MINUTE / 2).await;
+    master.stop.cancel();
+    sleep(Duration::from_secs(5)).await;
+
+    let master = Master::with(storage, FleetOptions::default()).await;
+    assert!(master.view(&agent).await.drained);
+    let rollout = master.settled(revision).await;
+    assert_eq!(rollout.agents[0].state, ProgressState::Drained);
+
+    // Its own word counts: here it is not drained any more.
+    let mut session = agent.connect(&master, Hello::fresh()).await;
+    let update = session.update().await;
+    session.apply(&update).await;
+    let rollout = master.settled(revision).await;
+    assert_eq!(rollout.agents[0].state, ProgressState::Applied);
+}
