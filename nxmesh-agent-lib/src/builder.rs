@@ -47,8 +47,8 @@ impl AgentBuilder {
         }
     }
 
-    /// Replaces the way to the master. Default: gRPC to
-    /// [`AgentOptions::master_url`].
+    /// Replaces the way to the master. Default: that of
+    /// [`AgentOptions::transport`] to [`AgentOptions::master_url`].
     #[must_use]
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));

@@ -9,7 +9,7 @@ use crate::{
     apply::ApplyOptions,
     controller::ControlOptions,
     identity::{BootstrapToken, identity_file},
-    transport::{ConnectionOptions, grpc::MasterUrl},
+    transport::{ConnectionOptions, MasterUrl, TransportChoice},
 };
 
 /// Everything an agent can be told.
@@ -20,6 +20,9 @@ pub struct AgentOptions {
     /// Where the master is. Default: where it was at the enrolment. Not used
     /// with a transport of your own.
     pub master_url: Option<MasterUrl>,
+    /// What is spoken with the master. Default: [`TransportChoice::Auto`]. Not
+    /// used with a transport of your own.
+    pub transport: TransportChoice,
     /// The authorities, in PEM, that the master's certificate may come from,
     /// beside those learnt at the enrolment. Needed for the first contact.
     pub master_ca: Option<String>,
@@ -44,6 +47,7 @@ impl AgentOptions {
         Self {
             apply,
             master_url: None,
+            transport: TransportChoice::default(),
             master_ca: None,
             bootstrap_token: None,
             labels: Labels::new(),

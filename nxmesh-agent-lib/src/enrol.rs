@@ -20,8 +20,7 @@ use crate::{
     identity::{BootstrapToken, Identity, IdentityStore},
     status::ConnectionState,
     transport::{
-        Backoff,
-        grpc::MasterUrl,
+        Backoff, MasterUrl,
         message::{self, Introduction},
     },
 };

@@ -3,8 +3,10 @@
 use std::{io, path::PathBuf};
 
 use crate::{
-    apply::PipelineError, cache::KeyError, identity::IdentityError,
-    transport::grpc::GrpcOptionsError,
+    apply::PipelineError,
+    cache::KeyError,
+    identity::IdentityError,
+    transport::{MasterOptionsError, TrustError},
 };
 
 /// Why an agent cannot work. Nothing that passes by itself is among these: an
@@ -43,9 +45,12 @@ pub enum AgentError {
         "it is not known which authority the master's certificate comes from; `--master-ca FILE` passes the master's ca.pem"
     )]
     NoMasterCa,
+    /// The master's CA cannot be used.
+    #[error("could not trust the master's CA")]
+    Trust(#[source] TrustError),
     /// The way to the master cannot be set up.
     #[error("could not set up the connection to the master")]
-    Transport(#[source] GrpcOptionsError),
+    Transport(#[source] MasterOptionsError),
     /// The master will not have this agent.
     #[error("the master refused the enrolment: {reason}")]
     EnrolmentRefused {

@@ -10,7 +10,7 @@ use nxmesh_core::{contract::transport::Credentials, model::AgentId, seal::Sessio
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use crate::{apply::disk, cache::AtRestKey, transport::grpc::MasterUrl};
+use crate::{apply::disk, cache::AtRestKey, transport::MasterUrl};
 
 /// What the sealed session key is for.
 const PURPOSE: &str = "identity";

@@ -14,18 +14,14 @@ use crate::{
     error::AgentError,
     exchange::Exchange,
     identity::{Identity, IdentityStore},
-    transport::{
-        Connection, ConnectionSequence,
-        grpc::{GrpcOptions, GrpcTransport},
-        message::Introduction,
-    },
+    transport::{Connection, ConnectionSequence, MasterOptions, Trust, message::Introduction},
 };
 
 /// What leads to the master.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) options: AgentOptions,
-    /// Replaces gRPC.
+    /// Replaces those of this library.
     pub(crate) transport: Option<Arc<dyn Transport>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: IdentityStore,
@@ -120,12 +116,17 @@ impl Link {
         if trusted.iter().all(|pem| pem.trim().is_empty()) {
             return Err(AgentError::NoMasterCa);
         }
-        let options = GrpcOptions {
+        let trust = Trust::new(&trusted.join("\n")).map_err(AgentError::Trust)?;
+        let connection = &self.options.connection;
+        let options = MasterOptions {
+            keepalive: connection.keepalive,
             clock: Arc::clone(&self.clock),
-            ..GrpcOptions::new(url, trusted.join("\n"))
+            ..MasterOptions::new(url, trust)
         };
-        let transport = GrpcTransport::new(options).map_err(AgentError::Transport)?;
-        Ok(Arc::new(transport))
+        let transport = self.options.transport;
+        transport
+            .transport(options, connection.grpc_pauses)
+            .map_err(AgentError::Transport)
     }
 
     fn hostname(&self) -> String {

@@ -34,6 +34,10 @@ pub struct ConnectionStatus {
     pub state: ConnectionState,
     /// Since when, in Unix milliseconds.
     pub since: u64,
+    /// What is spoken with the master, for example `grpc`; `None` before the
+    /// first session.
+    #[serde(default)]
+    pub transport: Option<String>,
     /// Attempts in a row that failed.
     pub failures: u32,
     /// Why the last attempt or session failed; kept until one succeeds.

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{grpc, rest},
+    api::{self, rest},
     auth::{Logins, PasswordError, Passwords, TokenError},
     config::MasterConfig,
     coordination::Fleet,
@@ -29,7 +29,7 @@ use crate::{
     master::Master,
     observability::Metrics,
     server::{Port, Served},
-    tls::{self, Protocols, TlsError},
+    tls::{self, TlsError},
 };
 
 /// Connections at the same time.
@@ -232,25 +232,27 @@ impl MasterBuilder {
             stopping: stopping.clone(),
         };
         let agent_url = state.agent_url.clone();
-        let acceptor = |protocols| tls::acceptor(Arc::clone(&keys.certificate), protocols);
+        let acceptor = || tls::acceptor(Arc::clone(&keys.certificate));
         let drain = self.config.drain_timeout;
         let api_served = Served {
             router: rest::router(Arc::new(state)),
-            tls: api_tls.then(|| acceptor(Protocols::Http)).transpose()?,
+            tls: api_tls.then(acceptor).transpose()?,
             max_connections: MAX_API_CONNECTIONS,
             window_bytes: API_WINDOW_BYTES,
+            keepalive: self.config.keepalive,
             drain,
         };
         let agents_served = Served {
-            router: grpc::routes(
+            router: api::agents(
                 fleet.clone(),
                 keys.authority.pem().to_owned(),
+                self.config.keepalive,
                 stopping.clone(),
-            )
-            .into_axum_router(),
-            tls: Some(acceptor(Protocols::Grpc)?),
+            ),
+            tls: Some(acceptor()?),
             max_connections: MAX_AGENT_CONNECTIONS,
             window_bytes: AGENT_WINDOW_BYTES,
+            keepalive: self.config.keepalive,
             drain,
         };
         Ok(Master {

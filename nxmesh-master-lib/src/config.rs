@@ -25,8 +25,36 @@ pub struct MasterConfig {
     pub host_name: Option<String>,
     /// How the fleet is led.
     pub fleet: FleetOptions,
+    /// What finds connections of agents that are only half open.
+    pub keepalive: Keepalive,
     /// How long open requests may take to finish once the master stops. Default: 10 s.
     pub drain_timeout: Duration,
+}
+
+/// Pings on a connection that is silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keepalive {
+    /// A ping is sent after so long without traffic. Default: 10 s.
+    pub interval: Duration,
+    /// The connection is given up so long after an unanswered ping. Default: 20 s.
+    pub timeout: Duration,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Keepalive {
+    /// How long a peer can be gone without being missed.
+    #[must_use]
+    pub const fn patience(&self) -> Duration {
+        self.interval.saturating_add(self.timeout)
+    }
 }
 
 impl Default for MasterConfig {
@@ -37,6 +65,7 @@ impl Default for MasterConfig {
             server_names: Vec::new(),
             host_name: None,
             fleet: FleetOptions::default(),
+            keepalive: Keepalive::default(),
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -93,6 +122,11 @@ mod tests {
         assert_eq!(url(&config, "0.0.0.0:1"), "https://master.example:1");
         config.server_names = vec!["2001:db8::1".into()];
         assert_eq!(url(&config, "[::]:1"), "https://[2001:db8::1]:1");
+    }
+
+    #[test]
+    fn a_half_open_connection_is_found_within_fifty_seconds() {
+        assert!(MasterConfig::default().keepalive.patience() <= Duration::from_secs(50));
     }
 
     #[test]

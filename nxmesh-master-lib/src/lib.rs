@@ -56,7 +56,7 @@ mod tls;
 
 pub use auth::{PasswordError, TokenError};
 pub use builder::{BuildError, InitError, MasterBuilder};
-pub use config::MasterConfig;
+pub use config::{Keepalive, MasterConfig};
 pub use data_dir::{DataDir, DataDirError};
 pub use master::{Addresses, Master, RunError};
 pub use tls::TlsError;

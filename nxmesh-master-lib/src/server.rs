@@ -1,6 +1,6 @@
 //! A bound port that serves a router: accept, shake hands, serve, drain.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use hyper::body::Incoming;
@@ -11,7 +11,7 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{Notify, Semaphore},
+    sync::{Notify, Semaphore, mpsc},
     task::JoinSet,
     time::timeout,
 };
@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpConnectInfo;
 use tower::Service as _;
 use tracing::{debug, warn};
+
+use crate::config::Keepalive;
 
 /// TLS handshakes at the same time; further ones wait their turn.
 const HANDSHAKES: usize = 64;
@@ -30,9 +32,6 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 const FIRST_REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a peer waits for its turn to shake hands, when thousands come back at once.
 const TURN_PATIENCE: Duration = Duration::from_secs(60);
-/// HTTP/2 pings that find half-open connections.
-const PING_INTERVAL: Duration = Duration::from_secs(10);
-const PING_PATIENCE: Duration = Duration::from_secs(20);
 /// Requests at the same time on one HTTP/2 connection.
 const STREAMS_PER_CONNECTION: u32 = 64;
 /// Pause after a failed accept, which mostly means too many open files.
@@ -55,8 +54,17 @@ pub(crate) struct Served {
     pub(crate) max_connections: usize,
     /// How much a peer may send ahead of being read, per HTTP/2 connection and stream.
     pub(crate) window_bytes: u32,
+    /// HTTP/2 pings that find half-open connections.
+    pub(crate) keepalive: Keepalive,
     /// How long open requests may take once the port is to stop.
     pub(crate) drain: Duration,
+}
+
+/// Kept by whoever takes a connection over from HTTP, as an extension of the
+/// request: the connection counts as open until it is dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct StillOpen {
+    _open: mpsc::Sender<Infallible>,
 }
 
 impl fmt::Debug for Served {
@@ -144,6 +152,22 @@ impl Port {
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
+    mut served: Served,
+    handshakes: &Semaphore,
+    stop: CancellationToken,
+) {
+    let (open, mut closed) = mpsc::channel(1);
+    served.router = served
+        .router
+        .layer(axum::Extension(StillOpen { _open: open }));
+    serve_connection(stream, peer, served, handshakes, stop).await;
+    // Nothing is ever sent: this is the end of the last of them.
+    closed.recv().await;
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
     served: Served,
     handshakes: &Semaphore,
     stop: CancellationToken,
@@ -151,22 +175,34 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, %peer, "could not set TCP_NODELAY");
     }
-    let router = served.router.layer(axum::Extension(peer)).layer(
+    let Served {
+        router,
+        tls,
+        window_bytes,
+        keepalive,
+        ..
+    } = served;
+    let router = router.layer(axum::Extension(peer)).layer(
         // Where tonic looks for the peer.
         axum::Extension(TcpConnectInfo {
             local_addr: stream.local_addr().ok(),
             remote_addr: Some(peer),
         }),
     );
-    let Some(acceptor) = served.tls else {
-        return requests(stream, peer, router, served.window_bytes, stop).await;
+    let http = Http {
+        router,
+        window_bytes,
+        keepalive,
+    };
+    let Some(acceptor) = tls else {
+        return requests(stream, peer, http, stop).await;
     };
     let shaken = tokio::select! {
         () = stop.cancelled() => return,
         shaken = handshake(stream, &acceptor, handshakes) => shaken,
     };
     match shaken {
-        Ok(stream) => requests(stream, peer, router, served.window_bytes, stop).await,
+        Ok(stream) => requests(stream, peer, http, stop).await,
         Err(error) => debug!(%error, %peer, "TLS handshake failed"),
     }
 }
@@ -184,13 +220,24 @@ async fn handshake(
     timeout(HEAD_PATIENCE, acceptor.accept(stream)).await?
 }
 
+/// What is said on a connection once it stands.
+struct Http {
+    router: Router,
+    window_bytes: u32,
+    keepalive: Keepalive,
+}
+
 async fn requests<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     peer: SocketAddr,
-    router: Router,
-    window_bytes: u32,
+    http: Http,
     stop: CancellationToken,
 ) {
+    let Http {
+        router,
+        window_bytes,
+        keepalive,
+    } = http;
     let asked = Arc::new(Notify::new());
     let asking = Arc::clone(&asked);
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
@@ -206,12 +253,12 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_PATIENCE)
+        .keep_alive_interval(keepalive.interval)
+        .keep_alive_timeout(keepalive.timeout)
         .initial_stream_window_size(window_bytes)
         .initial_connection_window_size(window_bytes)
         .max_concurrent_streams(STREAMS_PER_CONNECTION);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -245,26 +292,28 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_asks_for_nothing_is_let_go_and_who_asks_is_not() {
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let router = || {
-            Router::new().route(
+        let http = || Http {
+            router: Router::new().route(
                 "/",
                 axum::routing::get(async || {
                     tokio::time::sleep(3 * FIRST_REQUEST_PATIENCE).await;
                     "late"
                 }),
-            )
+            ),
+            window_bytes: 1 << 16,
+            keepalive: Keepalive::default(),
         };
         // Of the second it cannot be said yet which HTTP it speaks.
         for begun in ["", "PRI * HT"] {
             let (mut client, server) = tokio::io::duplex(1024);
             client.write_all(begun.as_bytes()).await.unwrap();
             let stop = CancellationToken::new();
-            let served = requests(server, peer, router(), 1 << 16, stop);
+            let served = requests(server, peer, http(), stop);
             timeout(2 * FIRST_REQUEST_PATIENCE, served).await.unwrap();
         }
         let (mut client, server) = tokio::io::duplex(1024);
         let stop = CancellationToken::new();
-        tokio::spawn(requests(server, peer, router(), 1 << 16, stop));
+        tokio::spawn(requests(server, peer, http(), stop));
         let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
         client.write_all(request).await.unwrap();
         let mut answer = String::new();

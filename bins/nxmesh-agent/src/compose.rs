@@ -12,6 +12,7 @@ use nxmesh_agent_lib::{
     Agent, AgentOptions, BootstrapToken,
     apply::{ApplyOptions, BadResource, Mode},
     nginx::Layout,
+    transport,
 };
 use nxmesh_core::contract::reloader::Reloader;
 use nxmesh_process::exit::{Exit, OrExit as _};
@@ -19,6 +20,7 @@ use nxmesh_process::exit::{Exit, OrExit as _};
 use crate::{
     options::{BadResourcePolicy, ManagedMode, Settings},
     reloaders::Reached,
+    values::TransportChoice,
 };
 
 /// What applies need, and the reloader.
@@ -34,6 +36,11 @@ pub(crate) async fn compose(settings: &Settings, patience: Duration) -> Result<A
     let Parts { apply, reloader } = parts(settings, patience).await?;
     let mut options = AgentOptions::new(apply);
     options.master_url = settings.master_url.clone();
+    options.transport = match settings.transport {
+        None | Some(TransportChoice::Auto) => transport::TransportChoice::Auto,
+        Some(TransportChoice::Grpc) => transport::TransportChoice::Grpc,
+        Some(TransportChoice::WebSocket) => transport::TransportChoice::WebSocket,
+    };
     options.master_ca = settings.master_ca.as_deref().map(read_ca).transpose()?;
     options.labels = settings.labels.clone().unwrap_or_default().0;
     // A spent token's file may be gone, and need not be read again.

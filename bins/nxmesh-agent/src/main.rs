@@ -104,7 +104,7 @@ fn exit_of(error: &AgentError) -> Exit {
         AgentError::NotEnrolled | AgentError::NoMasterUrl | AgentError::NoMasterCa => Exit::Usage,
         AgentError::EnrolmentRefused { .. } => Exit::NotAuthenticated,
         AgentError::Pipeline(PipelineError::Locked { .. }) => Exit::Conflict,
-        AgentError::Transport(_) => Exit::Invalid,
+        AgentError::Trust(_) | AgentError::Transport(_) => Exit::Invalid,
         _ => Exit::Failure,
     }
 }

@@ -25,7 +25,10 @@ pub(crate) fn text(status: &AgentStatus, now: u64) -> String {
         "master",
         match &connection.last_error {
             Some(error) => format!("{state} after {} failures: {error}", connection.failures),
-            None => state,
+            None => match &connection.transport {
+                Some(transport) => format!("{state} ({transport})"),
+                None => state,
+            },
         },
     );
     let nginx = &status.nginx;

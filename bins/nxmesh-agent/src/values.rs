@@ -23,10 +23,9 @@ macro_rules! as_text {
     };
 }
 
-/// A choice among parts of which some are not in this build. Those are told
-/// apart from words nobody knows.
+/// A choice among words.
 macro_rules! choice {
-    ($(#[$doc:meta])* $name:ident, $what:literal, has: [$($has:literal => $variant:ident),+], lacks: [$($lacks:literal),*]) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, has: [$($has:literal => $variant:ident),+]) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum $name {
@@ -37,13 +36,8 @@ macro_rules! choice {
             type Err = String;
 
             fn from_str(text: &str) -> Result<Self, String> {
-                let lacks: &[&str] = &[$($lacks),*];
                 match text {
                     $($has => Ok(Self::$variant),)+
-                    lacking if lacks.contains(&lacking) => Err(format!(
-                        concat!("this build does not have the ", $what, " `{}`; it has {}"),
-                        text, [$($has),+].join(", ")
-                    )),
                     _ => Err(format!(concat!("no such ", $what, "; there is {}"), [$($has),+].join(", "))),
                 }
             }
@@ -62,19 +56,17 @@ macro_rules! choice {
 choice! {
     /// How the master is reached.
     TransportChoice, "transport",
-    has: ["auto" => Auto, "grpc" => Grpc], lacks: ["websocket"]
+    has: ["auto" => Auto, "grpc" => Grpc, "websocket" => WebSocket]
 }
 choice! {
     /// How nginx is started and reloaded.
     ReloaderChoice, "reloader",
-    has: ["signal" => Signal, "systemd" => Systemd, "command" => Command, "container" => Container],
-    lacks: []
+    has: ["signal" => Signal, "systemd" => Systemd, "command" => Command, "container" => Container]
 }
 choice! {
     /// Where nginx runs, seen from the agent.
     DeploymentMode, "deployment mode",
-    has: ["standalone" => Standalone, "docker_sidecar" => DockerSidecar, "kubernetes_sidecar" => KubernetesSidecar],
-    lacks: []
+    has: ["standalone" => Standalone, "docker_sidecar" => DockerSidecar, "kubernetes_sidecar" => KubernetesSidecar]
 }
 
 /// A command as words: `nginx -t -c {conf}`, split at spaces, or

@@ -1,18 +1,35 @@
 //! How the agent reaches its master and stays connected.
 
+mod auto;
 mod backoff;
+mod bundle;
+mod choice;
+mod dial;
+mod failure;
 mod fencing;
 pub mod grpc;
+#[cfg(test)]
+mod line;
 pub(crate) mod message;
+mod options;
 mod outbox;
 mod reconnect;
+mod sealed;
 mod session;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod update;
+mod url;
+pub mod websocket;
 
+pub use auto::AutoTransport;
 pub use backoff::Backoff;
+pub use choice::TransportChoice;
 pub(crate) use fencing::ConnectionSequence;
+pub use options::{Keepalive, MasterOptions, MasterOptionsError};
 pub(crate) use outbox::Outbox;
 pub(crate) use reconnect::Connection;
 pub use reconnect::ConnectionOptions;
+pub use trust::{Trust, TrustError};
+pub use url::{InvalidMasterUrl, MasterUrl};

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    Backoff, ConnectionSequence,
+    AutoTransport, Backoff, ConnectionSequence, Keepalive,
     message::Introduction,
     session::{SessionEnd, converse, introduce},
 };
@@ -47,6 +47,11 @@ pub struct ConnectionOptions {
     /// master is told how far it has come: a quick one only tells its outcome.
     /// Default: 500 ms.
     pub progress_after: Duration,
+    /// Pings on a connection that is silent. Not used with a transport of your own.
+    pub keepalive: Keepalive,
+    /// Pauses between looks at gRPC while it does not get through to the master.
+    /// Default: [`AutoTransport::PAUSES`].
+    pub grpc_pauses: Backoff,
 }
 
 impl Default for ConnectionOptions {
@@ -57,6 +62,8 @@ impl Default for ConnectionOptions {
             welcome_timeout: Duration::from_secs(30),
             stable_after: Duration::from_secs(10),
             progress_after: Duration::from_millis(500),
+            keepalive: Keepalive::default(),
+            grpc_pauses: AutoTransport::PAUSES,
         }
     }
 }
@@ -110,11 +117,12 @@ impl Connection {
             Err(end) => return end,
         };
         *ready_since = Some(Instant::now());
+        let transport = self.transport.backend();
+        self.exchange.status.send_modify(|status| {
+            status.connection.transport = Some(transport.to_owned());
+        });
         self.note(ConnectionState::Ready);
-        info!(
-            transport = self.transport.backend(),
-            "connected to the master"
-        );
+        info!(transport, "connected to the master");
         converse(self, session, &welcome, stop).await
     }
 

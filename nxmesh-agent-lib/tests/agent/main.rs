@@ -8,6 +8,7 @@
 mod commands;
 mod rig;
 mod watchdog;
+mod wire;
 
 use std::time::Duration;
 

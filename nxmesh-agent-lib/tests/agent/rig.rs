@@ -7,7 +7,7 @@ use std::{
 };
 
 use nxmesh_agent_lib::{
-    Agent, AgentError, AgentOptions, AgentStatus, BootstrapToken,
+    Agent, AgentBuilder, AgentError, AgentOptions, AgentStatus, BootstrapToken,
     apply::{ApplyOptions, Mode},
     nginx::{Enter, Layout},
     reload::{SignalOptions, SignalReloader},
@@ -127,11 +127,20 @@ impl Rig {
     ) -> RunningAgent {
         let mut options = self.options();
         change(&mut options);
-        let agent = Agent::builder(options)
-            .transport(transport)
-            .reloader(self.reloader())
-            .build()
-            .unwrap();
+        Self::run(
+            Agent::builder(options)
+                .transport(transport)
+                .reloader(self.reloader()),
+        )
+    }
+
+    /// Starts an agent that reaches a real master.
+    pub(crate) fn start_to_master(&self, options: AgentOptions) -> RunningAgent {
+        Self::run(Agent::builder(options).reloader(self.reloader()))
+    }
+
+    fn run(agent: AgentBuilder) -> RunningAgent {
+        let agent = agent.build().unwrap();
         let stop = CancellationToken::new();
         RunningAgent {
             status: agent.status(),

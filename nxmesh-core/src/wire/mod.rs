@@ -15,6 +15,7 @@
 )]
 #[path = "generated/nxmesh.agent.rs"]
 mod generated;
+pub mod http;
 mod redacted;
 
 pub use generated::*;

@@ -65,29 +65,14 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-/// Which protocols a port speaks after the handshake (RFC 7301).
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Protocols {
-    /// HTTP/2 only.
-    Grpc,
-    /// HTTP/2 and HTTP/1.1.
-    Http,
-}
-
-/// Makes a port speak TLS with `certificate`.
-pub(crate) fn acceptor(
-    certificate: Arc<ServerCertificate>,
-    protocols: Protocols,
-) -> Result<TlsAcceptor, TlsError> {
+/// Makes a port speak TLS with `certificate`, and HTTP/2 or HTTP/1.1 after it (RFC 7301).
+pub(crate) fn acceptor(certificate: Arc<ServerCertificate>) -> Result<TlsAcceptor, TlsError> {
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(certificate_error("set TLS up"))?
         .with_no_client_auth()
         .with_cert_resolver(certificate);
-    config.alpn_protocols = match protocols {
-        Protocols::Grpc => vec![b"h2".to_vec()],
-        Protocols::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 

@@ -35,9 +35,12 @@ fn the_status_of_no_agent_is_not_found() {
 
 #[test]
 fn mistakes_of_use_are_told_from_bad_input() {
-    let (code, _, stderr) = agent(&["--transport", "websocket"]);
+    let (code, _, stderr) = agent(&["--transport", "quic"]);
     assert_eq!(code, Some(64));
-    assert!(stderr.contains("this build does not have"), "{stderr}");
+    assert!(
+        stderr.contains("no such transport; there is auto, grpc, websocket"),
+        "{stderr}"
+    );
 
     let (code, _, stderr) = agent(&["config", "check", "--nginx-binary", "/nonexistent/nginx"]);
     assert_eq!(code, Some(3), "{stderr}");

@@ -1,122 +1,48 @@
 //! gRPC over TLS, the usual way to the master.
 
-mod bundle;
 pub(crate) mod codec;
-mod failure;
 mod generated;
-mod session;
 #[cfg(test)]
 mod tests;
-mod tls;
-mod url;
 
 use std::{
     future::Future,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use async_trait::async_trait;
-use base64::{
-    Engine as _,
-    engine::{
-        DecodePaddingMode,
-        general_purpose::{GeneralPurpose, GeneralPurposeConfig},
-    },
-};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use http::Uri;
+use hyper_util::rt::TokioIo;
 use nxmesh_core::{
-    contract::{
-        BoxError,
-        clock::{Clock, SystemClock},
-        transport::{Credentials, Session, Transport, TransportError},
-    },
-    seal::{
-        request::{SESSION_NONCE, SignedHeaders},
-        stream::{Direction, MAX_FRAME_BYTES, Opener, Sealer},
-    },
-    wire::{RegisterAgentRequest, RegisterAgentResponse},
+    contract::transport::{Credentials, Session, Transport, TransportError},
+    seal::{request::SignedHeaders, stream::MAX_FRAME_BYTES},
+    wire::{BundleChunk, RegisterAgentRequest, RegisterAgentResponse},
 };
 use prost::Message as _;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{
     Request, Status,
     metadata::{AsciiMetadataValue, MetadataMap},
     transport::{Channel, Endpoint},
 };
-use uuid::Uuid;
 
+use super::{
+    bundle::{self, Bundle, BundleSource},
+    dial::Dialer,
+    failure,
+    options::{MasterOptions, MasterOptionsError},
+    sealed::{self, FRAMES_IN_FLIGHT, signed},
+    trust::Protocol,
+};
 use generated::AgentServiceClient;
-use session::{GrpcReceiver, GrpcSender};
-pub use url::{InvalidMasterUrl, MasterUrl};
-
-/// Frames that may wait for the network before `send` waits.
-const FRAMES_IN_FLIGHT: usize = 16;
-
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
-
-/// How a master is reached.
-#[derive(Debug, Clone)]
-pub struct GrpcOptions {
-    /// Where it is.
-    pub url: MasterUrl,
-    /// The authorities, in PEM, of which one must have issued its certificate.
-    /// The machine's own list of authorities is not used.
-    pub ca_pem: String,
-    /// For TCP and the TLS handshake together. Default: 10 s.
-    pub connect_timeout: Duration,
-    /// How long a call may take to answer, and a bundle to bring its next
-    /// chunk. Default: 30 s.
-    pub call_timeout: Duration,
-    /// A ping is sent after so long without traffic. Default: 10 s.
-    pub keepalive_interval: Duration,
-    /// The connection is given up so long after an unanswered ping. Default: 20 s.
-    pub keepalive_timeout: Duration,
-    /// Dates signatures. Default: the machine's clock.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl GrpcOptions {
-    /// The defaults for the master at `url`, whose certificate `ca_pem` issued.
-    #[must_use]
-    pub fn new(url: MasterUrl, ca_pem: impl Into<String>) -> Self {
-        Self {
-            url,
-            ca_pem: ca_pem.into(),
-            connect_timeout: Duration::from_secs(10),
-            call_timeout: Duration::from_secs(30),
-            keepalive_interval: Duration::from_secs(10),
-            keepalive_timeout: Duration::from_secs(20),
-            clock: Arc::new(SystemClock),
-        }
-    }
-}
-
-/// Why options do not make a transport.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum GrpcOptionsError {
-    /// There is nothing to trust.
-    #[error("the master's CA holds no certificate")]
-    NoAuthority,
-    /// The authority cannot be used.
-    #[error("the master's CA is not usable")]
-    Authority(#[source] BoxError),
-    /// The URL cannot be used.
-    #[error("the master's URL is not usable")]
-    Url(#[source] BoxError),
-}
 
 /// Reaches a master over gRPC and TLS. All calls share one connection, which
 /// is opened on the first and reopened when it broke.
 #[derive(Debug)]
 pub struct GrpcTransport {
-    options: GrpcOptions,
-    tls: Arc<rustls::ClientConfig>,
+    options: MasterOptions,
     endpoint: Endpoint,
     channel: OnceLock<Channel>,
 }
@@ -126,15 +52,14 @@ impl GrpcTransport {
     ///
     /// # Errors
     ///
-    /// [`GrpcOptionsError`]
-    pub fn new(options: GrpcOptions) -> Result<Self, GrpcOptionsError> {
-        let endpoint = Endpoint::from_shared(options.url.to_string())
-            .map_err(|error| GrpcOptionsError::Url(Box::new(error)))?
-            .http2_keep_alive_interval(options.keepalive_interval)
-            .keep_alive_timeout(options.keepalive_timeout)
+    /// [`MasterOptionsError`]
+    pub fn new(options: MasterOptions) -> Result<Self, MasterOptionsError> {
+        let endpoint = Endpoint::from_shared(format!("https://{}", options.url.authority()))
+            .map_err(|error| MasterOptionsError::Url(Box::new(error)))?
+            .http2_keep_alive_interval(options.keepalive.interval)
+            .keep_alive_timeout(options.keepalive.timeout)
             .keep_alive_while_idle(true);
         Ok(Self {
-            tls: tls::client_config(&options.ca_pem)?,
             endpoint,
             options,
             channel: OnceLock::new(),
@@ -143,35 +68,15 @@ impl GrpcTransport {
 
     fn client(&self) -> AgentServiceClient<Channel> {
         let channel = self.channel.get_or_init(|| {
-            let connector = tls::connector(&self.options, Arc::clone(&self.tls));
+            let dialer = Arc::new(Dialer::new(&self.options));
+            // Connects anew each time the channel asks.
+            let connector = tower::service_fn(move |_: Uri| {
+                let dialer = Arc::clone(&dialer);
+                async move { dialer.dial(Protocol::Http2).await.map(TokioIo::new) }
+            });
             Channel::new(connector, self.endpoint.clone())
         });
         AgentServiceClient::new(channel.clone()).max_decoding_message_size(MAX_FRAME_BYTES)
-    }
-
-    /// A request with `body`, signed for `method`.
-    fn signed(
-        &self,
-        credentials: &Credentials,
-        method: &str,
-        body: Bytes,
-    ) -> Result<Request<Bytes>, TransportError> {
-        let headers = self.headers(credentials, method, &body);
-        let mut request = Request::new(body);
-        self.put(&headers, request.metadata_mut())?;
-        Ok(request)
-    }
-
-    fn headers(&self, credentials: &Credentials, method: &str, body: &[u8]) -> SignedHeaders {
-        SignedHeaders::sign(
-            &credentials.session_key,
-            credentials.agent_id.clone(),
-            &credentials.key_id,
-            self.options.clock.unix_millis(),
-            Uuid::new_v4().simple().to_string(),
-            method,
-            body,
-        )
     }
 
     fn put(
@@ -191,9 +96,10 @@ impl GrpcTransport {
         &self,
         call: impl Future<Output = Result<T, Status>> + Send,
     ) -> Result<T, TransportError> {
-        match tokio::time::timeout(self.options.call_timeout, call).await {
-            Ok(answer) => answer.map_err(|status| failure::classify(&self.options.url, &status)),
-            Err(elapsed) => Err(failure::unreachable(&self.options.url, elapsed)),
+        let limit = self.options.call_timeout;
+        match tokio::time::timeout(limit, call).await {
+            Ok(answer) => answer.map_err(|status| failure::answered(&self.options.url, &status)),
+            Err(_) => Err(failure::unanswered(&self.options.url, limit)),
         }
     }
 }
@@ -216,26 +122,24 @@ impl Transport for GrpcTransport {
     }
 
     async fn connect(&self, credentials: &Credentials) -> Result<Session, TransportError> {
-        let headers = self.headers(credentials, "/nxmesh.agent.AgentService/Stream", b"");
+        let method = "/nxmesh.agent.AgentService/Stream";
+        let headers = signed(credentials, &*self.options.clock, method, b"");
         let (frames, outgoing) = mpsc::channel(FRAMES_IN_FLIGHT);
         let mut request = Request::new(ReceiverStream::new(outgoing));
         self.put(&headers, request.metadata_mut())?;
         let mut client = self.client();
         let answer = self.within_limit(client.stream(request)).await?;
-        let nonce = session_nonce(answer.metadata(), &headers.nonce)?;
-        let key = &credentials.session_key;
-        Ok(Session {
-            sender: Box::new(GrpcSender {
-                agent_id: credentials.agent_id.clone(),
-                sealer: Sealer::new(key.clone(), nonce.clone(), Direction::ToMaster),
-                frames,
-            }),
-            receiver: Box::new(GrpcReceiver {
-                url: self.options.url.clone(),
-                opener: Opener::new(key.clone(), nonce, Direction::ToAgent),
-                frames: Some(answer.into_inner()),
-            }),
-        })
+        let (metadata, incoming, _) = answer.into_parts();
+        let url = self.options.url.clone();
+        let incoming =
+            incoming.map(move |frame| frame.map_err(|status| failure::ended(&url, &status)));
+        sealed::session(
+            credentials,
+            &headers.nonce,
+            metadata.as_ref(),
+            frames,
+            Box::pin(incoming),
+        )
     }
 
     async fn fetch_bundle(
@@ -244,22 +148,31 @@ impl Transport for GrpcTransport {
         digest: Bytes,
         size_bytes: u64,
     ) -> Result<Bytes, TransportError> {
-        self.fetch(credentials, digest, size_bytes).await
+        bundle::fetch(self, credentials, digest, size_bytes).await
     }
 }
 
-/// What the session's seals are bound to: the master's nonce, so that the
-/// agent's frames cannot be replayed to it, then the agent's own, so that the
-/// master's cannot be replayed to the agent.
-fn session_nonce(answer: &MetadataMap, own: &str) -> Result<Bytes, TransportError> {
-    let masters = answer
-        .get(SESSION_NONCE)
-        .and_then(|value| BASE64.decode(value.as_bytes()).ok())
-        .filter(|nonce| (16..=64).contains(&nonce.len()))
-        .ok_or_else(|| TransportError::NotGenuine {
-            reason: format!("the master's answer has no usable {SESSION_NONCE}"),
-        })?;
-    let mut nonce = BytesMut::from(&masters[..]);
-    nonce.extend_from_slice(own.as_bytes());
-    Ok(nonce.freeze())
+#[async_trait]
+impl BundleSource for GrpcTransport {
+    async fn fetch_some(
+        &self,
+        credentials: &Credentials,
+        request: Bytes,
+        bundle: &mut Bundle,
+    ) -> Result<(), TransportError> {
+        let method = "/nxmesh.agent.AgentService/FetchBundle";
+        let headers = signed(credentials, &*self.options.clock, method, &request);
+        let mut request = Request::new(request);
+        self.put(&headers, request.metadata_mut())?;
+        let mut chunks = self
+            .within_limit(self.client().fetch_bundle(request))
+            .await?
+            .into_inner();
+        while let Some(chunk) = self.within_limit(chunks.message()).await? {
+            let chunk = BundleChunk::decode(chunk)
+                .map_err(|error| failure::unreachable(&self.options.url, error))?;
+            bundle.add(chunk.offset, &chunk.data)?;
+        }
+        Ok(())
+    }
 }

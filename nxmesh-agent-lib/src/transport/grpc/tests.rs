@@ -5,13 +5,18 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use async_trait::async_trait;
+use base64::Engine as _;
 use bytes::Bytes;
 use futures_util::Stream;
 use nxmesh_core::{
-    contract::transport::{Credentials, Transport as _, TransportError},
+    contract::{
+        clock::{Clock as _, SystemClock},
+        transport::{Credentials, Transport as _, TransportError},
+    },
     digest::Digest,
     seal::{
         request::{SESSION_NONCE, SignedHeaders},
@@ -28,12 +33,11 @@ use nxmesh_core::{
 };
 use prost::Message as _;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{mpsc, oneshot},
     task::JoinSet,
 };
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tokio_util::sync::CancellationToken;
 use tonic::{
     Request, Response, Status, Streaming,
     body::Body,
@@ -42,7 +46,10 @@ use tonic::{
     transport::{Identity, Server, ServerTlsConfig},
 };
 
+use uuid::Uuid;
+
 use super::*;
+use crate::transport::{Keepalive, Trust, line::Line, sealed::BASE64};
 
 nxmesh_core::transport_conformance!(GrpcRig);
 
@@ -129,49 +136,10 @@ impl tower::Service<http::Request<Body>> for Service {
     }
 }
 
-/// Connections to the server, which the test can cut or freeze.
-struct Line {
-    pipes: Arc<std::sync::Mutex<JoinSet<()>>>,
-    frozen: CancellationToken,
-    tasks: JoinSet<()>,
-}
-
-impl Line {
-    async fn lay(server: std::net::SocketAddr) -> (Self, u16) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let mut line = Self {
-            pipes: Arc::default(),
-            frozen: CancellationToken::new(),
-            tasks: JoinSet::new(),
-        };
-        let (pipes, frozen) = (Arc::clone(&line.pipes), line.frozen.clone());
-        line.tasks.spawn(async move {
-            loop {
-                let (mut agent, _) = listener.accept().await.unwrap();
-                let mut master = TcpStream::connect(server).await.unwrap();
-                let frozen = frozen.clone();
-                pipes.lock().unwrap().spawn(async move {
-                    tokio::select! {
-                        _ = tokio::io::copy_bidirectional(&mut agent, &mut master) => {}
-                        // Held open, and nothing goes through any more.
-                        () = frozen.cancelled() => std::future::pending().await,
-                    }
-                });
-            }
-        });
-        (line, port)
-    }
-
-    fn cut(&self) {
-        self.pipes.lock().unwrap().abort_all();
-    }
-}
-
 struct GrpcRig {
     calls: mpsc::UnboundedReceiver<Call>,
     line: Arc<Line>,
-    options: GrpcOptions,
+    options: MasterOptions,
     _server: JoinSet<()>,
 }
 
@@ -245,7 +213,7 @@ impl Rig for GrpcRig {
                 .unwrap();
         });
         let url = format!("grpcs://localhost:{port}").parse().unwrap();
-        let options = GrpcOptions::new(url, ca_pem);
+        let options = MasterOptions::new(url, Trust::new(&ca_pem).unwrap());
         let transport = GrpcTransport::new(options.clone()).unwrap();
         let rig = Self {
             calls: incoming,
@@ -388,8 +356,8 @@ async fn a_bundle_that_is_not_what_was_offered_is_refused() {
 async fn a_master_of_another_authority_is_not_talked_to() {
     let (rig, _) = GrpcRig::start().await;
     let stranger = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let transport = GrpcTransport::new(GrpcOptions {
-        ca_pem: stranger.cert.pem(),
+    let transport = GrpcTransport::new(MasterOptions {
+        trust: Trust::new(&stranger.cert.pem()).unwrap(),
         ..rig.options.clone()
     })
     .unwrap();
@@ -408,18 +376,13 @@ async fn a_master_of_another_authority_is_not_talked_to() {
 }
 
 #[tokio::test]
-async fn an_authority_is_needed() {
-    let url: MasterUrl = "https://localhost".parse().unwrap();
-    let error = GrpcTransport::new(GrpcOptions::new(url, "")).unwrap_err();
-    assert!(matches!(error, GrpcOptionsError::NoAuthority), "{error}");
-}
-
-#[tokio::test]
 async fn a_silent_line_ends_the_session() {
     let (mut rig, _) = GrpcRig::start().await;
-    let transport = GrpcTransport::new(GrpcOptions {
-        keepalive_interval: Duration::from_millis(100),
-        keepalive_timeout: Duration::from_millis(200),
+    let transport = GrpcTransport::new(MasterOptions {
+        keepalive: Keepalive {
+            interval: Duration::from_millis(100),
+            timeout: Duration::from_millis(200),
+        },
         ..rig.options.clone()
     })
     .unwrap();
@@ -428,7 +391,7 @@ async fn a_silent_line_ends_the_session() {
         futures_util::future::join(transport.connect(&credentials), rig.session(&credentials));
     let (session, _peer) = patiently("opening", both).await;
     let mut session = session.unwrap();
-    rig.line.frozen.cancel();
+    rig.line.freeze();
     let end = patiently("noticing", session.receiver.receive()).await;
     assert!(
         matches!(end, Err(TransportError::Unreachable { .. })),

@@ -5,6 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use http::HeaderMap;
 use nxmesh_core::{
     model::AgentId,
     seal::{
@@ -12,7 +13,7 @@ use nxmesh_core::{
         request::{MAX_SKEW_MS, SignatureError, SignedHeaders},
     },
 };
-use tonic::{Status, metadata::MetadataMap};
+use tonic::Status;
 use tracing::warn;
 
 use crate::coordination::Fleet;
@@ -34,12 +35,12 @@ impl Caller {
     /// Checks the signature of a call of `method` with `body`.
     pub(super) fn prove(
         fleet: &Fleet,
-        metadata: &MetadataMap,
+        headers: &HeaderMap,
         method: &str,
         body: &[u8],
     ) -> Result<Self, Status> {
         let headers =
-            SignedHeaders::read(|name| metadata.get(name).and_then(|value| value.to_str().ok()))
+            SignedHeaders::read(|name| headers.get(name).and_then(|value| value.to_str().ok()))
                 .map_err(|error| refuse(method, None, &error))?;
         let agent = &headers.agent_id;
         let Some(key) = fleet.session_key(agent, &headers.key_id) else {

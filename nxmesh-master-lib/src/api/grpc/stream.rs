@@ -15,11 +15,16 @@ use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
     time::{Instant, sleep_until, timeout},
 };
+use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 use tracing::warn;
 
-use super::{frame::UpdateFrame, service::heartbeat_seconds, signed::Caller};
+use super::{
+    calls::{Frames, heartbeat_seconds},
+    frame::UpdateFrame,
+    signed::Caller,
+};
 use crate::coordination::{Fleet, HelloError, Next, Offer, Session};
 
 /// The protocol this master speaks.
@@ -30,7 +35,6 @@ const HELLO_WITHIN: Duration = Duration::from_secs(10);
 const MISSED_HEARTBEATS: u32 = 3;
 
 /// Both directions of a stream whose opening was signed.
-#[derive(Debug)]
 pub(super) struct Conversation {
     fleet: Fleet,
     agent: AgentId,
@@ -39,10 +43,9 @@ pub(super) struct Conversation {
     frames: mpsc::Sender<Result<Bytes, Status>>,
 }
 
-#[derive(Debug)]
 struct Incoming {
     agent: AgentId,
-    frames: Streaming<Bytes>,
+    frames: Frames,
     opener: Opener,
 }
 
@@ -51,7 +54,7 @@ impl Conversation {
         fleet: Fleet,
         caller: Caller,
         nonce: Bytes,
-        incoming: Streaming<Bytes>,
+        incoming: Frames,
         frames: mpsc::Sender<Result<Bytes, Status>>,
     ) -> Self {
         Self {
@@ -170,7 +173,7 @@ impl Conversation {
 impl Incoming {
     /// The next message; `None` when the agent closed or lost the stream.
     async fn next(&mut self) -> Result<Option<AgentMessage>, Status> {
-        let Ok(Some(frame)) = self.frames.message().await else {
+        let Some(Ok(frame)) = self.frames.next().await else {
             return Ok(None);
         };
         let message: AgentMessage = self.opener.open(&frame).map_err(|error| match error {

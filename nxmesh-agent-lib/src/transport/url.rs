@@ -9,31 +9,44 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// The port masters listen on for agents.
 const DEFAULT_PORT: u16 = 8443;
 
-/// Where a master is: `https://` or `grpcs://`, a host, and a port unless it is
-/// 8443. TLS is always used.
+/// Where a master is: `https://`, `grpcs://` or `wss://`, a host, and a port
+/// unless it is 8443. TLS is always used. The last two schemes say what to
+/// speak as well, where nothing else does.
 ///
 /// ```
-/// use nxmesh_agent_lib::transport::grpc::MasterUrl;
+/// use nxmesh_agent_lib::transport::MasterUrl;
 ///
-/// let url: MasterUrl = "grpcs://master.example.com".parse().unwrap();
+/// let url: MasterUrl = "https://master.example.com".parse().unwrap();
 /// assert_eq!(url.to_string(), "https://master.example.com:8443");
 /// assert!("http://master.example.com".parse::<MasterUrl>().is_err());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MasterUrl {
+    scheme: Scheme,
     host: String,
     port: u16,
     server_name: ServerName<'static>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Https,
+    Grpcs,
+    Wss,
+}
+
 /// The text does not say where a master is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a master's URL is https:// or grpcs://, a host and a port, for example https://master.example.com:8443"
+    "a master's URL is https://, grpcs:// or wss://, a host and a port, for example https://master.example.com:8443"
 )]
 pub struct InvalidMasterUrl;
 
 impl MasterUrl {
+    pub(super) const fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
     /// The host and port to connect to; an IPv6 address has its brackets.
     pub(super) fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
@@ -52,8 +65,13 @@ impl FromStr for MasterUrl {
         let uri: Uri = text.parse().map_err(|_| InvalidMasterUrl)?;
         let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
         let authority = uri.authority().ok_or(InvalidMasterUrl)?;
-        let secure = matches!(uri.scheme_str(), Some("https" | "grpcs"));
-        if !bare || !secure || authority.as_str().contains('@') {
+        let scheme = match uri.scheme_str() {
+            Some("https") => Scheme::Https,
+            Some("grpcs") => Scheme::Grpcs,
+            Some("wss") => Scheme::Wss,
+            _ => return Err(InvalidMasterUrl),
+        };
+        if !bare || authority.as_str().contains('@') {
             return Err(InvalidMasterUrl);
         }
         let host = authority.host();
@@ -67,6 +85,7 @@ impl FromStr for MasterUrl {
             None => return Err(InvalidMasterUrl),
         };
         Ok(Self {
+            scheme,
             server_name: ServerName::try_from(name.to_owned()).map_err(|_| InvalidMasterUrl)?,
             host: host.to_owned(),
             port,
@@ -76,7 +95,12 @@ impl FromStr for MasterUrl {
 
 impl fmt::Display for MasterUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "https://{}:{}", self.host, self.port)
+        let scheme = match self.scheme {
+            Scheme::Https => "https",
+            Scheme::Grpcs => "grpcs",
+            Scheme::Wss => "wss",
+        };
+        write!(f, "{scheme}://{}:{}", self.host, self.port)
     }
 }
 
@@ -104,7 +128,7 @@ mod tests {
             "",
             "master",
             "http://127.0.0.1:8443",
-            "wss://master:8443",
+            "ws://master:8443",
             "https://",
             "https://user@master:8443",
             "https://master:8443/path",
@@ -122,7 +146,8 @@ mod tests {
     fn addresses_are_taken_with_and_without_port() {
         for (text, normal) in [
             ("https://10.0.0.1", "https://10.0.0.1:8443"),
-            ("grpcs://master:1/", "https://master:1"),
+            ("grpcs://master:1/", "grpcs://master:1"),
+            ("wss://master", "wss://master:8443"),
             ("https://[::1]:9", "https://[::1]:9"),
         ] {
             let url: MasterUrl = text.parse().unwrap();
