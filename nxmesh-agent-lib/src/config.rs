@@ -9,7 +9,7 @@ use crate::{
     apply::ApplyOptions,
     controller::ControlOptions,
     identity::{BootstrapToken, identity_file},
-    transport::{ConnectionOptions, MasterUrl, TransportChoice},
+    transport::{ConnectionOptions, MasterUrl, Proxy, TransportChoice},
 };
 
 /// Everything an agent can be told.
@@ -23,6 +23,10 @@ pub struct AgentOptions {
     /// What is spoken with the master. Default: [`TransportChoice::Auto`]. Not
     /// used with a transport of your own.
     pub transport: TransportChoice,
+    /// What leads to the master, unless it is reached directly. Default:
+    /// nothing; the environment is not looked at. Not used with a transport of
+    /// your own.
+    pub proxy: Option<Proxy>,
     /// The authorities, in PEM, that the master's certificate may come from,
     /// beside those learnt at the enrolment. Needed for the first contact.
     pub master_ca: Option<String>,
@@ -48,6 +52,7 @@ impl AgentOptions {
             apply,
             master_url: None,
             transport: TransportChoice::default(),
+            proxy: None,
             master_ca: None,
             bootstrap_token: None,
             labels: Labels::new(),

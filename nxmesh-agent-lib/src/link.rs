@@ -119,6 +119,7 @@ impl Link {
         let trust = Trust::new(&trusted.join("\n")).map_err(AgentError::Trust)?;
         let connection = &self.options.connection;
         let options = MasterOptions {
+            proxy: self.options.proxy.clone(),
             keepalive: connection.keepalive,
             clock: Arc::clone(&self.clock),
             ..MasterOptions::new(url, trust)

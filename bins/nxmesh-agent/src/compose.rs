@@ -19,6 +19,7 @@ use nxmesh_process::exit::{Exit, OrExit as _};
 
 use crate::{
     options::{BadResourcePolicy, ManagedMode, Settings},
+    proxy,
     reloaders::Reached,
     values::TransportChoice,
 };
@@ -41,6 +42,7 @@ pub(crate) async fn compose(settings: &Settings, patience: Duration) -> Result<A
         Some(TransportChoice::Grpc) => transport::TransportChoice::Grpc,
         Some(TransportChoice::WebSocket) => transport::TransportChoice::WebSocket,
     };
+    options.proxy = proxy::of_environment(|name| std::env::var(name).ok())?;
     options.master_ca = settings.master_ca.as_deref().map(read_ca).transpose()?;
     options.labels = settings.labels.clone().unwrap_or_default().0;
     // A spent token's file may be gone, and need not be read again.

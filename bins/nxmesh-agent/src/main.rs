@@ -2,6 +2,7 @@
 
 mod compose;
 mod options;
+mod proxy;
 mod reloaders;
 mod status;
 mod values;

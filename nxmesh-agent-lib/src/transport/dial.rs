@@ -6,13 +6,14 @@ use rustls::AlertDescription;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{MasterUrl, Trust, options::MasterOptions, trust::Protocol};
+use super::{MasterUrl, Proxy, Trust, options::MasterOptions, trust::Protocol};
 
 /// Connects to one master, anew each time.
 #[derive(Debug, Clone)]
 pub(super) struct Dialer {
     url: MasterUrl,
     trust: Trust,
+    proxy: Option<Proxy>,
     timeout: Duration,
 }
 
@@ -30,6 +31,10 @@ impl Dialer {
         Self {
             url: options.url.clone(),
             trust: options.trust.clone(),
+            proxy: options
+                .proxy
+                .clone()
+                .filter(|proxy| proxy.leads_to(&options.url)),
             timeout: options.connect_timeout,
         }
     }
@@ -63,7 +68,11 @@ impl Dialer {
     }
 
     async fn reach(&self) -> io::Result<TcpStream> {
-        let tcp = TcpStream::connect(self.url.authority()).await?;
+        let master = self.url.authority();
+        let tcp = match &self.proxy {
+            Some(proxy) => proxy.connect(&master).await?,
+            None => TcpStream::connect(master).await?,
+        };
         tcp.set_nodelay(true)?;
         Ok(tcp)
     }

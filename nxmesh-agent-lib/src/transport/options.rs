@@ -7,7 +7,7 @@ use nxmesh_core::contract::{
     clock::{Clock, SystemClock},
 };
 
-use super::{MasterUrl, Trust};
+use super::{MasterUrl, Proxy, Trust};
 
 /// How one master is reached.
 #[derive(Debug, Clone)]
@@ -16,7 +16,9 @@ pub struct MasterOptions {
     pub url: MasterUrl,
     /// Whom its certificate has to come from.
     pub trust: Trust,
-    /// For TCP and the TLS handshake together. Default: 10 s.
+    /// What leads to it, unless it is reached directly. Default: nothing.
+    pub proxy: Option<Proxy>,
+    /// For TCP, a proxy and the TLS handshake together. Default: 10 s.
     pub connect_timeout: Duration,
     /// How long a call may take to answer, and a bundle to bring its next
     /// chunk. Default: 30 s.
@@ -34,6 +36,7 @@ impl MasterOptions {
         Self {
             url,
             trust,
+            proxy: None,
             connect_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_secs(30),
             keepalive: Keepalive::default(),

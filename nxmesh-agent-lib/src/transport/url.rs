@@ -47,6 +47,15 @@ impl MasterUrl {
         self.scheme
     }
 
+    /// The host alone; an IPv6 address without its brackets.
+    pub(super) fn host(&self) -> &str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    pub(super) const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The host and port to connect to; an IPv6 address has its brackets.
     pub(super) fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)

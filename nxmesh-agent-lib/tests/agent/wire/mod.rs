@@ -2,6 +2,7 @@
 
 mod fallback;
 mod half_open;
+mod proxied;
 mod proxy;
 
 use nxmesh_agent_lib::{AgentOptions, AgentStatus, BootstrapToken, ConnectionState};
