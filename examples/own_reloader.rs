@@ -10,7 +10,7 @@
 //! cargo test --example own_reloader    # the conformance suite of the contract
 //! ```
 
-use std::time::Duration;
+use std::{fs::File, time::Duration};
 
 use async_trait::async_trait;
 use nxmesh_agent_lib::{reload::SignalReloader, testkit::RealNginx};
@@ -69,6 +69,14 @@ impl Reloader for Paced {
 
     async fn stop(&self, deadline: Duration) -> Result<(), ReloadError> {
         self.inner.stop(deadline).await
+    }
+
+    async fn quit(&self, deadline: Duration) -> Result<bool, ReloadError> {
+        self.inner.quit(deadline).await
+    }
+
+    async fn error_log(&self) -> Result<Option<File>, ReloadError> {
+        self.inner.error_log().await
     }
 
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {

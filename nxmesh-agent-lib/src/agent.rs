@@ -21,6 +21,7 @@ use crate::{
     link::Link,
     status::{AgentStatus, ConnectionState},
     status_socket::StatusSocket,
+    transport::logs::ErrorLogOf,
 };
 
 /// Keeps one nginx at the configuration its master wants.
@@ -102,6 +103,7 @@ impl Agent {
             clock: Arc::clone(&self.clock),
             store,
             exchange: Arc::clone(&exchange),
+            log: Arc::new(ErrorLogOf(Arc::clone(&self.reloader))),
             started,
         };
         link.check(identity.as_ref())?;

@@ -14,7 +14,10 @@ use crate::{
     error::AgentError,
     exchange::Exchange,
     identity::{Identity, IdentityStore},
-    transport::{Connection, ConnectionSequence, MasterOptions, Trust, message::Introduction},
+    transport::{
+        Connection, ConnectionSequence, MasterOptions, Trust, logs::LogSource,
+        message::Introduction,
+    },
 };
 
 /// What leads to the master.
@@ -26,6 +29,8 @@ pub(crate) struct Link {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: IdentityStore,
     pub(crate) exchange: Arc<Exchange>,
+    /// What the master may look at.
+    pub(crate) log: Arc<dyn LogSource>,
     /// When the agent started.
     pub(crate) started: Instant,
 }
@@ -77,6 +82,7 @@ impl Link {
             sequence: ConnectionSequence::new(state_dir.join("connection-sequence")),
             introduction,
             exchange: self.exchange,
+            log: self.log,
             started: self.started,
         };
         connection.run(stop).await;

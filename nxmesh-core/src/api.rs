@@ -9,7 +9,7 @@ mod command;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use command::{AuditView, CommandKind, CommandRequest, CommandState, CommandView};
+pub use command::{AuditView, CommandKind, CommandRequest, CommandState, CommandView, LogEvent};
 
 use crate::{
     digest::Digest,

@@ -324,7 +324,10 @@ fn a_sealed_frame_of_another_type_cannot_be_decoded() {
     };
     let message = AgentMessage {
         agent_id: "an agent".to_owned(),
-        payload: Some(agent_message::Payload::Logs(LogBatch { lines: vec![log] })),
+        payload: Some(agent_message::Payload::Logs(LogBatch {
+            lines: vec![log],
+            ..LogBatch::default()
+        })),
         ..AgentMessage::default()
     };
     let result = opener.open::<MasterMessage>(&sealer.seal(&message));

@@ -193,6 +193,18 @@ impl Client {
             .await
     }
 
+    /// `GET` within the workspace, for an answer that comes bit by bit.
+    pub(crate) async fn stream(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<Response> {
+        /// The master ends it after ten minutes.
+        const LONGEST: Duration = Duration::from_secs(660);
+        let request = self.in_workspace(Method::GET, path).query(query);
+        self.send(request.timeout(LONGEST)).await
+    }
+
     /// Every page of a list.
     pub(crate) async fn list<T: DeserializeOwned>(
         &self,

@@ -47,6 +47,9 @@ async fn run(options: Options) -> anyhow::Result<Exit> {
         Command::Agent(AgentCommand::Recheck(arguments)) => {
             command::agent::command(&server, CommandKind::Recheck, arguments).await
         }
+        Command::Agent(AgentCommand::Restart(arguments)) => {
+            command::agent::command(&server, CommandKind::Restart, arguments).await
+        }
         Command::Agent(AgentCommand::Drain(arguments)) => {
             command::agent::command(&server, CommandKind::Drain, arguments).await
         }
@@ -63,6 +66,7 @@ async fn run(options: Options) -> anyhow::Result<Exit> {
         Command::Render(arguments) => command::render::run(arguments),
         Command::Explain(arguments) => command::explain::run(&arguments),
         Command::Import(arguments) => command::import::run(arguments),
+        Command::Logs(arguments) => command::logs::run(&server, arguments).await,
         Command::Rollout(RolloutCommand::Undo(arguments)) => {
             command::rollout::undo(&server, arguments).await
         }

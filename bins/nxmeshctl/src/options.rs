@@ -78,6 +78,8 @@ pub(crate) enum Command {
     Explain(ExplainArguments),
     /// Make resources of an existing nginx configuration, without a server
     Import(ImportArguments),
+    /// Show the error log of an agent's nginx
+    Logs(LogsArguments),
     /// Follow and undo changes
     #[command(subcommand)]
     Rollout(RolloutCommand),
@@ -101,10 +103,25 @@ pub(crate) enum AgentCommand {
     Reload(CommandArguments),
     /// Look whether nginx and its files are as they should be
     Recheck(CommandArguments),
+    /// End nginx, gracefully first, and start it anew; nothing is served in between
+    Restart(CommandArguments),
     /// Take no new version until undrain; nginx goes on serving, and rollouts do not wait
     Drain(CommandArguments),
     /// Take new versions again
     Undrain(CommandArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArguments {
+    /// Host name or id of the agent
+    #[arg(value_name = "AGENT")]
+    pub(crate) agent: String,
+    /// How many of the last lines to show, 0 to 1000
+    #[arg(long, short = 'n', value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub(crate) lines: u32,
+    /// Go on with what is added, for ten minutes at most
+    #[arg(long, short = 'f')]
+    pub(crate) follow: bool,
 }
 
 #[derive(Debug, Args)]

@@ -101,7 +101,7 @@ impl Controller {
     }
 
     /// Ends an nginx that does not react and starts it anew.
-    pub(super) async fn restart(&mut self) {
+    pub(super) async fn restart_hung(&mut self) {
         error!(
             since = self.care.silent_since,
             "nginx hangs, it is restarted"
@@ -109,6 +109,19 @@ impl Controller {
         let deadline = self.options.watchdog.stop_deadline;
         let restarted = self.pipeline.restart(deadline).await;
         self.note(restarted, true).await;
+    }
+
+    /// Starts nginx anew because somebody said so, ending what runs; that says
+    /// nothing on how it does. The process it then is, or why it is not up.
+    pub(super) async fn restart(&mut self) -> Result<u32, String> {
+        let deadline = self.options.watchdog.stop_deadline;
+        let restarted = self.pipeline.restart(deadline).await;
+        let told = match &restarted {
+            Ok(recovered) => Ok(recovered.generation.master_pid),
+            Err(error) => Err(error.to_string()),
+        };
+        self.note(restarted, false).await;
+        told
     }
 
     async fn note(&mut self, recovered: Result<Recovered, PipelineError>, counts: bool) {

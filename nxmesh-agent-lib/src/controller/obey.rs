@@ -1,11 +1,16 @@
 //! What the master commands, done and answered.
 
 use nxmesh_core::wire::{CommandKind, CommandResult};
+use std::time::Duration;
+
 use tokio::time::Instant;
 use tracing::info;
 
 use super::{observed::Nginx, run::Controller};
 use crate::exchange::Order;
+
+/// How long requests under way may take to finish before a restart.
+const GRACE: Duration = Duration::from_secs(20);
 
 impl Controller {
     /// Does the command that waits, and tells what came of it.
@@ -18,9 +23,13 @@ impl Controller {
             _ if overdue => Err("the command's deadline is over".to_owned()),
             CommandKind::Recheck => Ok(self.recheck().await),
             CommandKind::Reload => self.reload(until).await,
+            CommandKind::Restart => self.restart_as_told(until).await,
             CommandKind::Drain => self.drain(true),
             CommandKind::Undrain => self.drain(false),
-            CommandKind::CommandUnspecified => Err("this agent does not know the command".into()),
+            // Logs are the session's, not the controller's.
+            CommandKind::Logs | CommandKind::EndLogs | CommandKind::CommandUnspecified => {
+                Err("this agent does not know the command".into())
+            }
         };
         info!(id = command.id, kind = ?command.kind(), ?done, "commanded");
         self.exchange.outbox.push_result(CommandResult {
@@ -65,6 +74,22 @@ impl Controller {
         reloaded
             .map(|generation| format!("{} new workers serve", generation.workers.len()))
             .map_err(|error| error.to_string())
+    }
+
+    /// Half of the time is for requests under way; what is left of nginx then
+    /// is ended by force.
+    async fn restart_as_told(&mut self, until: Option<Instant>) -> Result<String, String> {
+        let patience = until.map_or(GRACE, |until| {
+            until.duration_since(Instant::now()).div_f64(2.0).min(GRACE)
+        });
+        let quit = self.reloader.quit(patience).await;
+        let gracefully = quit.map_err(|error| error.to_string())?;
+        let running = self.restart().await?;
+        let how = match gracefully {
+            true => "all requests were finished",
+            false => "some requests may have been cut off",
+        };
+        Ok(format!("nginx runs anew as process {running}; {how}"))
     }
 
     fn drain(&mut self, set: bool) -> Result<String, String> {

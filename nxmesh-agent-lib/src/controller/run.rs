@@ -127,7 +127,7 @@ impl Controller {
             };
             match decide(&desired, &self.observed, Instant::now()) {
                 Action::Recover => self.recover().await,
-                Action::Restart => self.restart().await,
+                Action::Restart => self.restart_hung().await,
                 Action::Apply(offer) => self.apply(&offer).await,
                 Action::Obey => self.obey().await,
                 Action::Observe => self.observe().await,

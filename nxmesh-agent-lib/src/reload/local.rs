@@ -316,6 +316,25 @@ impl Local {
         Ok(())
     }
 
+    /// Asks `nginx` to finish its requests and to end; whether it has when the
+    /// deadline comes.
+    pub(super) async fn quit(
+        &self,
+        nginx: &Master,
+        deadline: Duration,
+    ) -> Result<bool, ReloadError> {
+        let begun = Instant::now();
+        let family = nginx.family();
+        self.send(Signal::SIGQUIT, &family[..1])?;
+        while family.iter().any(Process::is_alive) {
+            if begun.elapsed() >= deadline {
+                return Ok(false);
+            }
+            sleep(POLL).await;
+        }
+        Ok(true)
+    }
+
     /// Signals those that are still there.
     fn send(&self, signal: Signal, to: &[Process]) -> Result<(), ReloadError> {
         for process in to {

@@ -1,6 +1,6 @@
 //! Reloading by SIGHUP, proven by the workers that follow it.
 
-use std::time::Duration;
+use std::{fs::File, time::Duration};
 
 use async_trait::async_trait;
 use nxmesh_core::contract::reloader::{Candidate, Generation, ReloadError, Reloader};
@@ -133,6 +133,19 @@ impl Reloader for SignalReloader {
             Some(nginx) => self.local.end(&nginx, deadline).await,
             None => Ok(()),
         }
+    }
+
+    async fn quit(&self, deadline: Duration) -> Result<bool, ReloadError> {
+        let _turn = self.turn.lock().await;
+        match Means::find(self).await? {
+            Some(nginx) => self.local.quit(&nginx, deadline).await,
+            None => Ok(true),
+        }
+    }
+
+    async fn error_log(&self) -> Result<Option<File>, ReloadError> {
+        let nginx = Means::find(self).await?;
+        Ok(nginx.and_then(|nginx| nginx.error_log()))
     }
 
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {

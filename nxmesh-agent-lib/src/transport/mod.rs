@@ -10,6 +10,7 @@ mod fencing;
 pub mod grpc;
 #[cfg(test)]
 mod line;
+pub(crate) mod logs;
 pub(crate) mod message;
 mod options;
 mod outbox;

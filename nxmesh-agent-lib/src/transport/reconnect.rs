@@ -26,6 +26,7 @@ use tracing::{info, warn};
 
 use super::{
     AutoTransport, Backoff, ConnectionSequence, Keepalive,
+    logs::LogSource,
     message::Introduction,
     session::{SessionEnd, converse, introduce},
 };
@@ -78,6 +79,8 @@ pub(crate) struct Connection {
     pub(crate) sequence: ConnectionSequence,
     pub(crate) introduction: Introduction,
     pub(crate) exchange: Arc<Exchange>,
+    /// What the master may look at.
+    pub(crate) log: Arc<dyn LogSource>,
     pub(crate) started: Instant,
 }
 

@@ -5,17 +5,21 @@ use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 use nxmesh_core::{
     contract::transport::{Session, SessionReceiver, SessionSender, TransportError},
     wire::{
-        Command, CommandResult, ConfigPhase, ConfigUpdate, MasterMessage, RegistrationResponse,
-        agent_message, master_message::Payload,
+        Command, CommandKind, CommandResult, ConfigPhase, ConfigUpdate, LogBatch, MasterMessage,
+        RegistrationResponse, agent_message, master_message::Payload,
     },
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{
     Connection,
     backoff::random_fraction,
+    logs,
     message::{self, PROTOCOL},
     update,
 };
@@ -23,6 +27,11 @@ use crate::{exchange::Order, status::AgentStatus};
 
 /// The range a master may choose the heartbeat from, in seconds.
 const HEARTBEAT_SECONDS: std::ops::RangeInclusive<u32> = 1..=3600;
+
+/// Orders to look at the log that may wait.
+const TAIL_ORDERS: usize = 8;
+/// Batches of lines that may wait to be sent.
+const LOG_BATCHES: usize = 16;
 
 /// How long a master may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -108,10 +117,15 @@ pub(super) async fn converse(
         });
     connection.exchange.outbox.begin_session();
     let (updates, newest) = watch::channel(None);
-    let mut listening = pin!(listen(connection, session.receiver, &updates));
+    let (tails, tail_orders) = mpsc::channel(TAIL_ORDERS);
+    let (lines, log) = mpsc::channel(LOG_BATCHES);
+    let source = Arc::clone(&connection.log);
+    let mut listening = pin!(listen(connection, session.receiver, &updates, &tails));
     tokio::select! {
         end = &mut listening => return end,
-        end = speak(connection, session.sender, heartbeat) => return end,
+        end = speak(connection, session.sender, heartbeat, log) => return end,
+        // It lasts as long as `tails`: as the session.
+        () = logs::tails(source, tail_orders, lines) => return SessionEnd::Closed,
         never = resolve(connection, newest) => match never {},
         () = stop.cancelled() => {}
     }
@@ -139,12 +153,19 @@ async fn listen(
     connection: &Connection,
     mut receiver: Box<dyn SessionReceiver>,
     updates: &watch::Sender<Option<Arc<ConfigUpdate>>>,
+    tails: &mpsc::Sender<Command>,
 ) -> SessionEnd {
     loop {
         match receive(&mut *receiver).await {
             Ok((_, Payload::ConfigUpdate(update))) => {
                 debug!(version = %update::version_of(&update), "offered");
                 updates.send_replace(Some(Arc::new(update)));
+            }
+            Ok((_, Payload::Command(command)))
+                if matches!(command.kind(), CommandKind::Logs | CommandKind::EndLogs) =>
+            {
+                // One that looks at logs faster than they are opened looks again.
+                drop(tails.try_send(command));
             }
             Ok((sent_at, Payload::Command(command))) => take(connection, command, sent_at),
             Ok((_, Payload::Ack(ack))) => connection.exchange.outbox.acknowledged(&ack.command_id),
@@ -180,6 +201,7 @@ async fn speak(
     connection: &Connection,
     mut sender: Box<dyn SessionSender>,
     heartbeat: Duration,
+    mut log: mpsc::Receiver<LogBatch>,
 ) -> SessionEnd {
     let exchange = &connection.exchange;
     let patience = connection.options.progress_after;
@@ -188,10 +210,20 @@ async fn speak(
     let mut beat = Instant::now() + varied(heartbeat);
     loop {
         let entry = tokio::select! {
+            // Lines come last: they can be dropped, the others not.
+            biased;
             entry = exchange.outbox.next(patience) => Some(entry),
             () = tokio::time::sleep_until(beat) => None,
             // An nginx that is gone or back is no news for later.
             () = turned(&mut status, &known) => None,
+            Some(batch) = log.recv() => {
+                let lines = agent_message::Payload::Logs(batch);
+                let lines = message::message(connection.clock.unix_millis(), lines);
+                if let Err(error) = sender.send(lines).await {
+                    return SessionEnd::Transport(error);
+                }
+                continue;
+            }
         };
         let payload = match &entry {
             Some(entry) => entry.payload.clone(),

@@ -38,6 +38,16 @@ struct Rig {
     running: JoinSet<()>,
 }
 
+#[derive(Debug)]
+struct NoLog;
+
+#[async_trait::async_trait]
+impl super::logs::LogSource for NoLog {
+    async fn open(&self) -> std::io::Result<Option<std::fs::File>> {
+        Ok(None)
+    }
+}
+
 fn connection(transport: MemoryTransport, folder: &Path, exchange: Arc<Exchange>) -> Connection {
     Connection {
         transport: Arc::new(transport),
@@ -57,6 +67,7 @@ fn connection(transport: MemoryTransport, folder: &Path, exchange: Arc<Exchange>
             nginx_mode: "full",
         },
         exchange,
+        log: Arc::new(NoLog),
         started: Instant::now(),
     }
 }

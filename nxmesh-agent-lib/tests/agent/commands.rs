@@ -12,6 +12,7 @@ async fn done(master: &ScriptedMaster, id: &str, kind: CommandKind) -> CommandRe
         id: id.to_owned(),
         deadline: 0,
         kind: kind.into(),
+        ..Command::default()
     });
     result(master, id).await
 }
@@ -61,6 +62,25 @@ async fn a_drained_agent_takes_no_version_until_it_is_undrained() {
     applied.await.unwrap();
     assert_eq!(rig.get().await, (200, "while drained".to_owned()));
     agent.reached(|status| !status.drained).await;
+    agent.stop().await.unwrap();
+}
+
+/// Another process serves the same, and nothing was cut off.
+#[tokio::test]
+async fn a_restart_is_another_process_that_serves_the_same() {
+    let rig = Rig::new();
+    let (master, transport) = ScriptedMaster::start();
+    let mut agent = rig.start(transport);
+    master.desire(version(1), &site(rig.port, "up"));
+    let applied = master.status(version(1), ConfigPhase::Applied);
+    applied.await.unwrap();
+    let before = agent.reached(|status| status.nginx.running).await;
+    let restarted = done(&master, "1", CommandKind::Restart).await;
+    assert!(restarted.ok, "{restarted:?}");
+    assert!(restarted.message.contains("finished"), "{restarted:?}");
+    let after = agent.reached(|status| status.nginx.running).await;
+    assert_ne!(before.nginx.master_pid, after.nginx.master_pid);
+    assert_eq!(rig.get().await, (200, "up".to_owned()));
     agent.stop().await.unwrap();
 }
 

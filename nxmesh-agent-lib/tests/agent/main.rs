@@ -287,6 +287,7 @@ async fn commands_are_answered() {
             id: id.to_owned(),
             deadline,
             kind: kind.into(),
+            ..Command::default()
         });
         let result = master
             .wait_for(|heard| heard.results.iter().find(|result| result.id == id).cloned())

@@ -17,6 +17,8 @@ pub enum CommandKind {
     Reload,
     /// Look whether nginx and its files are as they should be.
     Recheck,
+    /// End nginx, gracefully first, and start it anew.
+    Restart,
     /// Take no new version until `undrain`; nginx goes on serving what it serves.
     Drain,
     /// Take new versions again.
@@ -25,7 +27,13 @@ pub enum CommandKind {
 
 impl CommandKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Reload, Self::Recheck, Self::Drain, Self::Undrain];
+    pub const ALL: [Self; 5] = [
+        Self::Reload,
+        Self::Recheck,
+        Self::Restart,
+        Self::Drain,
+        Self::Undrain,
+    ];
 
     /// As it is written: `rotate-key`.
     #[must_use]
@@ -33,6 +41,7 @@ impl CommandKind {
         match self {
             Self::Reload => "reload",
             Self::Recheck => "recheck",
+            Self::Restart => "restart",
             Self::Drain => "drain",
             Self::Undrain => "undrain",
         }
@@ -44,6 +53,7 @@ impl CommandKind {
         match self {
             Self::Reload => "agent:reload",
             Self::Recheck => "agent:recheck",
+            Self::Restart => "agent:restart",
             Self::Drain | Self::Undrain => "agent:drain",
         }
     }
@@ -61,7 +71,7 @@ impl FromStr for CommandKind {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let known = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
         known.ok_or(ValueError {
-            rule: "a command is one of reload, recheck, drain and undrain",
+            rule: "a command is one of reload, recheck, restart, drain and undrain",
             example: "reload",
         })
     }
@@ -130,6 +140,26 @@ pub struct CommandView {
     pub state: CommandState,
     /// What the agent found, or why it failed; may be empty.
     pub message: String,
+}
+
+/// A line of the answer to `GET /api/v1/workspaces/{w}/agents/{id}/logs`. One
+/// without anything only shows that the master is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEvent {
+    /// Lines of nginx's error log. Clients of nginx have a say in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<String>,
+    /// Lines that are missing before these.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: u64,
+    /// Why nothing follows; empty if all that was asked for is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// An entry of the audit log: `GET /api/v1/audit`

@@ -1,6 +1,6 @@
 //! The mechanism that checks configurations with nginx and puts them into service.
 
-use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, fmt, fs::File, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 
@@ -56,6 +56,7 @@ impl Generation {
 ///    too, and also if they no longer heed anything. Where none runs there is
 ///    nothing to do. It never touches a process that was not seen to be
 ///    nginx's. Whoever else looks after nginx may have started another.
+/// 8. `quit` returns `true` only when the nginx that ran has ended by itself.
 #[async_trait]
 pub trait Reloader: fmt::Debug + Send + Sync + 'static {
     /// Stable short name for metric labels and errors, for example `"signal"`.
@@ -91,6 +92,28 @@ pub trait Reloader: fmt::Debug + Send + Sync + 'static {
     /// be signalled.
     async fn stop(&self, deadline: Duration) -> Result<(), ReloadError>;
 
+    /// Asks nginx to finish the requests under way and to end, and waits for
+    /// that; `false` if it still runs at the `deadline`, or cannot be asked.
+    /// It takes no new connections meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError::Backend`] when it may not be signalled.
+    async fn quit(&self, deadline: Duration) -> Result<bool, ReloadError> {
+        let _ = deadline;
+        Ok(false)
+    }
+
+    /// The error log of nginx, opened anew for reading; `None` where it is no
+    /// file that can be read from here.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError::Backend`] when it cannot be found out.
+    async fn error_log(&self) -> Result<Option<File>, ReloadError> {
+        Ok(None)
+    }
+
     /// What runs now.
     ///
     /// # Errors
@@ -120,6 +143,14 @@ impl<R: Reloader + ?Sized> Reloader for Box<R> {
 
     async fn stop(&self, deadline: Duration) -> Result<(), ReloadError> {
         (**self).stop(deadline).await
+    }
+
+    async fn quit(&self, deadline: Duration) -> Result<bool, ReloadError> {
+        (**self).quit(deadline).await
+    }
+
+    async fn error_log(&self) -> Result<Option<File>, ReloadError> {
+        (**self).error_log().await
     }
 
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {

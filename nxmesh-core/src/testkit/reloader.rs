@@ -67,6 +67,8 @@ macro_rules! reloader_conformance {
             // 7
             stopped_is_gone_and_can_be_started,
             stopping_what_does_not_run_is_done,
+            // 8
+            what_quit_is_gone,
         }
     };
     (@each $rig:ty: $($clause:ident,)+) => {
@@ -235,4 +237,18 @@ pub async fn stopping_what_does_not_run_is_done<R: Rig>() {
     rig.stop().await;
     subject.stop(DEADLINE).await.expect("nothing to do");
     assert_eq!(subject.running().await.expect("look at what runs"), None);
+}
+
+/// Clause 8: whether it can be asked or not, the answer is true.
+pub async fn what_quit_is_gone<R: Rig>() {
+    let (rig, subject) = R::start().await;
+    let before = running(&subject).await;
+    let quit = subject.quit(DEADLINE).await.expect("ask it to quit");
+    let after = subject.running().await.expect("look at what runs");
+    assert_eq!(after.is_none(), quit, "{after:?}");
+    if quit {
+        let started = subject.start(DEADLINE).await.expect("start");
+        assert!(started.replaces(&before), "{started:?} after {before:?}");
+    }
+    drop(rig);
 }

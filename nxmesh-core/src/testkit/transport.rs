@@ -139,7 +139,10 @@ fn to_master(text: String) -> AgentMessage {
     let lines = vec![LogLine { timestamp: 1, text }];
     AgentMessage {
         timestamp: 1_700_000_000_000,
-        payload: Some(agent_message::Payload::Logs(LogBatch { lines })),
+        payload: Some(agent_message::Payload::Logs(LogBatch {
+            lines,
+            ..LogBatch::default()
+        })),
         ..AgentMessage::default()
     }
 }

@@ -39,6 +39,8 @@ pub(crate) enum Fault {
     StopLies,
     /// Fails to stop what does not run.
     StopsTheRunningOnly,
+    /// Says that it quit.
+    QuitLies,
     /// Remembers what ran.
     RemembersTheDead,
 }
@@ -177,6 +179,13 @@ impl Reloader for Toy {
             _ => world.running = None,
         }
         Ok(())
+    }
+
+    async fn quit(&self, _: Duration) -> Result<bool, ReloadError> {
+        if self.fault != Fault::QuitLies {
+            self.world.lock().unwrap().running = None;
+        }
+        Ok(true)
     }
 
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {

@@ -41,7 +41,7 @@ pub enum CommandError {
     },
     /// It has no session with this master; nothing was queued.
     #[error(
-        "agent {agent} ({hostname}) is not connected, so it was not told to {kind}; nothing waits for its return, ask again then"
+        "agent {agent} ({hostname}) is not connected, so it was not told to {what}; nothing waits for its return, ask again then"
     )]
     Away {
         /// The agent.
@@ -49,7 +49,7 @@ pub enum CommandError {
         /// Its machine.
         hostname: String,
         /// What it was to do.
-        kind: CommandKind,
+        what: &'static str,
     },
     /// It has not taken the commands before; nothing was queued.
     #[error("agent {agent} has not taken the commands before this one yet; try again later")]
@@ -180,7 +180,7 @@ impl Fleet {
             state: CommandState::Waiting,
             message: String::new(),
         };
-        let refused = self.reachable(workspace, agent, kind).err();
+        let refused = self.reachable(workspace, agent, kind.as_str()).err();
         let mut entry = audited(workspace, &view, at);
         if let Some(refused) = &refused {
             entry.outcome = "refused".to_owned();
@@ -297,11 +297,11 @@ impl Fleet {
     }
 
     /// Whether the agent can be told something now.
-    fn reachable(
+    pub(super) fn reachable(
         &self,
         workspace: &WorkspaceName,
         id: &AgentId,
-        kind: CommandKind,
+        what: &'static str,
     ) -> Result<(), CommandError> {
         let registry = self.registry();
         let agent = registry
@@ -316,17 +316,18 @@ impl Fleet {
             None => Err(CommandError::Away {
                 agent: id.clone(),
                 hostname: agent.record.hostname.clone(),
-                kind,
+                what,
             }),
         }
     }
 
     fn hand_over(&self, workspace: &WorkspaceName, view: &CommandView) -> Result<(), CommandError> {
-        self.reachable(workspace, &view.agent, view.kind)?;
+        self.reachable(workspace, &view.agent, view.kind.as_str())?;
         let command = wire::Command {
             id: view.id.clone(),
             deadline: view.deadline,
             kind: on_the_wire(view.kind).into(),
+            ..wire::Command::default()
         };
         match self.registry().tell(&view.agent, Payload::Command(command)) {
             true => Ok(()),
@@ -359,6 +360,7 @@ const fn on_the_wire(kind: CommandKind) -> wire::CommandKind {
     match kind {
         CommandKind::Reload => wire::CommandKind::Reload,
         CommandKind::Recheck => wire::CommandKind::Recheck,
+        CommandKind::Restart => wire::CommandKind::Restart,
         CommandKind::Drain => wire::CommandKind::Drain,
         CommandKind::Undrain => wire::CommandKind::Undrain,
     }

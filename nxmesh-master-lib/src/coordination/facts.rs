@@ -239,6 +239,12 @@ fn nginx_of(hello: &RegistrationRequest) -> Option<NginxFacts> {
     })
 }
 
+/// As [`shown`], in one line, with control characters where they were: whoever
+/// shows it escapes them.
+pub(super) fn shown_line(text: &str, most: usize) -> String {
+    text.chars().filter(|c| *c != '\n').take(most).collect()
+}
+
 pub(super) fn shown(text: &str, most: usize) -> String {
     text.chars()
         .filter(|c| !c.is_control() || *c == '\n')

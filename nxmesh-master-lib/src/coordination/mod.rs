@@ -20,6 +20,7 @@ mod desired;
 mod enrolment;
 mod facts;
 mod keep;
+mod logs;
 mod options;
 mod registry;
 mod rollout;
@@ -59,6 +60,7 @@ pub(crate) use registry::HelloError;
 pub(crate) use session::{Next, Offer, Session};
 
 pub use commands::CommandError;
+pub use logs::LogStream;
 pub use options::{FleetCounts, FleetOptions};
 
 /// The agents and what each is to serve. A cheap handle; clones share one fleet.
@@ -76,6 +78,8 @@ struct Inner {
     registry: Mutex<Registry>,
     /// Never locked while another lock is.
     commands: Mutex<Commands>,
+    /// Never locked while another lock is.
+    readers: Mutex<logs::Readers>,
     /// Told when a command is given.
     commanded: Notify,
     /// Entries of the audit log that are not written yet.
@@ -115,6 +119,7 @@ impl Fleet {
             desired: Mutex::new(desired),
             registry: Mutex::new(Registry::load(records, Instant::now())),
             commands: Mutex::default(),
+            readers: Mutex::default(),
             commanded: Notify::new(),
             unwritten: Mutex::default(),
             progress: watch::Sender::new(0),
@@ -351,6 +356,13 @@ impl Fleet {
     fn commands(&self) -> MutexGuard<'_, Commands> {
         self.0
             .commands
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn readers(&self) -> MutexGuard<'_, logs::Readers> {
+        self.0
+            .readers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }

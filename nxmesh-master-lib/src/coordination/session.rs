@@ -7,8 +7,8 @@ use nxmesh_core::{
     digest::Digest,
     model::{AgentId, Labels, Version},
     wire::{
-        Ack, CommandResult, ConfigStatus, ConfigUpdate, HealthReport, RegistrationRequest,
-        master_message::Payload,
+        Ack, CommandResult, ConfigStatus, ConfigUpdate, HealthReport, LogBatch,
+        RegistrationRequest, master_message::Payload,
     },
 };
 use tokio::{sync::Notify, time::Instant};
@@ -65,6 +65,8 @@ impl Fleet {
         let labels = agent.record.labels.clone();
         info!(agent = %id, hostname = agent.record.hostname, applied = ?agent.record.facts.applied, "agent connected");
         drop(registry);
+        // Whatever an older session sent lines for.
+        self.logs_over(id);
         self.touched();
         Ok(Session {
             fleet: self.clone(),
@@ -227,6 +229,12 @@ impl Session {
         self.fleet.registry().tell(&self.agent, ack);
     }
 
+    /// Passes lines of its log on.
+    pub(crate) fn logs(&self, batch: LogBatch) {
+        self.heard();
+        self.fleet.log_lines(&self.agent, batch);
+    }
+
     /// Notes that the agent was heard.
     pub(crate) fn heard(&self) {
         self.told(|_| {});
@@ -268,6 +276,7 @@ impl Drop for Session {
             return;
         };
         info!(agent = %self.agent, "agent disconnected");
+        self.fleet.logs_over(&self.agent);
         for message in &unsent {
             self.fleet.command_unsent(&self.agent, message);
         }

@@ -35,6 +35,18 @@ fn agents_are_told_what_to_do() {
         64
     );
 
+    let restart = run(&cluster, &["agent", "restart", &id]);
+    assert_eq!(restart.code, 0, "{}", restart.text());
+    assert!(restart.stdout.contains("finished"), "{}", restart.text());
+    assert_eq!(served(&cluster), "one");
+    let logs = run(&cluster, &["logs", &id, "-n", "5"]);
+    assert_eq!(logs.code, 0, "{}", logs.text());
+    let lines = logs.stdout.lines();
+    assert!(lines.clone().count() <= 5, "{}", logs.text());
+    let ending = lines.filter(|line| line.contains("[notice]"));
+    assert!(ending.count() > 0, "{}", logs.text());
+    assert_eq!(run(&cluster, &["logs", &id, "-n", "1001"]).code, 64);
+
     let drain = run(&cluster, &["agent", "drain", &id]);
     assert_eq!(drain.code, 0, "{}", drain.text());
     let text = site(&cluster, "two");

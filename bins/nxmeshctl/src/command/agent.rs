@@ -1,4 +1,4 @@
-//! `nxmeshctl agent reload|recheck|drain|undrain`
+//! `nxmeshctl agent reload|recheck|restart|drain|undrain`
 
 use std::time::{Duration, Instant};
 

@@ -10,6 +10,7 @@ pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod import;
 pub(crate) mod login;
+pub(crate) mod logs;
 pub(crate) mod plan;
 pub(crate) mod render;
 pub(crate) mod rollout;

@@ -116,6 +116,11 @@ pub struct Command {
     pub deadline: u64,
     #[prost(enumeration = "CommandKind", tag = "3")]
     pub kind: i32,
+    /// Of LOGS: how many lines of what is there already.
+    #[prost(uint32, tag = "4")]
+    pub lines: u32,
+    #[prost(bool, tag = "5")]
+    pub follow: bool,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -158,6 +163,12 @@ pub enum CommandKind {
     /// Takes no new version until UNDRAIN; nginx goes on serving what it serves.
     Drain = 3,
     Undrain = 4,
+    /// Ends nginx, gracefully first, and starts it anew.
+    Restart = 5,
+    /// Sends the end of nginx's error log as LogBatches, and with `follow` what is
+    /// added to it; no CommandResult. END_LOGS with the same id ends it.
+    Logs = 6,
+    EndLogs = 7,
 }
 impl CommandKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -171,6 +182,9 @@ impl CommandKind {
             Self::Recheck => "RECHECK",
             Self::Drain => "DRAIN",
             Self::Undrain => "UNDRAIN",
+            Self::Restart => "RESTART",
+            Self::Logs => "LOGS",
+            Self::EndLogs => "END_LOGS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -181,6 +195,9 @@ impl CommandKind {
             "RECHECK" => Some(Self::Recheck),
             "DRAIN" => Some(Self::Drain),
             "UNDRAIN" => Some(Self::Undrain),
+            "RESTART" => Some(Self::Restart),
+            "LOGS" => Some(Self::Logs),
+            "END_LOGS" => Some(Self::EndLogs),
             _ => None,
         }
     }
@@ -288,6 +305,17 @@ pub struct MetricSample {
 pub struct LogBatch {
     #[prost(message, repeated, tag = "1")]
     pub lines: ::prost::alloc::vec::Vec<LogLine>,
+    /// The LOGS command that asked for them.
+    #[prost(string, tag = "2")]
+    pub command_id: ::prost::alloc::string::String,
+    /// Lines that are missing before these, as there was no time for them.
+    #[prost(uint64, tag = "3")]
+    pub dropped: u64,
+    /// Whether this is the last one, and why.
+    #[prost(bool, tag = "4")]
+    pub end: bool,
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LogLine {

@@ -224,7 +224,8 @@ fn take_in(session: &Session, message: AgentMessage) -> Result<(), Status> {
         Some(Payload::Health(report)) => session.health(&report),
         Some(Payload::CommandResult(result)) => session.command_result(message.sequence, &result),
         // Of a kind that newer agents have, or that nothing here reads yet.
-        Some(Payload::Metrics(_) | Payload::Logs(_)) | None => session.heard(),
+        Some(Payload::Logs(batch)) => session.logs(batch),
+        Some(Payload::Metrics(_)) | None => session.heard(),
     }
     Ok(())
 }

@@ -242,3 +242,76 @@ async fn rollouts_do_not_wait_for_a_drained_agent() {
     let rollout = master.settled(revision).await;
     assert_eq!(rollout.agents[0].state, ProgressState::Applied);
 }
+
+fn batch(id: &str, lines: &[&str]) -> wire::LogBatch {
+    let lines = lines.iter().map(|text| wire::LogLine {
+        timestamp: 0,
+        text: (*text).to_owned(),
+    });
+    wire::LogBatch {
+        command_id: id.to_owned(),
+        lines: lines.collect(),
+        ..wire::LogBatch::default()
+    }
+}
+
+/// Lines go from the agent to who asked, until the agent ends it, who asked
+/// goes, or the connection is lost.
+#[tokio::test(start_paused = true)]
+async fn a_log_is_looked_at_until_somebody_goes() {
+    let master = Master::start().await;
+    let mut agent = master.agent(&[]).await;
+    let away = master
+        .fleet
+        .logs(&workspace(), &agent.id, 5, true, "ada")
+        .await;
+    let away = away.expect_err("it is away");
+    assert!(matches!(away, CommandError::Away { .. }), "{away}");
+
+    let mut session = agent.connect(&master, Hello::fresh()).await;
+    let ask = || master.fleet.logs(&workspace(), &agent.id, 5, true, "ada");
+    let mut log = ask().await.expect("asked");
+    let asked = commanded(&mut session).await;
+    assert_eq!(
+        (asked.kind(), asked.lines, asked.follow),
+        (wire::CommandKind::Logs, 5, true)
+    );
+    session
+        .send(Payload::Logs(batch("another", &["not asked for"])))
+        .await;
+    session
+        .send(Payload::Logs(batch(&asked.id, &["one", "two\u{1b}"])))
+        .await;
+    let event = log.next().await.expect("lines");
+    assert_eq!(event.lines, ["one", "two\u{1b}"]);
+    let last = wire::LogBatch {
+        end: true,
+        dropped: 7,
+        ..batch(&asked.id, &[])
+    };
+    session.send(Payload::Logs(last)).await;
+    let event = log.next().await.expect("an end");
+    assert_eq!((event.dropped, event.end.as_deref()), (7, Some("")));
+    assert_eq!(log.next().await, None);
+    drop(log);
+
+    let log = ask().await.expect("asked");
+    let asked = commanded(&mut session).await;
+    drop(log);
+    let ended = commanded(&mut session).await;
+    assert_eq!(
+        (ended.kind(), &ended.id),
+        (wire::CommandKind::EndLogs, &asked.id)
+    );
+
+    let mut log = ask().await.expect("asked");
+    commanded(&mut session).await;
+    drop(session);
+    let mut event = log.next().await.expect("an end");
+    while event.end.is_none() {
+        event = log.next().await.expect("an end");
+    }
+    assert!(event.end.expect("a reason").contains("connection"));
+    let log = audited(&master, 3).await;
+    assert!(log.iter().all(|it| it.entry.action == "agent:logs"));
+}

@@ -7,6 +7,7 @@ pub(super) mod bootstrap_tokens;
 pub(super) mod commands;
 mod documents;
 pub(super) mod login;
+pub(super) mod logs;
 mod page;
 pub(super) mod plan;
 pub(super) mod resources;
