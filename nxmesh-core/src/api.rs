@@ -15,8 +15,8 @@ use crate::{
     digest::Digest,
     document::Problem,
     model::{
-        AgentId, ApplyFailure, ConfigPhase, Labels, NginxFacts, NginxHealth, ResourceKey, Version,
-        value::WorkspaceName,
+        AgentId, ApplyFailure, ConfigPhase, Labels, NginxFacts, NginxHealth, Quarantine,
+        ResourceKey, Version, value::WorkspaceName,
     },
 };
 
@@ -291,6 +291,10 @@ pub struct AgentView {
     /// Whether it takes no new version, since an operator said so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drained: bool,
+    /// Set while two machines claim to be this agent: neither is served until
+    /// somebody decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Quarantine>,
     /// The newest failure, if what it says is still so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<ApplyFailure>,

@@ -56,6 +56,9 @@ async fn run(options: Options) -> anyhow::Result<Exit> {
         Command::Agent(AgentCommand::Undrain(arguments)) => {
             command::agent::command(&server, CommandKind::Undrain, arguments).await
         }
+        Command::Agent(AgentCommand::Unquarantine(arguments)) => {
+            command::agent::unquarantine(&server, arguments).await
+        }
         Command::Apply(arguments) => command::apply::run(&server, arguments).await,
         Command::Get(arguments) => command::get::run(&server, arguments).await,
         Command::Describe(arguments) => command::describe::run(&server, arguments).await,

@@ -109,6 +109,15 @@ pub(crate) enum AgentCommand {
     Drain(CommandArguments),
     /// Take new versions again
     Undrain(CommandArguments),
+    /// Serve an agent again whose identity two machines had, once only one has it
+    Unquarantine(AgentArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AgentArguments {
+    /// Its host name or id
+    #[arg(value_name = "AGENT")]
+    pub(crate) agent: String,
 }
 
 #[derive(Debug, Args)]

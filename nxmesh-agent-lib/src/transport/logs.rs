@@ -452,7 +452,7 @@ mod tests {
     #[tokio::test]
     async fn what_there_is_no_room_for_is_counted() {
         let mut rig = Rig::new(2);
-        rig.order(CommandKind::Logs, 0, true).await;
+        rig.order(CommandKind::Logs, 1, true).await;
         // One that was told shows that the tail is at the end.
         rig.write("begun\n");
         assert_eq!(rig.lines(1).await, ["begun"]);

@@ -11,6 +11,7 @@ pub mod grpc;
 #[cfg(test)]
 mod line;
 pub(crate) mod logs;
+mod masters_clock;
 pub(crate) mod message;
 mod options;
 mod outbox;

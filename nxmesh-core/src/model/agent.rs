@@ -81,6 +81,19 @@ pub struct AgentFacts {
     /// Whether it takes no new version, since an operator said so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drained: bool,
+    /// Set while two machines claim to be it; nobody is served then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Quarantine>,
+}
+
+/// Two machines with the identity of one agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quarantine {
+    /// Since when, in Unix milliseconds on the master's clock.
+    pub since: u64,
+    /// What gave them away.
+    pub reason: String,
 }
 
 /// What can be said to the nginx beside an agent.

@@ -24,7 +24,7 @@ mod virtual_host;
 
 pub use access_list::{AccessList, AccessListSpec, AccessRule};
 pub use agent::{
-    AgentFacts, AgentId, ApplyFailure, ConfigPhase, HeldBack, NginxFacts, NginxHealth,
+    AgentFacts, AgentId, ApplyFailure, ConfigPhase, HeldBack, NginxFacts, NginxHealth, Quarantine,
 };
 pub use certificate::{Certificate, CertificateChainPem, CertificateSpec, PrivateKeyPem};
 pub use location::*;

@@ -23,6 +23,10 @@ pub const SIGNATURE: &str = "x-signature";
 /// Header of the answer to a stream's opening: the nonce the session's seals are bound to.
 pub const SESSION_NONCE: &str = "x-session-nonce";
 
+/// Header of the refusal of a call whose timestamp is too far off: Unix
+/// milliseconds on the master's clock, to date the next call by.
+pub const MASTER_TIME: &str = "x-master-time";
+
 /// How far a timestamp may be off on a unary call, in milliseconds.
 pub const MAX_SKEW_MS: u64 = 5 * 60 * 1000;
 

@@ -24,6 +24,9 @@ pub(super) struct Agent {
     /// Whether it may be at work on a version the master has no answer about.
     pub(super) in_doubt: bool,
     pub(super) session: Option<Live>,
+    /// Starts of it before the newest. One that comes back was never over: then
+    /// there are two.
+    pub(super) earlier_boots: VecDeque<String>,
     /// Since when it has no session, if it has none.
     pub(super) away_since: Instant,
     pub(super) offer: Option<Outstanding>,
@@ -90,6 +93,7 @@ impl Agent {
             needs_whole: false,
             in_doubt: false,
             session: None,
+            earlier_boots: VecDeque::new(),
             away_since: now,
             offer: None,
             refusal,

@@ -22,6 +22,7 @@ mod facts;
 mod keep;
 mod logs;
 mod options;
+mod quarantine;
 mod registry;
 mod rollout;
 mod session;

@@ -7,7 +7,7 @@ use std::{
 
 use nxmesh_core::{
     contract::storage::AgentRecord,
-    model::{AgentId, Labels, Selector, value::WorkspaceName},
+    model::{AgentId, Labels, Quarantine, Selector, value::WorkspaceName},
     seal::SessionKey,
     wire::{RegistrationRequest, master_message::Payload},
 };
@@ -15,6 +15,9 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::agent::{Agent, Live};
+
+/// Starts of one agent that are remembered.
+const EARLIER_BOOTS: usize = 8;
 
 /// Messages beside offers that may wait to be sent to one agent.
 const MESSAGES: usize = 16;
@@ -37,15 +40,25 @@ pub(crate) enum HelloError {
         "agent {0} is not enrolled here; to enrol it anew, remove the file identity from its state folder and start it with a new token"
     )]
     Unknown(AgentId),
-    /// Someone else speaks for it, or a clone of it does.
+    /// Someone else speaks for it, or a clone of it does. It is in quarantine now.
     #[error(
-        "connection sequence {sequence} of agent {agent} is in use by another start of it: two machines have the same identity; enrol one of them anew"
+        "connection sequence {sequence} of agent {agent} is in use by another start of it: two machines have the same identity, or its state was restored from a backup; neither is served until one of them is enrolled anew and an operator runs: nxmeshctl agent unquarantine {agent}"
     )]
     Clone {
         /// The identity both claim.
         agent: AgentId,
         /// The sequence both claim.
         sequence: u64,
+    },
+    /// It was found to be two machines before.
+    #[error(
+        "agent {agent} is in quarantine: {reason}; once only one of them has this identity, run: nxmeshctl agent unquarantine {agent}"
+    )]
+    Quarantined {
+        /// The identity both claim.
+        agent: AgentId,
+        /// What gave them away.
+        reason: String,
     },
     /// A newer session took over.
     #[error(
@@ -153,6 +166,12 @@ impl Registry {
             .agents
             .get_mut(id)
             .ok_or_else(|| HelloError::Unknown(id.clone()))?;
+        if let Some(quarantine) = &agent.record.facts.quarantine {
+            return Err(HelloError::Quarantined {
+                agent: id.clone(),
+                reason: quarantine.reason.clone(),
+            });
+        }
         let (sequence, newest) = (hello.connection_sequence, agent.record.connection_sequence);
         if sequence < newest || sequence == 0 {
             return Err(HelloError::Fenced {
@@ -161,11 +180,32 @@ impl Registry {
                 newest,
             });
         }
-        if sequence == newest && hello.boot_id != agent.record.boot_id {
+        let is_new = hello.boot_id != agent.record.boot_id;
+        let returns = is_new && agent.earlier_boots.contains(&hello.boot_id);
+        if returns || (is_new && sequence == newest) {
+            let reason = if returns {
+                "two starts of it connect in turn"
+            } else {
+                "two starts of it came with the same connection sequence"
+            };
+            agent.record.facts.quarantine = Some(Quarantine {
+                since: at,
+                reason: format!("{reason}, so two machines have its identity"),
+            });
+            if let Some(live) = &agent.session {
+                live.fence.cancel();
+            }
+            self.unsaved.insert(id.clone());
             return Err(HelloError::Clone {
                 agent: id.clone(),
                 sequence,
             });
+        }
+        if is_new && !agent.record.boot_id.is_empty() {
+            if agent.earlier_boots.len() == EARLIER_BOOTS {
+                agent.earlier_boots.pop_front();
+            }
+            agent.earlier_boots.push_back(agent.record.boot_id.clone());
         }
         self.sessions += 1;
         let admitted = Admitted {
@@ -224,6 +264,19 @@ impl Registry {
         // What was on its way may have arrived: its next hello will tell.
         agent.in_doubt |= agent.offer.take().is_some();
         Some(ended.messages)
+    }
+
+    /// Lets an agent in again; `false` if it was not in quarantine.
+    pub(super) fn unquarantine(&mut self, id: &AgentId) -> bool {
+        let Some(agent) = self.agents.get_mut(id) else {
+            return false;
+        };
+        agent.earlier_boots.clear();
+        let was = agent.record.facts.quarantine.take().is_some();
+        if was {
+            self.unsaved.insert(id.clone());
+        }
+        was
     }
 
     /// The records that are to be stored, and no longer count as such.

@@ -131,6 +131,7 @@ pub(super) fn agent_view(agent: &Agent, target: &Target, head: Version) -> Agent
         running: facts.running,
         in_sync: untouched || serves,
         drained: facts.drained,
+        quarantine: facts.quarantine.clone(),
         // What failed is not wanted any more once what is wanted is served.
         failure: facts.failure.clone().filter(|_| !serves),
     }

@@ -58,7 +58,17 @@ impl Fleet {
     ) -> Result<Session, HelloError> {
         let at = self.clock().unix_millis();
         let mut registry = self.registry();
-        let admitted = registry.admit(id, hello, at)?;
+        let admitted = match registry.admit(id, hello, at) {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                let workspace = registry.get(id).map(|it| it.record.workspace.clone());
+                drop(registry);
+                if let HelloError::Clone { .. } = &error {
+                    self.quarantined(workspace, id, at, &error);
+                }
+                return Err(error);
+            }
+        };
         let agent = registry
             .get(id)
             .ok_or_else(|| HelloError::Unknown(id.clone()))?;

@@ -8,7 +8,7 @@ use nxmesh_process::exit::{Exit, OrExit as _};
 
 use crate::{
     client::Client,
-    options::{CommandArguments, ServerOptions},
+    options::{AgentArguments, CommandArguments, ServerOptions},
     output,
 };
 
@@ -48,6 +48,22 @@ pub(crate) async fn command(
         CommandState::Failed => Exit::Failure,
         CommandState::Waiting | CommandState::Expired => Exit::TimedOut,
     })
+}
+
+/// Has an agent served again that was in quarantine.
+pub(crate) async fn unquarantine(
+    options: &ServerOptions,
+    arguments: AgentArguments,
+) -> anyhow::Result<Exit> {
+    let client = Client::new(options)?;
+    let agent = find(&client, &arguments.agent).await?;
+    let path = format!("agents/{}/quarantine", agent.id);
+    client.delete::<serde_json::Value>(&path, "").await?;
+    let hostname = output::printable(&agent.hostname);
+    output::line(&format!(
+        "{hostname} is served again once it connects, within a minute"
+    ))?;
+    Ok(Exit::Success)
 }
 
 fn told(hostname: &str, view: &CommandView) -> String {

@@ -111,6 +111,14 @@ fn agent(agent: &AgentView) -> String {
         format!("running    {running}"),
         format!("in sync    {}", agent.in_sync),
     ];
+    if let Some(quarantine) = &agent.quarantine {
+        let undo = format!("nxmeshctl agent unquarantine {}", agent.id);
+        lines.push(format!(
+            "quarantine since {} ago: {}; enrol one of them anew, then: {undo}",
+            output::age(quarantine.since),
+            quarantine.reason
+        ));
+    }
     if agent.drained {
         let undo = format!("nxmeshctl agent undrain {}", agent.id);
         lines.push(format!(

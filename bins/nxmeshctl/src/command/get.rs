@@ -114,9 +114,12 @@ fn version(item: &Value, pointer: &str) -> String {
 /// Whether an agent is connected, and what is special about it.
 fn state(item: &Value) -> String {
     let connected = text(item, "/connected");
-    match item.pointer("/drained") {
-        Some(Value::Bool(true)) => format!("{connected},drained"),
-        _ => connected,
+    let drained = item.pointer("/drained") == Some(&Value::Bool(true));
+    let quarantined = item.pointer("/quarantine").is_some_and(Value::is_object);
+    match (quarantined, drained) {
+        (true, _) => format!("{connected},quarantined"),
+        (false, true) => format!("{connected},drained"),
+        (false, false) => connected,
     }
 }
 

@@ -398,3 +398,51 @@ async fn a_silent_line_ends_the_session() {
         "{end:?}"
     );
 }
+
+/// Whatever this machine's clock says: the second call is dated by the master's.
+#[tokio::test]
+async fn a_clock_that_is_a_day_off_is_corrected() {
+    const DAY: u64 = 24 * 3600 * 1000;
+    const MASTERS: u64 = 1_767_225_600_000;
+    for own in [MASTERS - DAY, MASTERS + DAY] {
+        let (mut rig, _) = GrpcRig::start().await;
+        let options = MasterOptions {
+            clock: Arc::new(nxmesh_core::memory::ManualClock::at_unix_millis(own)),
+            ..rig.options.clone()
+        };
+        let transport = GrpcTransport::new(options).unwrap();
+        let content = Bytes::from_static(b"bundle");
+        let digest = Bytes::copy_from_slice(Digest::of(&content).as_bytes());
+        let serving = async {
+            let Call::Bundle(metadata, _, reply) = rig.next().await else {
+                panic!("a fetch was expected");
+            };
+            let stamp = dated(&metadata);
+            assert_eq!(stamp, own);
+            let mut refusal = Status::unauthenticated("five minutes off");
+            refusal.metadata_mut().insert(MASTER_TIME, MASTERS.into());
+            reply.send(Err(refusal)).ok();
+            let Call::Bundle(metadata, _, reply) = rig.next().await else {
+                panic!("a fetch was expected");
+            };
+            let stamp = dated(&metadata);
+            assert_eq!(stamp, MASTERS);
+            let chunk = BundleChunk {
+                offset: 0,
+                data: content.clone(),
+            };
+            let frames: Frames = Box::pin(tokio_stream::iter([Ok(chunk.encode_to_vec().into())]));
+            reply.send(Ok(Response::new(frames))).ok();
+        };
+        let credentials = credentials();
+        let fetching = transport.fetch_bundle(&credentials, digest, content.len() as u64);
+        let (fetched, ()) = tokio::join!(fetching, serving);
+        assert_eq!(fetched.unwrap(), content);
+    }
+}
+
+/// The timestamp of a call.
+fn dated(metadata: &MetadataMap) -> u64 {
+    let header = |name| metadata.get(name).and_then(|value| value.to_str().ok());
+    SignedHeaders::read(header).expect("signed").timestamp
+}

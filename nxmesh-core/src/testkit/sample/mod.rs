@@ -8,7 +8,7 @@ use crate::{
     document::parse_value,
     model::{
         AgentFacts, AgentId, ApplyFailure, Certificate, ConfigPhase, NginxFacts, NginxHealth,
-        Resource, ResourceSet, Upstream, Version, VirtualHost,
+        Quarantine, Resource, ResourceSet, Upstream, Version, VirtualHost,
     },
     seal::SessionKey,
 };
@@ -215,6 +215,10 @@ pub fn agent(number: u32) -> AgentRecord {
                 held_back: Vec::new(),
             }),
             drained: true,
+            quarantine: Some(Quarantine {
+                since: 1_700_000_000_000,
+                reason: "two machines".to_owned(),
+            }),
         },
         id,
     }

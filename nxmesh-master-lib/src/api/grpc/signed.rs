@@ -10,7 +10,7 @@ use nxmesh_core::{
     model::AgentId,
     seal::{
         SessionKey,
-        request::{MAX_SKEW_MS, SignatureError, SignedHeaders},
+        request::{MASTER_TIME, MAX_SKEW_MS, SignatureError, SignedHeaders},
     },
 };
 use tonic::Status;
@@ -76,13 +76,20 @@ impl Heard {
     /// Takes a proven unary call in, unless it is old or was heard before.
     pub(super) fn admit(&self, caller: &Caller, now: u64, method: &str) -> Result<(), Status> {
         if caller.timestamp.abs_diff(now) > MAX_SKEW_MS {
-            return Err(refuse(method, Some(&caller.agent), &SignatureError::Skewed));
+            // Who has the key may know the time: it is no secret, and the
+            // next call is proven and heard once like any other.
+            let mut refusal = refuse(method, Some(&caller.agent), &SignatureError::Skewed);
+            refusal.metadata_mut().insert(MASTER_TIME, now.into());
+            return Err(refusal);
         }
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let calls = heard.entry(caller.agent.clone()).or_default();
         // What is older would be refused for its timestamp.
         let oldest = now.saturating_sub(MAX_SKEW_MS);
         *calls = calls.split_off(&(oldest, String::new()));
+        // So would what is newer, after the master's clock was set back.
+        let newest = now.saturating_add(MAX_SKEW_MS).saturating_add(1);
+        calls.split_off(&(newest, String::new()));
         if calls.len() >= MOST_CALLS {
             return Err(Status::resource_exhausted(
                 "too many calls within ten minutes; use the stream",

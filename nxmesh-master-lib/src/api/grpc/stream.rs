@@ -254,7 +254,9 @@ fn refusal(error: HelloError) -> Status {
     let words = error.to_string();
     match error {
         HelloError::Unknown(_) => Status::unauthenticated(words),
-        HelloError::Clone { .. } => Status::permission_denied(words),
+        HelloError::Clone { .. } | HelloError::Quarantined { .. } => {
+            Status::permission_denied(words)
+        }
         // The agent's next connect has a higher sequence.
         HelloError::Fenced { .. } => Status::aborted(words),
     }

@@ -46,7 +46,7 @@ macro_rules! table {
 }
 
 /// Every route of the API.
-pub static ROUTES: [Route; 22] = table! {
+pub static ROUTES: [Route; 23] = table! {
     Public "/livez" [GET] get(probes::livez);
     Public "/readyz" [GET] get(probes::readyz);
     Public "/version" [GET] get(probes::version);
@@ -66,6 +66,7 @@ pub static ROUTES: [Route; 22] = table! {
     LoggedIn "/api/v1/workspaces/{workspace}/agents/{agent}/commands" [POST] post(v1::commands::create);
     LoggedIn "/api/v1/workspaces/{workspace}/agents/{agent}/commands/{command}" [GET] get(v1::commands::get);
     LoggedIn "/api/v1/workspaces/{workspace}/agents/{agent}/logs" [GET] get(v1::logs::get);
+    LoggedIn "/api/v1/workspaces/{workspace}/agents/{agent}/quarantine" [DELETE] delete(v1::agents::unquarantine);
     LoggedIn "/api/v1/audit" [GET] get(v1::audit::list);
     LoggedIn "/api/v1/workspaces/{workspace}/{kind}" [GET] get(v1::resources::list);
     LoggedIn "/api/v1/workspaces/{workspace}/{kind}/{name}" [GET PUT DELETE]

@@ -269,7 +269,8 @@ async fn a_log_is_looked_at_until_somebody_goes() {
     assert!(matches!(away, CommandError::Away { .. }), "{away}");
 
     let mut session = agent.connect(&master, Hello::fresh()).await;
-    let ask = || master.fleet.logs(&workspace(), &agent.id, 5, true, "ada");
+    let (place, id) = (workspace(), agent.id.clone());
+    let ask = || master.fleet.logs(&place, &id, 5, true, "ada");
     let mut log = ask().await.expect("asked");
     let asked = commanded(&mut session).await;
     assert_eq!(

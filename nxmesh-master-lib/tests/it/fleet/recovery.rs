@@ -240,7 +240,7 @@ async fn a_newer_session_fences_the_older() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clone_is_refused_and_the_first_stays() {
+async fn two_machines_with_one_identity_are_both_refused() {
     let master = Master::start().await;
     let mut agent = master.agent(&[]).await;
     let mut clone = agent.clone();
@@ -252,8 +252,90 @@ async fn a_clone_is_refused_and_the_first_stays() {
     let refused = clone.try_connect(&master, hello).await.err().unwrap();
     assert_eq!(refused.code(), Code::PermissionDenied);
     assert!(refused.message().contains("same identity"), "{refused}");
+    // Nobody knows which of them is the right one.
+    assert_eq!(session.ended().await.code(), Code::Aborted);
     master.put("shop", "one").await;
+    for machine in [&mut agent, &mut clone] {
+        let refused = machine.try_connect(&master, Hello::fresh()).await;
+        let refused = refused.err().unwrap();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+        assert!(refused.message().contains("unquarantine"), "{refused}");
+    }
+    let view = master.view(&agent).await;
+    assert!(view.quarantine.is_some() && !view.connected, "{view:?}");
+
+    // Somebody decides: one of them is gone.
+    let workspace = super::workspace();
+    let fleet = &master.fleet;
+    let decided = fleet.unquarantine(&workspace, &agent.id, "ada").await;
+    assert!(decided.unwrap());
+    let again = fleet.unquarantine(&workspace, &agent.id, "ada").await;
+    assert!(!again.unwrap());
+    let mut session = agent.connect(&master, Hello::fresh()).await;
     session.update().await;
+    assert_eq!(master.view(&agent).await.quarantine, None);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let all = nxmesh_core::contract::storage::ListAudit {
+        workspace: Some(workspace),
+        after: 0,
+        limit: 10,
+    };
+    let log = fleet.audit_log(&all).await.unwrap();
+    let said: Vec<_> = log
+        .iter()
+        .map(|it| (&*it.entry.actor, &*it.entry.action))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("master", "agent:quarantine"),
+            ("ada", "agent:unquarantine")
+        ]
+    );
+}
+
+/// The copies need not come with the same number: they fence each other.
+#[tokio::test(start_paused = true)]
+async fn two_machines_that_connect_in_turn_are_found_out() {
+    let storage = std::sync::Arc::new(nxmesh_core::memory::MemoryStorage::new());
+    let master = Master::on(std::sync::Arc::<nxmesh_core::memory::MemoryStorage>::clone(
+        &storage,
+    ))
+    .await;
+    let mut agent = master.agent(&[]).await;
+    let copy = Hello {
+        boot_id: "boot-of-the-clone",
+        ..Hello::fresh()
+    };
+    agent.connect(&master, Hello::fresh()).await;
+    agent.connect(&master, copy.clone()).await;
+    let refused = agent.try_connect(&master, Hello::fresh()).await;
+    assert_eq!(refused.err().unwrap().code(), Code::PermissionDenied);
+    let refused = agent.try_connect(&master, copy).await;
+    assert_eq!(refused.err().unwrap().code(), Code::PermissionDenied);
+
+    // A master that is started anew knows it, too.
+    master.stop.cancel();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let master = Master::on(storage).await;
+    assert!(master.view(&agent).await.quarantine.is_some());
+    let refused = agent.try_connect(&master, Hello::fresh()).await;
+    assert_eq!(refused.err().unwrap().code(), Code::PermissionDenied);
+}
+
+/// Restarts of one machine are no clones, however many there are.
+#[tokio::test(start_paused = true)]
+async fn restarts_are_no_clones() {
+    let master = Master::start().await;
+    let mut agent = master.agent(&[]).await;
+    for boot_id in ["boot-1", "boot-1", "boot-2", "boot-3", "boot-3", "boot-4"] {
+        let hello = Hello {
+            boot_id,
+            ..Hello::fresh()
+        };
+        agent.connect(&master, hello).await;
+    }
+    assert_eq!(master.view(&agent).await.quarantine, None);
 }
 
 /// An agent that is away is not waited for, but gets the newest when it is back.

@@ -113,6 +113,53 @@ async fn replayed_and_dated_calls_are_refused() {
     assert_eq!(skewed.unwrap_err().code(), Code::Unauthenticated);
 }
 
+/// Who is a day off learns the time from the refusal, and only who has the key.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_a_day_off_is_told_the_time() {
+    const DAY: u64 = 24 * 3600 * 1000;
+    let master = Master::start().await;
+    let agent = master.agent(&[]).await;
+    let call = |headers| with(&headers, Request::new(HealthReport::default()));
+    for (round, dated) in [NOW - DAY, NOW + DAY].into_iter().enumerate() {
+        let nonce = format!("{NONCE_A}{round}");
+        let headers = agent.headers_at(dated, "ReportHealth", b"", &nonce);
+        let refused = report(&master, call(headers)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated);
+        let told = refused.metadata().get("x-master-time").unwrap();
+        let told: u64 = told.to_str().unwrap().parse().unwrap();
+        assert_eq!(told, NOW);
+        let corrected = agent.headers_at(told, "ReportHealth", b"", &nonce);
+        assert!(report(&master, call(corrected.clone())).await.is_ok());
+        let replayed = report(&master, call(corrected)).await.unwrap_err();
+        assert!(replayed.message().contains("heard before"), "{replayed}");
+    }
+    let mut stranger = agent.clone();
+    stranger.key = SessionKey::new([7; 32]);
+    let headers = stranger.headers_at(NOW - DAY, "ReportHealth", b"", NONCE_B);
+    let refused = report(&master, call(headers)).await.unwrap_err();
+    assert!(refused.metadata().get("x-master-time").is_none());
+}
+
+/// Enrolment, streams and calls go on when the master's own clock jumps.
+#[tokio::test(start_paused = true)]
+async fn a_master_whose_clock_jumps_goes_on() {
+    let master = Master::start().await;
+    let mut agent = master.agent(&[]).await;
+    let headers = agent.headers("ReportHealth", b"", NONCE_A);
+    let call = |headers| with(&headers, Request::new(HealthReport::default()));
+    assert!(report(&master, call(headers)).await.is_ok());
+    let mut session = agent.connect(&master, Hello::fresh()).await;
+    master.clock.advance(Duration::from_secs(24 * 3600));
+    let revision = master.put("shop", "one").await;
+    let update = session.update().await;
+    session.apply(&update).await;
+    assert!(master.settled(revision).await.done);
+    master.agent(&[]).await;
+    let now = NOW + 24 * 3600 * 1000;
+    let headers = agent.headers_at(now, "ReportHealth", b"", NONCE_A);
+    assert!(report(&master, call(headers)).await.is_ok());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_skewed_clock_does_not_break_streams() {
     let master = Master::start().await;

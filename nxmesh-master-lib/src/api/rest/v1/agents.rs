@@ -94,6 +94,23 @@ pub(in super::super) async fn remove(
     }
 }
 
+/// Lets an agent in again whose identity two machines had.
+pub(in super::super) async fn unquarantine(
+    State(state): State<Arc<RestState>>,
+    identity: Identity,
+    path: PathValues,
+) -> Result<StatusCode, Problem> {
+    let (workspace, id) = names(&path)?;
+    identity.require("agent:unquarantine")?;
+    let by = identity.user.as_str();
+    if state.fleet.unquarantine(&workspace, &id, by).await? {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(Problem::not_found(format!(
+        "a quarantine of agent {id} in workspace {workspace}"
+    )))
+}
+
 fn names(path: &PathValues) -> Result<(WorkspaceName, AgentId), Problem> {
     Ok((path.get("workspace")?, path.get("agent")?))
 }
