@@ -20,15 +20,17 @@ pub(crate) fn of(
     resources: &ResourceSet,
     settings: &RenderSettings,
 ) -> Result<(usize, usize)> {
-    let model = growth(|| {
+    // Both are kept, or the second would fit into what the first gave back.
+    let (model, _models) = growth(|| {
         let copies = resources.iter().map(|(_, one)| Resource::clone(one));
         Ok(copies.collect::<ResourceSet>())
     })?;
-    let tree = growth(|| Ok(renderer.render(resources, settings)?))?;
+    let (tree, _trees) = growth(|| Ok(renderer.render(resources, settings)?))?;
     Ok((model, tree))
 }
 
-fn growth<T>(make: impl Fn() -> Result<T>) -> Result<usize> {
+/// How much the process grows with each, and what was made.
+fn growth<T>(make: impl Fn() -> Result<T>) -> Result<(usize, Vec<T>)> {
     let mut kept = Vec::new();
     for _ in 0..UNCOUNTED {
         kept.push(make()?);
@@ -38,8 +40,7 @@ fn growth<T>(make: impl Fn() -> Result<T>) -> Result<usize> {
         kept.push(make()?);
     }
     let grown = resident()?.saturating_sub(before);
-    drop(kept);
-    Ok(grown / COUNTED)
+    Ok((grown / COUNTED, kept))
 }
 
 /// The memory of this process that is in use, in bytes.

@@ -16,7 +16,8 @@ pub(super) struct Zones {
     pub(super) requests: BTreeMap<String, Value>,
     pub(super) connections: BTreeMap<String, Value>,
     pub(super) caches: BTreeMap<String, Value>,
-    pub(super) formats: BTreeMap<String, String>,
+    /// Each with its text and how values are written.
+    pub(super) formats: BTreeMap<String, (String, String)>,
 }
 
 impl Zones {

@@ -319,9 +319,9 @@ fn what_has_a_field_is_no_snippet() {
     assert_eq!(
         left("edge"),
         [
-            "/etc/nginx/nginx.conf:42: internal: in Snippet/edge.test-40-location",
-            "/etc/nginx/nginx.conf:18: gzip: in Snippet/imported-http",
-            "/etc/nginx/nginx.conf:19: gzip_types: in Snippet/imported-http",
+            "/etc/nginx/nginx.conf:43: internal: in Snippet/edge.test-41-location",
+            "/etc/nginx/nginx.conf:19: gzip: in Snippet/imported-http",
+            "/etc/nginx/nginx.conf:20: gzip_types: in Snippet/imported-http",
         ]
     );
     assert_eq!(

@@ -37,6 +37,13 @@ fn lines_look_and_go_as_it_is_said() {
   access_log: {{ to: {{ file: {json}, format: json }} }}
   locations:
     - {{ path: /, respond: {{ status: 200 }} }}
+    - path: /objects
+      access_log:
+        to:
+          file: {objects}
+          format: {{ custom: '{{{{"agent":"{{http_user_agent}}","status":{{status}}}}}}' }}
+          escape: json
+      respond: {{ status: 200 }}
     - {{ path: /silent, access_log: none, respond: {{ status: 200 }} }}
     - path: /own
       access_log:
@@ -50,6 +57,7 @@ fn lines_look_and_go_as_it_is_said() {
       respond: {{ status: 404 }}"#,
             json = file("json.log").display(),
             own = file("own.log").display(),
+            objects = file("objects.log").display(),
         ),
         "",
     );
@@ -61,6 +69,11 @@ fn lines_look_and_go_as_it_is_said() {
     }
     ask_with(port, "/own", "User-Agent: PROBE/1\r\n");
     ask_with(port, "/own", "X-A: x y\r\n");
+    ask_with(port, "/objects", "User-Agent: a \"quoted\" \\ one\r\n");
+    let objects = lines(&file("objects.log"), 1);
+    let object: serde_json::Value = serde_json::from_str(&objects[0]).expect("JSON");
+    assert_eq!(object["agent"], "a \"quoted\" \\ one");
+    assert_eq!(object["status"], 200);
     let own = lines(&file("own.log"), 2);
     assert_eq!(own, ["/own?a=b $5 \"-\" 200", "/own $5 \"x y\" 200"]);
     let json = lines(&file("json.log"), 1);

@@ -3,7 +3,7 @@
 use super::Found;
 use crate::model::{
     TrafficSettings,
-    traffic::{AccessLog, LogSkip},
+    traffic::{AccessLog, LogEscape, LogSkip, LogStyle},
 };
 
 pub(in crate::check) const ONE_TARGET: &str =
@@ -12,6 +12,13 @@ pub(in crate::check) const ONE_TARGET: &str =
 pub(super) fn check(at: &str, settings: &TrafficSettings, found: &mut Found) {
     if let Some(AccessLog::To(target)) = settings.access_log.as_deref() {
         let at = format!("{at}/access_log/to");
+        let custom = matches!(target.format, LogStyle::Custom(_));
+        if target.escape != LogEscape::Default && !custom {
+            found.say(
+                format!("{at}/escape"),
+                "escape is for a custom format, for example format: { custom: \"{request}\" }",
+            );
+        }
         if target.file.is_some() == target.syslog.is_some() {
             found.say(&*at, ONE_TARGET);
         }

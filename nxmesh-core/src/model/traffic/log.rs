@@ -29,6 +29,9 @@ pub struct LogTarget {
     /// How a line looks. Default: `combined`.
     #[serde(default)]
     pub format: LogStyle,
+    /// How values are written into a `custom` line. Default: `default`.
+    #[serde(default, skip_serializing_if = "LogEscape::is_default")]
+    pub escape: LogEscape,
     /// Requests that are left out. Default: none.
     #[serde(default, skip_serializing_if = "LogSkip::is_empty")]
     pub skip: LogSkip,
@@ -44,8 +47,29 @@ pub enum LogStyle {
     Combined,
     /// One JSON object with time, client, request, status, sizes, times and upstream.
     Json,
-    /// `custom: "{remote_addr} {status}"`: a text with variables of nginx.
+    /// `custom: "{remote_addr} {status}"`: a text with variables of nginx; `{{` and
+    /// `}}` are braces.
     Custom(LogFormat),
+}
+
+/// How values are written (nginx: `log_format`, `escape`, 1.11.8; `none`, 1.13.10).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum LogEscape {
+    /// Quotes, backslashes and what cannot be printed as `\xXX`.
+    #[default]
+    Default,
+    /// As in a string of JSON (RFC 8259), for lines that are JSON.
+    Json,
+    /// As they are. Clients can then write lines of their own.
+    None,
+}
+
+impl LogEscape {
+    const fn is_default(&self) -> bool {
+        matches!(self, Self::Default)
+    }
 }
 
 /// Requests that are left out: those that match one of these.

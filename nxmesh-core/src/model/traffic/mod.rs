@@ -41,7 +41,7 @@ pub use errors::{ErrorAnswer, ErrorPage, ErrorUpstream};
 pub use limits::{
     Bandwidth, ConnectionCount, ConnectionLimit, LimitKey, RateLimit, RequestLimit, RequestRate,
 };
-pub use log::{AccessLog, ErrorLog, ErrorLogLevel, LogSkip, LogStyle, LogTarget};
+pub use log::{AccessLog, ErrorLog, ErrorLogLevel, LogEscape, LogSkip, LogStyle, LogTarget};
 pub use mirror::{Mirror, MirrorTarget};
 pub use real_ip::{RealIp, RealIpSource};
 pub(super) use split::Splitting;

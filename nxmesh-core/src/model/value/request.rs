@@ -231,9 +231,10 @@ const LOG_PREFIXES: [&str; 6] = [
 ];
 
 parsed_text! {
-    /// How a line of a log looks: text with `{name}` for variables of nginx.
+    /// How a line of a log looks: text with `{name}` for variables of nginx, and `{{`
+    /// and `}}` for braces.
     LogFormat,
-    rule: "a log format is text without control characters, with {name} for a variable of nginx that says something about the request, and no other braces",
+    rule: "a log format is text without control characters, with {name} for a variable of nginx that says something about the request, {{ and }} for braces, and no others",
     example: "{remote_addr} \"{request}\" {status} {request_time}",
     parse: |text| {
         let fits = !text.is_empty() && text.len() <= 2000 && fits_a_token(text);
@@ -265,6 +266,11 @@ fn log_parts(text: &str) -> Option<Vec<LogPart<'_>>> {
         let (before, from) = rest.split_at(open);
         if !before.is_empty() {
             parts.push(LogPart::Text(before));
+        }
+        if from.starts_with("{{") || from.starts_with("}}") {
+            parts.push(LogPart::Text(&from[..1]));
+            rest = &from[2..];
+            continue;
         }
         let (name, after) = from.strip_prefix('{')?.split_once('}')?;
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
@@ -299,6 +305,14 @@ mod tests {
             LogPart::Text("\""),
         ];
         assert_eq!(parts, expected);
+        let format = LogFormat::parse("{{\"s\":{status}}}").unwrap();
+        let expected = [
+            LogPart::Text("{"),
+            LogPart::Text("\"s\":"),
+            LogPart::Variable("status"),
+            LogPart::Text("}"),
+        ];
+        assert_eq!(format.parts(), expected);
         for text in [
             "",
             "{",
@@ -309,7 +323,8 @@ mod tests {
             "{Status}",
             "{status",
             "a\nb",
-            "{{status}}",
+            "{{status}",
+            "{status}}",
         ] {
             assert!(LogFormat::parse(text).is_err(), "{text:?} was accepted");
         }

@@ -3,7 +3,7 @@
 use nxmesh_core::{
     contract::renderer::RenderError,
     model::{
-        traffic::{AccessLog, ErrorLog, LogSkip, LogStyle},
+        traffic::{AccessLog, ErrorLog, LogEscape, LogSkip, LogStyle},
         value::{FilePath, LogPart, SyslogAddress},
     },
 };
@@ -19,7 +19,8 @@ record! {
     /// How a line looks.
     LogFormatRecord<'a> {
         name: Word<'a>,
-        json: bool,
+        /// How values are written, where it is not nginx's way.
+        escape: Option<Word<'a>>,
         format: Word<'a>,
     }
 }
@@ -69,9 +70,14 @@ pub(super) fn access<'a>(
         LogStyle::Combined => Word::fixed("combined"),
         LogStyle::Json => {
             scene.require("a log in JSON", (1, 11, 8))?;
-            format(preamble, true, Word::fixed(JSON))
+            format(preamble, LogEscape::Json, Word::fixed(JSON))
         }
         LogStyle::Custom(custom) => {
+            match target.escape {
+                LogEscape::Default => {}
+                LogEscape::Json => scene.require("escape: json", (1, 11, 8))?,
+                LogEscape::None => scene.require("escape: none", (1, 13, 10))?,
+            }
             let mut text = String::new();
             for part in custom.parts() {
                 match part {
@@ -79,7 +85,7 @@ pub(super) fn access<'a>(
                     LogPart::Variable(name) => text += &format!("${{{name}}}"),
                 }
             }
-            format(preamble, false, Word::expression(text))
+            format(preamble, target.escape, Word::expression(text))
         }
     };
     let condition = skip(scene, &target.skip, preamble)?;
@@ -90,13 +96,18 @@ pub(super) fn access<'a>(
     })
 }
 
-fn format<'a>(preamble: &mut Preamble<'a>, json: bool, format: Word<'a>) -> Word<'a> {
-    let id = preamble.id(["log", if json { "json" } else { "" }, &format.to_string()]);
+fn format<'a>(preamble: &mut Preamble<'a>, escape: LogEscape, format: Word<'a>) -> Word<'a> {
+    let escape = match escape {
+        LogEscape::Default => "",
+        LogEscape::Json => "json",
+        LogEscape::None => "none",
+    };
+    let id = preamble.id(["log", escape, &format.to_string()]);
     let name = Word::own(format!("nxmesh_log_{id}"));
     if !preamble.log_formats.iter().any(|it| it.name == name) {
         preamble.log_formats.push(LogFormatRecord {
             name: name.clone(),
-            json,
+            escape: (!escape.is_empty()).then(|| Word::fixed(escape)),
             format,
         });
     }

@@ -16,7 +16,9 @@ pub(super) fn access(scope: &Scope<'_>, around: &Around<'_>) -> Option<Value> {
     match node.arguments.get(1).map(String::as_str) {
         None | Some("combined") => {}
         Some(name) => {
-            target["format"] = json!({ "custom": around.zones.formats.get(name)? });
+            let (format, escape) = around.zones.formats.get(name)?;
+            target["format"] = json!({ "custom": format });
+            target["escape"] = json!(escape);
         }
     }
     // How much is written at a time changes no line.
@@ -57,17 +59,13 @@ fn target(word: &str) -> Option<Value> {
     (!server.contains(',')).then(|| json!({ "syslog": server }))
 }
 
-/// The name of a `log_format`, and its text as documents have it.
-pub(in crate::import) fn format(node: &Node) -> Option<(&str, String)> {
+/// The name of a `log_format`, its text as documents have it, and how values are
+/// written.
+pub(in crate::import) fn format(node: &Node) -> Option<(&str, (String, String))> {
     let (name, parts) = node.arguments.split_first()?;
-    // Each way of escaping writes other bytes.
-    if parts
-        .first()
-        .is_some_and(|part| part.starts_with("escape="))
-    {
-        return None;
-    }
-    let text = parts.concat();
+    let escape = parts.first().and_then(|part| part.strip_prefix("escape="));
+    let text = parts[usize::from(escape.is_some())..].concat();
+    let escape = escape.unwrap_or("default").to_owned();
     let mut format = String::new();
     let mut rest = text.as_str();
     while let Some(at) = rest.find(['$', '{', '}']) {
@@ -92,5 +90,5 @@ pub(in crate::import) fn format(node: &Node) -> Option<(&str, String)> {
         rest = &behind[end..];
     }
     format.push_str(rest);
-    Some((name, format))
+    Some((name, (format, escape)))
 }
