@@ -20,7 +20,7 @@ struct Service {
     file: Option<&'static str>,
 }
 
-const SERVICES: [Service; 5] = [
+const SERVICES: [Service; 6] = [
     Service {
         name: "nginx",
         variable: Some("NXMESH_TEST_NGINX"),
@@ -46,6 +46,13 @@ const SERVICES: [Service; 5] = [
         name: "ps",
         variable: None,
         debian_package: "procps",
+        file: None,
+    },
+    // Kills a process before a certain system call, or lets the call fail.
+    Service {
+        name: "strace",
+        variable: None,
+        debian_package: "strace",
         file: None,
     },
     // Looks at the agent's unit file; nothing is run by it.

@@ -31,6 +31,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         "nginx-stream",
         "dbus-daemon",
         "ps",
+        "strace",
         "systemd-analyze",
     ])?;
     let next = nginx_next::ensure()?;
@@ -91,7 +92,7 @@ fn start(arguments: &[String], next: &Path) -> Result<Ended> {
     let mut command: Command = workspace::cargo()?;
     command.args(arguments).env(nginx_next::VARIABLE, next);
     if env::var_os(REQUIRE).is_none() {
-        command.env(REQUIRE, "nginx,nginx-next");
+        command.env(REQUIRE, "nginx,nginx-next,strace");
     }
     closing_lines::run(command)
 }

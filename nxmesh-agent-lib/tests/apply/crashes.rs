@@ -2,7 +2,6 @@
 //! release, whole, and the next agent says which.
 
 use std::{
-    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -15,7 +14,7 @@ use nxmesh_agent_lib::{apply::Pipeline, reload::SignalReloader, testkit::stop_ng
 use nxmesh_core::contract::reloader::{Candidate, Generation, ReloadError, Reloader};
 use tokio::sync::Notify;
 
-use crate::site::{Site, applied, apply, eventually, target, version};
+use crate::site::{Site, applied, target, version};
 
 /// Where the agent dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,70 +188,4 @@ async fn a_release_damaged_by_the_crash_is_undone() {
     assert_eq!(pipeline.applied().unwrap().version, version(1));
     applied(&mut pipeline, 2, &site.host("shop", "two")).await;
     assert_eq!(site.get("shop").await, "200 two");
-}
-
-/// Tells the test binary that it is the agent to be killed.
-const VICTIM: &str = "NXMESH_TEST_VICTIM";
-
-/// The agent to be killed: not a test of its own.
-#[tokio::test]
-async fn victim() {
-    let Ok(text) = std::env::var(VICTIM) else {
-        return;
-    };
-    let mut parts = text.split('|');
-    let mut next = || parts.next().unwrap();
-    let (folder, port, from): (&str, u16, u64) =
-        (next(), next().parse().unwrap(), next().parse().unwrap());
-    let site = Site::at(std::path::Path::new(folder), port);
-    let mut pipeline = site.up().await;
-    for revision in from.. {
-        let documents = site.host("shop", &format!("v{revision}"));
-        apply(&mut pipeline, revision, &documents).await;
-    }
-}
-
-#[tokio::test]
-async fn kill_9_at_any_moment_leaves_old_or_new() {
-    let site = Site::new();
-    drop(site.up().await);
-    let mut revision = 1;
-    for round in 0..12u64 {
-        let victim = format!("{}|{}|{revision}", site.folder.path().display(), site.port);
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "crashes::victim", "--nocapture"])
-            .env(VICTIM, victim)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let begun = || {
-            let accepted = std::fs::read_to_string(site.layout().accepted()).unwrap_or_default();
-            accepted.contains(&format!("\"revision\":{revision}"))
-        };
-        eventually("the victim takes a version on", begun).await;
-        // Any moment is as good as any other; these spread over all steps of
-        // two applies.
-        tokio::time::sleep(Duration::from_millis(43 * round)).await;
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let mut pipeline = site.open().await;
-        let accepted = pipeline.accepted().expect("a version was taken on");
-        let recovered = pipeline.recover().await.unwrap();
-        let observed = pipeline.observe().await;
-        if let Some(applied) = recovered.applied {
-            assert!(observed.serves_applied, "{observed:?}");
-            let served = site.get("shop").await;
-            assert_eq!(served, format!("200 v{}", applied.version.revision));
-            assert!(
-                applied.version == accepted || applied.version.revision + 1 == accepted.revision,
-                "{applied:?} of {accepted}"
-            );
-        }
-        revision = accepted.revision;
-        let documents = site.host("shop", &format!("v{revision}"));
-        crate::site::applied(&mut pipeline, revision, &documents).await;
-        assert_eq!(site.get("shop").await, format!("200 v{revision}"));
-        revision += 1;
-    }
 }

@@ -13,7 +13,7 @@ use nxmesh_core::contract::reloader::{Candidate, Generation, ReloadError, Reload
 use crate::crashes::{At, dies_between};
 use crate::site::{Site, applied, host_on, names_in, rejected, rolled_back, version};
 
-async fn serving_one(site: &Site) -> Pipeline {
+pub(crate) async fn serving_one(site: &Site) -> Pipeline {
     let mut pipeline = site.up().await;
     applied(&mut pipeline, 1, &site.host("shop", "one")).await;
     pipeline
@@ -105,11 +105,25 @@ async fn a_first_version_that_fails_leaves_an_empty_nginx() {
 
 /// Passes everything on, and breaks one thing on the way.
 #[derive(Debug)]
-struct Saboteur {
+pub(crate) struct Saboteur {
     inner: SignalReloader,
-    sabotage: fn(&Path),
+    /// Done with the state folder before the next reload, and after it.
+    before: Option<fn(&Path)>,
+    after: Option<fn(&Path)>,
     folder: std::path::PathBuf,
     armed: std::sync::atomic::AtomicBool,
+}
+
+impl Saboteur {
+    pub(crate) fn new(site: &Site, before: Option<fn(&Path)>, after: Option<fn(&Path)>) -> Self {
+        Self {
+            inner: site.reloader(),
+            before,
+            after,
+            folder: site.layout().state_dir().to_owned(),
+            armed: true.into(),
+        }
+    }
 }
 
 #[async_trait]
@@ -123,10 +137,15 @@ impl Reloader for Saboteur {
     }
 
     async fn reload(&self, deadline: Duration) -> Result<Generation, ReloadError> {
-        if self.armed.swap(false, std::sync::atomic::Ordering::SeqCst) {
-            (self.sabotage)(&self.folder);
+        let armed = self.armed.swap(false, std::sync::atomic::Ordering::SeqCst);
+        if let Some(before) = self.before.filter(|_| armed) {
+            before(&self.folder);
         }
-        self.inner.reload(deadline).await
+        let reloaded = self.inner.reload(deadline).await;
+        if let Some(after) = self.after.filter(|_| armed) {
+            after(&self.folder);
+        }
+        reloaded
     }
 
     async fn start(&self, deadline: Duration) -> Result<Generation, ReloadError> {
@@ -145,12 +164,7 @@ impl Reloader for Saboteur {
 /// A pipeline at version 1 whose next reload is preceded by `sabotage`.
 async fn sabotaged(site: &Site, sabotage: fn(&Path)) -> Pipeline {
     drop(serving_one(site).await);
-    let saboteur = Saboteur {
-        inner: site.reloader(),
-        sabotage,
-        folder: site.layout().state_dir().to_owned(),
-        armed: true.into(),
-    };
+    let saboteur = Saboteur::new(site, Some(sabotage), None);
     let mut pipeline = site.open_with(Arc::new(saboteur)).await;
     pipeline.recover().await.unwrap();
     pipeline
@@ -273,30 +287,26 @@ impl Drop for Mount {
 /// A reload after which the release of version 2 serves what version 1 says,
 /// under its own name.
 fn swapping(site: &Site) -> Arc<dyn Reloader> {
-    Arc::new(Saboteur {
-        inner: site.reloader(),
-        sabotage: |folder| {
-            let releases = folder.join("releases");
-            let names = names_in(&releases);
-            let find = |prefix: &str| names.iter().find(|name| name.starts_with(prefix)).unwrap();
-            let (old, new) = (find("1.1-"), find("1.2-"));
-            let http = fs::read_to_string(releases.join(new).join("http.conf")).unwrap();
-            let swapped: String = http
-                .lines()
-                .map(|line| {
-                    if line.starts_with("include") {
-                        line.replace(new.as_str(), old)
-                    } else {
-                        line.to_owned()
-                    }
-                })
-                .map(|line| line + "\n")
-                .collect();
-            fs::write(releases.join(new).join("http.conf"), swapped).unwrap();
-        },
-        folder: site.layout().state_dir().to_owned(),
-        armed: true.into(),
-    })
+    let swap: fn(&Path) = |folder| {
+        let releases = folder.join("releases");
+        let names = names_in(&releases);
+        let find = |prefix: &str| names.iter().find(|name| name.starts_with(prefix)).unwrap();
+        let (old, new) = (find("1.1-"), find("1.2-"));
+        let http = fs::read_to_string(releases.join(new).join("http.conf")).unwrap();
+        let swapped: String = http
+            .lines()
+            .map(|line| {
+                if line.starts_with("include") {
+                    line.replace(new.as_str(), old)
+                } else {
+                    line.to_owned()
+                }
+            })
+            .map(|line| line + "\n")
+            .collect();
+        fs::write(releases.join(new).join("http.conf"), swapped).unwrap();
+    };
+    Arc::new(Saboteur::new(site, Some(swap), None))
 }
 
 #[tokio::test]

@@ -3,9 +3,11 @@
 
 mod adopt;
 mod crashes;
+mod damage;
 mod failures;
 mod include;
 mod isolation;
+mod kills;
 mod serving;
 mod site;
 mod whole;

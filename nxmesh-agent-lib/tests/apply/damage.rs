@@ -1,0 +1,183 @@
+//! Files that are torn, changed, gone or cannot be written, and an nginx that dies
+//! on the way: the old or the new release serves, and the next version heals it.
+
+use std::{fs, path::Path, process::Command, sync::Arc};
+
+use nxmesh_agent_lib::{
+    apply::{Outcome, Pipeline, code},
+    testkit::stop_nginx_in,
+};
+
+use crate::{
+    crashes::{At, dies_between},
+    failures::{Saboteur, serving_one},
+    site::{Site, applied, apply, names_in, rejected, version},
+};
+
+/// What is there now serves, and the next version does after it.
+async fn heals(site: &Site, pipeline: &mut Pipeline, served: &str) {
+    assert_eq!(site.get("shop").await, format!("200 {served}"));
+    assert!(pipeline.observe().await.serves_applied);
+    applied(pipeline, 7, &site.host("shop", "seven")).await;
+    assert_eq!(site.get("shop").await, "200 seven");
+}
+
+#[tokio::test]
+async fn a_torn_journal_only_means_going_back() {
+    let cuts: [fn(usize) -> usize; 4] = [|_| 0, |_| 1, |length| length / 2, |length| length - 1];
+    for cut in cuts {
+        let site = Site::new();
+        let (first, second) = (site.host("shop", "one"), site.host("shop", "two"));
+        drop(dies_between(&site, At::BeforeReload, &first, &second).await);
+        let journal = site.layout().journal();
+        let mut bytes = fs::read(&journal).unwrap();
+        bytes.truncate(cut(bytes.len()));
+        fs::write(&journal, bytes).unwrap();
+        let mut pipeline = site.up().await;
+        assert_eq!(pipeline.applied().unwrap().version, version(1));
+        heals(&site, &mut pipeline, "one").await;
+    }
+}
+
+#[tokio::test]
+async fn a_journal_of_something_else_only_means_going_back() {
+    for text in [
+        "[]",
+        "{\"to\": 1}",
+        "\u{0}\u{0}\u{0}",
+        "{\"to\":{\"release\":\"../../etc\"}}",
+    ] {
+        let site = Site::new();
+        let (first, second) = (site.host("shop", "one"), site.host("shop", "two"));
+        drop(dies_between(&site, At::BeforeReload, &first, &second).await);
+        fs::write(site.layout().journal(), text).unwrap();
+        let mut pipeline = site.up().await;
+        heals(&site, &mut pipeline, "one").await;
+    }
+}
+
+/// Turns one bit in each file of a folder.
+fn flip(folder: &Path) {
+    for name in names_in(folder) {
+        let path = folder.join(name);
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_cache_takes_nothing_from_what_serves() {
+    let site = Site::new();
+    drop(serving_one(&site).await);
+    flip(&site.layout().slices());
+    let mut pipeline = site.up().await;
+    heals(&site, &mut pipeline, "one").await;
+
+    // Without nginx, the release on disk is enough.
+    flip(&site.layout().slices());
+    drop(pipeline);
+    stop_nginx_in(site.folder.path());
+    let pipeline = site.up().await;
+    assert_eq!(site.get("shop").await, "200 seven");
+    assert_eq!(pipeline.applied().unwrap().version, version(7));
+}
+
+#[tokio::test]
+async fn a_release_that_is_gone_is_made_anew() {
+    for nginx_runs in [true, false] {
+        let site = Site::new();
+        drop(serving_one(&site).await);
+        fs::remove_dir_all(site.layout().releases()).unwrap();
+        if !nginx_runs {
+            stop_nginx_in(site.folder.path());
+        }
+        let mut pipeline = site.up().await;
+        assert_eq!(pipeline.applied().unwrap().version, version(1));
+        heals(&site, &mut pipeline, "one").await;
+    }
+}
+
+/// Nothing is left to make it from; the next version is what heals it.
+#[tokio::test]
+async fn with_release_and_cache_gone_the_next_version_serves() {
+    let site = Site::new();
+    drop(serving_one(&site).await);
+    fs::remove_dir_all(site.layout().releases()).unwrap();
+    fs::remove_dir_all(site.layout().slices()).unwrap();
+    stop_nginx_in(site.folder.path());
+    let mut pipeline = site.open().await;
+    let recovered = pipeline.recover().await;
+    assert!(
+        recovered.is_err(),
+        "it says that nothing serves: {recovered:?}"
+    );
+    applied(&mut pipeline, 2, &site.host("shop", "two")).await;
+    assert_eq!(site.get("shop").await, "200 two");
+}
+
+/// A folder that nobody can write into.
+struct ReadOnly<'f>(&'f Path);
+
+impl<'f> ReadOnly<'f> {
+    fn new(folder: &'f Path) -> Self {
+        for arguments in [&["--bind"][..], &["-o", "remount,ro,bind"]] {
+            let source = arguments.contains(&"--bind").then_some(folder);
+            let mount = Command::new("mount")
+                .args(arguments)
+                .args(source)
+                .arg(folder)
+                .status();
+            assert!(mount.unwrap().success());
+        }
+        Self(folder)
+    }
+}
+
+impl Drop for ReadOnly<'_> {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("-l").arg(self.0).status();
+        assert!(unmounted.unwrap().success());
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_cannot_be_written_touches_nothing() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can mount");
+        return;
+    }
+    let site = Site::new();
+    let mut pipeline = serving_one(&site).await;
+    let folder = site.layout().state_dir().to_owned();
+    {
+        let _read_only = ReadOnly::new(&folder);
+        let failure = rejected(&mut pipeline, 2, &site.host("shop", "two")).await;
+        assert_eq!(failure.code, code::STAGE);
+        assert!(failure.retryable, "{failure:?}");
+        assert!(failure.message.contains("Read-only"), "{failure:?}");
+        assert_eq!(site.get("shop").await, "200 one");
+        assert!(pipeline.observe().await.serves_applied);
+    }
+    heals(&site, &mut pipeline, "one").await;
+}
+
+#[tokio::test]
+async fn an_nginx_that_dies_at_the_switch_ends_in_old_or_new() {
+    let before: fn(&Path) = |state| stop_nginx_in(state.parent().unwrap());
+    for (before, after) in [(Some(before), None), (None, Some(before))] {
+        let site = Site::new();
+        drop(serving_one(&site).await);
+        let saboteur = Saboteur::new(&site, before, after);
+        let mut pipeline = site.open_with(Arc::new(saboteur)).await;
+        pipeline.recover().await.unwrap();
+        let outcome = apply(&mut pipeline, 2, &site.host("shop", "two")).await;
+        let served = match &outcome {
+            Outcome::Applied(_) => "two",
+            Outcome::RolledBack(_) => "one",
+            other => panic!("{other:?}"),
+        };
+        heals(&site, &mut pipeline, served).await;
+    }
+}
