@@ -3,6 +3,7 @@
 mod access_list;
 mod claims;
 mod delegation;
+mod disruption;
 mod location;
 mod nginx_settings;
 mod references;
@@ -21,6 +22,7 @@ use crate::{
 };
 
 pub use claims::may_share_agents;
+pub use disruption::{Disrupting, Disruption, disruptions};
 pub use references::{references_of, referrers};
 
 /// Resources that were checked together and may be stored and rendered.

@@ -9,7 +9,7 @@ use std::{
 use nxmesh_core::{
     api::{Change, ChangeKind},
     bundle::with_references,
-    check::{check_with, references_of, referrers},
+    check::{check_with, disruptions, references_of, referrers},
     contract::{
         renderer::{NginxVersion, RenderError, RenderSettings, Renderer},
         storage::{Expected, NewChange, StoredResource},
@@ -108,6 +108,9 @@ pub(super) fn plan(
     };
     if !plan.changes.is_empty() {
         plan.examine(rules)?;
+        let dropped = disruptions(before.resources(), &plan.after);
+        plan.warnings
+            .extend(dropped.iter().map(ToString::to_string));
     }
     Ok(plan)
 }

@@ -334,6 +334,23 @@ async fn certificates_are_looked_at() {
     assert!(uncovered, "{:?}", written.warnings);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_write_that_drops_connections_says_so() {
+    let master = Master::start().await;
+    let host = |reuse: bool| {
+        let listen = json!([{ "port": 80, "reuse_port": reuse }]);
+        let spec = json!({ "server_names": ["shop.example.com"], "listen": listen });
+        let document =
+            json!({ "kind": "VirtualHost", "metadata": { "name": "shop" }, "spec": spec });
+        vec![DesiredChange::put(sample::resource(document))]
+    };
+    let first = write(&master, host(false)).await.unwrap();
+    let told = |warnings: &[String]| warnings.iter().any(|it| it.contains("reuse_port"));
+    assert!(!told(&first.warnings), "{:?}", first.warnings);
+    let second = write(&master, host(true)).await.unwrap();
+    assert!(told(&second.warnings), "{:?}", second.warnings);
+}
+
 /// Writers that expect nothing never disturb each other; all is kept.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn racing_writers_all_succeed() {
