@@ -37,8 +37,10 @@ pub(super) fn decide(desired: &Desired, observed: &Observed, now: Instant) -> Ac
         Nginx::Hung if may_recover || offer.is_some() => return Action::Restart,
         _ => {}
     }
+    let held = observed.held_until(now);
     if let Some(offer) = offer
         && observed.nginx != Nginx::Silent
+        && held.is_none()
     {
         return Action::Apply(offer.clone());
     }
@@ -48,9 +50,13 @@ pub(super) fn decide(desired: &Desired, observed: &Observed, now: Instant) -> Ac
     if observed.observe_at <= now {
         return Action::Observe;
     }
-    Action::Wait(match observed.nginx {
+    let until = match observed.nginx {
         Nginx::Fine | Nginx::Silent => observed.observe_at,
         _ => observed.observe_at.min(observed.recover_at),
+    };
+    Action::Wait(match (offer, held) {
+        (Some(_), Some(held)) => until.min(held),
+        _ => until,
     })
 }
 
@@ -87,6 +93,8 @@ mod tests {
         nginx: Nginx,
         recover_in: i8,
         observe_in: i8,
+        /// When the next reload may be made, if not at once.
+        reload_in: Option<i8>,
     }
 
     impl Case {
@@ -105,6 +113,7 @@ mod tests {
                 nginx: self.nginx,
                 recover_at: at(self.recover_in),
                 observe_at: at(self.observe_in),
+                reload_at: self.reload_in.map(at),
             };
             (decide(&desired, &observed, now), now)
         }
@@ -117,7 +126,13 @@ mod tests {
                 nginx: Nginx::Fine,
                 recover_in: -5,
                 observe_in: 5,
+                reload_in: None,
             }
+        }
+
+        /// Whether an offer waits for the room between two reloads.
+        fn is_held(&self) -> bool {
+            self.nginx == Nginx::Fine && self.reload_in.is_some_and(|seconds| seconds > 0)
         }
     }
 
@@ -129,16 +144,27 @@ mod tests {
             Just(Nginx::Silent),
             Just(Nginx::Hung)
         ];
-        (0..4u64, 0..4u64, any::<bool>(), nginx, -3..3i8, -3..3i8).prop_map(
-            |(offered, handled, command, nginx, recover_in, observe_in)| Case {
-                offered,
-                handled,
-                command,
-                nginx,
-                recover_in,
-                observe_in,
-            },
+        let reload = proptest::option::of(-3..3i8);
+        (
+            0..4u64,
+            0..4u64,
+            any::<bool>(),
+            nginx,
+            -3..3i8,
+            -3..3i8,
+            reload,
         )
+            .prop_map(
+                |(offered, handled, command, nginx, recover_in, observe_in, reload_in)| Case {
+                    offered,
+                    handled,
+                    command,
+                    nginx,
+                    recover_in,
+                    observe_in,
+                    reload_in,
+                },
+            )
     }
 
     proptest! {
@@ -146,7 +172,8 @@ mod tests {
         fn it_never_waits_while_something_is_due(case in cases()) {
             let (action, now) = case.decide();
             let watched = matches!(case.nginx, Nginx::Fine | Nginx::Silent);
-            let due = (case.offered > case.handled && case.nginx != Nginx::Silent)
+            let waits = case.nginx == Nginx::Silent || case.is_held();
+            let due = (case.offered > case.handled && !waits)
                 || case.command
                 || case.observe_in <= 0
                 || (!watched && case.recover_in <= 0);
@@ -174,7 +201,7 @@ mod tests {
         fn an_offer_is_applied_once_and_only_the_newest(case in cases()) {
             if let Action::Apply(offer) = case.decide().0 {
                 prop_assert_eq!(offer.serial, case.offered);
-                prop_assert!(case.offered > case.handled);
+                prop_assert!(case.offered > case.handled && !case.is_held());
                 let after = Case { handled: offer.serial, ..case };
                 prop_assert!(!matches!(after.decide().0, Action::Apply(_)));
             }
@@ -190,6 +217,17 @@ mod tests {
             ..Case::quiet()
         };
         assert!(matches!(case.decide().0, Action::Apply(_)));
+    }
+
+    #[test]
+    fn an_offer_waits_for_the_room_between_two_reloads() {
+        let case = Case {
+            offered: 4,
+            reload_in: Some(2),
+            ..Case::quiet()
+        };
+        let (action, now) = case.decide();
+        assert!(matches!(action, Action::Wait(until) if until == now + Duration::from_secs(2)));
     }
 
     #[test]

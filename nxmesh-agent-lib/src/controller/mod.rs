@@ -8,8 +8,10 @@ mod drain;
 mod obey;
 mod observe;
 mod observed;
+mod pace;
 mod report;
 mod run;
 
+pub use pace::ReloadPace;
 pub use run::ControlOptions;
 pub(crate) use run::Controller;

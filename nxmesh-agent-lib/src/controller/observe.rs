@@ -9,6 +9,8 @@ impl Controller {
     pub(super) async fn observe(&mut self) {
         let seen = self.pipeline.observe().await;
         let now = Instant::now();
+        self.pace.seen(seen.generation.as_ref());
+        self.observed.reload_at = self.pace.next();
         self.observed.observe_at = now + self.options.observe_interval;
         let gone = seen.generation.is_none();
         let elsewhere = self.pipeline.applied().is_some() && !seen.serves_applied;

@@ -28,4 +28,14 @@ pub(super) struct Observed {
     pub(super) recover_at: Instant,
     /// Then nginx is looked at again.
     pub(super) observe_at: Instant,
+    /// Before this nginx is not reloaded again.
+    pub(super) reload_at: Option<Instant>,
+}
+
+impl Observed {
+    /// Until when an offer waits. Where nginx is not well, the offer may be the cure.
+    pub(super) fn held_until(&self, now: Instant) -> Option<Instant> {
+        let at = self.reload_at.filter(|_| self.nginx == Nginx::Fine)?;
+        (at > now).then_some(at)
+    }
 }

@@ -20,6 +20,7 @@ use super::{
     desired::Desired,
     drain::DrainMark,
     observed::{Nginx, Observed},
+    pace::{Pace, ReloadPace},
 };
 use crate::{
     apply::{Outcome, Pipeline, Progress, Target},
@@ -43,6 +44,8 @@ pub struct ControlOptions {
     pub reload_deadline: Duration,
     /// When nginx is restarted.
     pub watchdog: WatchdogOptions,
+    /// How often nginx is reloaded at most.
+    pub pace: ReloadPace,
 }
 
 impl Default for ControlOptions {
@@ -54,6 +57,7 @@ impl Default for ControlOptions {
             stable_after: Duration::from_secs(60),
             reload_deadline: Duration::from_secs(30),
             watchdog: WatchdogOptions::default(),
+            pace: ReloadPace::default(),
         }
     }
 }
@@ -69,6 +73,7 @@ pub(crate) struct Controller {
     offers: watch::Receiver<Option<Offer>>,
     commands: mpsc::Receiver<Order>,
     pub(super) observed: Observed,
+    pub(super) pace: Pace,
     /// A command taken from the queue and not yet done.
     pub(super) order: Option<Order>,
     pub(super) drained: DrainMark,
@@ -103,7 +108,9 @@ impl Controller {
                 nginx: Nginx::Unknown,
                 recover_at: now,
                 observe_at: now,
+                reload_at: None,
             },
+            pace: Pace::new(options.pace),
             order: None,
             drained,
             care: Care::new(options.watchdog.breaker),
@@ -174,6 +181,10 @@ impl Controller {
         let told = match outcome {
             Outcome::Applied(applied) => {
                 info!(%version, reloaded = applied.reloaded, "applied");
+                if applied.reloaded {
+                    self.pace.reloaded(Instant::now());
+                    self.observed.reload_at = self.pace.next();
+                }
                 self.observed.nginx = Nginx::Fine;
                 self.exchange.status.send_modify(|status| {
                     status.running = Some(applied.release);
