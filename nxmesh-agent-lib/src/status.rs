@@ -104,6 +104,9 @@ pub struct AgentStatus {
     pub drained: bool,
     /// The nginx.
     pub nginx: NginxStatus,
+    /// What the last reload could not do without dropping connections.
+    #[serde(default)]
+    pub disruptions: Vec<String>,
     /// The newest version that failed, and why; gone once a newer one is applied.
     pub failure: Option<ApplyFailure>,
 }

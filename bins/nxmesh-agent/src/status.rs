@@ -73,6 +73,9 @@ pub(crate) fn text(status: &AgentStatus, now: u64) -> String {
     if status.drained {
         line("drained", "takes no new version".to_owned());
     }
+    for disruption in &status.disruptions {
+        line("dropped", disruption.clone());
+    }
     if let Some(failure) = &status.failure {
         line(
             "failure",

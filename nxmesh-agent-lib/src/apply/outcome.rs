@@ -7,6 +7,7 @@ use std::{
 
 use nxmesh_core::{
     bundle::Slice,
+    check::Disruption,
     contract::reloader::Generation,
     digest::Digest,
     model::{HeldBack, ResourceKey, Version},
@@ -58,6 +59,8 @@ pub struct Applied {
     pub release: Digest,
     /// Whether nginx was reloaded; not if the bytes were the same.
     pub reloaded: bool,
+    /// What the reload could not do without dropping connections.
+    pub disruptions: Vec<Disruption>,
     /// The steps in order and how long each took.
     pub durations: Vec<(&'static str, Duration)>,
 }

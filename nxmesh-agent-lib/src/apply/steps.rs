@@ -8,6 +8,7 @@ use std::{
 
 use nxmesh_core::{
     bundle::Slice,
+    check::disruptions,
     contract::reloader::{Candidate, ReloadError},
     digest::Digest,
     model::{ResourceSet, Version},
@@ -169,10 +170,17 @@ impl Pipeline {
             return Err(self.go_back(from, &place.name, failure, false).await);
         }
         watch.lap("confirm");
+        let before = self.applied_slice.as_ref();
+        let disruptions = before.map_or_else(Vec::new, |before| {
+            disruptions(before.resources(), slice.resources())
+        });
         self.applied_now(state.clone(), slice).await;
         watch.lap("record");
         self.collect_garbage(from);
-        Ok(applied(&state, true, watch))
+        Ok(Applied {
+            disruptions,
+            ..applied(&state, true, watch)
+        })
     }
 
     /// Ends what was left half done. An nginx that cannot serve the old
@@ -369,6 +377,7 @@ fn applied(state: &AppliedState, reloaded: bool, watch: Stopwatch) -> Applied {
         digest: state.digest,
         release: state.release_digest,
         reloaded,
+        disruptions: Vec::new(),
         durations: watch.durations,
     }
 }

@@ -181,6 +181,9 @@ impl Controller {
         let told = match outcome {
             Outcome::Applied(applied) => {
                 info!(%version, reloaded = applied.reloaded, "applied");
+                for disruption in &applied.disruptions {
+                    warn!(%disruption, "connections may have been dropped");
+                }
                 if applied.reloaded {
                     self.pace.reloaded(Instant::now());
                     self.observed.reload_at = self.pace.next();
@@ -189,6 +192,10 @@ impl Controller {
                 self.exchange.status.send_modify(|status| {
                     status.running = Some(applied.release);
                     status.ready = true;
+                    if applied.reloaded {
+                        let dropped = applied.disruptions.iter();
+                        status.disruptions = dropped.map(ToString::to_string).collect();
+                    }
                     if status
                         .failure
                         .as_ref()

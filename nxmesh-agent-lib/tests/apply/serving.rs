@@ -317,3 +317,21 @@ async fn a_second_agent_is_kept_out() {
         nxmesh_agent_lib::apply::Outcome::Applied(_)
     ));
 }
+
+#[tokio::test]
+async fn a_reload_that_drops_connections_says_so() {
+    let site = Site::new();
+    let mut pipeline = site.up().await;
+    let plain = site.host("shop", "one");
+    let own = plain.replace(
+        "address: 127.0.0.1 }",
+        "address: 127.0.0.1, reuse_port: true }",
+    );
+    let first = applied(&mut pipeline, 1, &plain).await;
+    assert_eq!(first.disruptions, []);
+    let second = applied(&mut pipeline, 2, &own).await;
+    let told: Vec<String> = second.disruptions.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("VirtualHost/shop: port "), "{told:?}");
+    assert_eq!(site.get("shop").await, "200 one");
+}
