@@ -2,7 +2,7 @@
 
 use nxmesh_core::{
     digest::Digest,
-    model::{AgentId, ApplyFailure, Version},
+    model::{AgentId, ApplyFailure, Drift, Version},
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,8 @@ pub enum ConnectionState {
 pub struct ConnectionStatus {
     /// Where it stands.
     pub state: ConnectionState,
-    /// Since when, in Unix milliseconds.
+    /// Since when there is a connection, or none, in Unix milliseconds: attempts
+    /// that fail do not count.
     pub since: u64,
     /// What is spoken with the master, for example `grpc`; `None` before the
     /// first session.
@@ -89,6 +90,11 @@ pub struct AgentStatus {
     pub started: u64,
     /// The connection to the master.
     pub connection: ConnectionStatus,
+    /// Since when the master is away, in Unix milliseconds, and nginx is looked
+    /// after without it; `None` while there is a connection, and before the first
+    /// attempt has failed.
+    #[serde(default)]
+    pub island_since: Option<u64>,
     /// The newest version taken on.
     pub accepted: Option<Version>,
     /// The newest version nginx was seen serving.
@@ -109,4 +115,55 @@ pub struct AgentStatus {
     pub disruptions: Vec<String>,
     /// The newest version that failed, and why; gone once a newer one is applied.
     pub failure: Option<ApplyFailure>,
+    /// Set while files that nginx reads are not as they were written, or while
+    /// nginx may serve what was changed in them.
+    #[serde(default)]
+    pub drift: Option<Drift>,
+}
+
+impl AgentStatus {
+    /// Takes in where the connection stands `now`, in Unix milliseconds.
+    pub(crate) fn note_connection(&mut self, state: ConnectionState, now: u64) {
+        let connection = &mut self.connection;
+        let is_ready = |state| state == ConnectionState::Ready;
+        if is_ready(state) != is_ready(connection.state) || connection.since == 0 {
+            connection.since = now;
+        }
+        connection.state = state;
+        match state {
+            ConnectionState::Ready => self.island_since = None,
+            ConnectionState::Retry | ConnectionState::Reconnect | ConnectionState::Error => {
+                self.island_since = Some(connection.since);
+            }
+            ConnectionState::Init | ConnectionState::Connect | ConnectionState::Stream => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ConnectionState::*, *};
+
+    #[test]
+    fn an_island_counts_from_the_loss_and_not_from_the_last_attempt() {
+        let mut status = AgentStatus::default();
+        let mut told = |state, now| {
+            status.note_connection(state, now);
+            (status.connection.since, status.island_since)
+        };
+        // Away from the start.
+        assert_eq!(told(Connect, 10), (10, None));
+        assert_eq!(told(Retry, 20), (10, Some(10)));
+        assert_eq!(told(Connect, 30), (10, Some(10)));
+        assert_eq!(told(Stream, 40), (10, Some(10)));
+        assert_eq!(told(Reconnect, 50), (10, Some(10)));
+        assert_eq!(told(Error, 60), (10, Some(10)));
+        assert_eq!(told(Connect, 70), (10, Some(10)));
+        assert_eq!(told(Ready, 80), (80, None));
+        // And lost.
+        assert_eq!(told(Reconnect, 90), (90, Some(90)));
+        assert_eq!(told(Connect, 100), (90, Some(90)));
+        assert_eq!(told(Retry, 110), (90, Some(90)));
+        assert_eq!(told(Ready, 120), (120, None));
+    }
 }

@@ -15,7 +15,7 @@ use crate::{
     digest::Digest,
     document::Problem,
     model::{
-        AgentId, ApplyFailure, ConfigPhase, Labels, NginxFacts, NginxHealth, Quarantine,
+        AgentId, ApplyFailure, ConfigPhase, Drift, Labels, NginxFacts, NginxHealth, Quarantine,
         ResourceKey, Version, value::WorkspaceName,
     },
 };
@@ -276,6 +276,9 @@ pub struct AgentView {
     /// How its nginx is, as the agent tells; absent until it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<NginxHealth>,
+    /// Set while files of its nginx are not as the agent wrote them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
     /// The version it ought to serve; absent if none concerns it.
     pub desired: Option<Version>,
     /// The newest version offered to it.

@@ -13,12 +13,13 @@ use nxmesh_agent_lib::{
     apply::{ApplyOptions, BadResource, Mode},
     nginx::Layout,
     transport,
+    watchdog::DriftPolicy,
 };
 use nxmesh_core::contract::reloader::Reloader;
 use nxmesh_process::exit::{Exit, OrExit as _};
 
 use crate::{
-    options::{BadResourcePolicy, ManagedMode, Settings},
+    options::{BadResourcePolicy, Drift, ManagedMode, Settings},
     proxy,
     reloaders::Reached,
     values::TransportChoice,
@@ -45,6 +46,10 @@ pub(crate) async fn compose(settings: &Settings, patience: Duration) -> Result<A
     options.proxy = proxy::of_environment(|name| std::env::var(name).ok())?;
     options.master_ca = settings.master_ca.as_deref().map(read_ca).transpose()?;
     options.labels = settings.labels.clone().unwrap_or_default().0;
+    options.control.watchdog.drift = match settings.drift.unwrap_or_default() {
+        Drift::Report => DriftPolicy::Report,
+        Drift::Repair => DriftPolicy::Repair,
+    };
     // A spent token's file may be gone, and need not be read again.
     if !options.is_enrolled()
         && let Some(token) = settings.token()?

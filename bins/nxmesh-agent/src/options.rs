@@ -131,6 +131,9 @@ pub(crate) struct Settings {
     /// What becomes of a version of which nginx refuses one resource [default: refuse]
     #[arg(long, env = "NXMESH_BAD_RESOURCE", value_enum, value_name = "POLICY")]
     pub(crate) bad_resource: Option<BadResourcePolicy>,
+    /// What becomes of files of the agent that somebody else changed [default: report]
+    #[arg(long, env = "NXMESH_DRIFT", value_enum, value_name = "POLICY")]
+    pub(crate) drift: Option<Drift>,
     /// What is spoken with the master; auto is what the URL's scheme says, grpcs or wss, and for
     /// https gRPC with WebSocket where HTTP/2 does not get through [default: auto]
     #[arg(long, env = "NXMESH_TRANSPORT", value_name = "auto|grpc|websocket")]
@@ -192,6 +195,7 @@ nxmesh_process::overlay!(Settings {
     labels,
     mode,
     bad_resource,
+    drift,
     transport,
     nginx_binary,
     nginx_conf,
@@ -275,6 +279,16 @@ pub(crate) enum BadResourcePolicy {
     Refuse,
     /// The resource keeps its last good form, all others are served; a failure all the same
     Isolate,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Drift {
+    /// They are told, with what was changed, and left alone
+    #[default]
+    Report,
+    /// They are made as they were; nginx is reloaded if it has read them
+    Repair,
 }
 
 #[cfg(test)]

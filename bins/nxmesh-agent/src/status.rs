@@ -31,6 +31,9 @@ pub(crate) fn text(status: &AgentStatus, now: u64) -> String {
             },
         },
     );
+    if let Some(since) = status.island_since {
+        line("island", format!("since {}", ago(since)));
+    }
     let nginx = &status.nginx;
     line(
         "nginx",
@@ -75,6 +78,29 @@ pub(crate) fn text(status: &AgentStatus, now: u64) -> String {
     }
     for disruption in &status.disruptions {
         line("dropped", disruption.clone());
+    }
+    if let Some(drift) = &status.drift {
+        line(
+            "drift",
+            format!(
+                "since {}, {}",
+                ago(drift.since),
+                match drift.loaded {
+                    true => "nginx may serve what was changed",
+                    false => "nginx has not read the files since",
+                }
+            ),
+        );
+        for file in &drift.files {
+            let change = format!("{:?}", file.change).to_lowercase();
+            line("", format!("{change}: {}", file.path));
+        }
+        if drift.more > 0 {
+            line("", format!("and {} more", drift.more));
+        }
+        if let Some(problem) = &drift.problem {
+            line("", format!("not repaired: {problem}"));
+        }
     }
     if let Some(failure) = &status.failure {
         line(
@@ -134,8 +160,9 @@ mod tests {
     }
 
     #[test]
-    fn an_nginx_that_does_not_stay_up_is_told_with_its_times() {
+    fn troubles_are_told_with_their_times() {
         let status = AgentStatus {
+            island_since: Some(1_000),
             nginx: NginxStatus {
                 running: true,
                 master_pid: Some(9),
@@ -151,7 +178,8 @@ mod tests {
             ..AgentStatus::default()
         };
         let text = text(&status, 121_000);
-        let lines = "nginx      does not answer (pid 9) since 2m ago\n\
+        let lines = "island     since 2m ago\n\
+                     nginx      does not answer (pid 9) since 2m ago\n\
                      restarts   6 since the agent started\n\
                      breaker    open since 2m ago: the next restart is in 3m at the earliest\n";
         assert!(text.contains(lines), "{text}");

@@ -31,11 +31,13 @@ mod blame;
 mod check;
 mod confirm;
 pub(crate) mod disk;
+mod drift;
 mod files;
 mod garbage;
 mod isolate;
 mod journal;
 mod lay_out;
+mod mend;
 mod nginx_conf;
 mod options;
 mod outcome;
@@ -47,18 +49,24 @@ mod rollback;
 mod stage;
 mod steps;
 mod switch;
+mod unified;
 
 use std::{collections::VecDeque, io, sync::Arc};
 
 use nxmesh_core::{
     bundle::Slice,
-    contract::{clock::Clock, reloader::Reloader, renderer::Renderer},
+    contract::{
+        clock::Clock,
+        reloader::Reloader,
+        renderer::{RenderedTree, Renderer},
+    },
     digest::Digest,
     model::Version,
 };
 
 use self::{accept::Accepted, files::Files, release::Place, render::Rendering, switch::Entry};
 pub use adopt::{AdoptError, Adoption, adopt, release};
+pub use drift::Compared;
 pub use options::{ApplyOptions, BadResource, Mode};
 pub use outcome::{
     Applied, AppliedState, Failure, Observed, Outcome, Partly, PipelineError, Progress, Recovered,
@@ -82,6 +90,9 @@ pub struct Pipeline {
     applied_slice: Option<Arc<Slice>>,
     /// What was rendered last, whatever became of it.
     rendering: Option<Rendering>,
+    /// The files of a release that was confirmed, by its digest; `None` if they
+    /// cannot be made again.
+    confirmed: Option<(Digest, Option<RenderedTree>)>,
     /// A release made anew in the place of a damaged one, not yet seen serving.
     remade: Option<AppliedState>,
     /// The releases that served before the running one, the latest first.
@@ -152,6 +163,7 @@ impl Pipeline {
             applied,
             applied_slice,
             rendering: None,
+            confirmed: None,
             remade: None,
             earlier: VecDeque::new(),
             pem_names: Default::default(),

@@ -324,7 +324,7 @@ impl Pipeline {
         Ok(generation)
     }
 
-    fn broken(&self, failure: &Failure) -> PipelineError {
+    pub(super) fn broken(&self, failure: &Failure) -> PipelineError {
         let error = std::io::Error::other(failure.message.clone());
         PipelineError::io("restore", self.options.layout.state_dir())(error)
     }

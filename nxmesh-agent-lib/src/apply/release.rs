@@ -86,6 +86,9 @@ impl Place {
     }
 }
 
+/// Far more than any file of a release has; a larger one is not read.
+const MAX_FILE_BYTES: u64 = 64 << 20;
+
 /// Reads every file below `folder`; `false` if there is anything but files
 /// and folders, or no folder.
 fn collect(folder: &Path, prefix: &str, tree: &mut RenderedTree) -> io::Result<bool> {
@@ -104,7 +107,7 @@ fn collect(folder: &Path, prefix: &str, tree: &mut RenderedTree) -> io::Result<b
             if !collect(&entry.path(), &format!("{path}/"), tree)? {
                 return Ok(false);
             }
-        } else if kind.is_file() {
+        } else if kind.is_file() && entry.metadata()?.len() <= MAX_FILE_BYTES {
             tree.insert(path, fs::read(entry.path())?, None);
         } else {
             return Ok(false);

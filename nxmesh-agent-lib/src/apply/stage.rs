@@ -163,15 +163,22 @@ fn write_pem(path: &Path, name: &str, file: &PemFile) -> io::Result<()> {
     if name.contains('/') {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let mode = if file.for_workers { 0o644 } else { 0o600 };
-    let same = fs::symlink_metadata(path)
-        .is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o7777 == mode)
-        && fs::read(path).is_ok_and(|found| {
-            zeroize::Zeroizing::new(found).as_slice() == file.contents.as_bytes()
-        });
-    if same {
+    if is_pem_in_place(path, file) {
         return Ok(());
     }
     // After a power cut they are made again from the sealed slice.
-    disk::replace_unsynced(path, file.contents.as_bytes(), mode)
+    disk::replace_unsynced(path, file.contents.as_bytes(), pem_mode(file))
+}
+
+/// Whether `file` lies at `path` as it should.
+pub(super) fn is_pem_in_place(path: &Path, file: &PemFile) -> bool {
+    let length = file.contents.len() as u64;
+    fs::symlink_metadata(path).is_ok_and(|it| {
+        it.is_file() && it.permissions().mode() & 0o7777 == pem_mode(file) && it.len() == length
+    }) && fs::read(path)
+        .is_ok_and(|found| zeroize::Zeroizing::new(found).as_slice() == file.contents.as_bytes())
+}
+
+const fn pem_mode(file: &PemFile) -> u32 {
+    if file.for_workers { 0o644 } else { 0o600 }
 }

@@ -150,7 +150,7 @@ impl Controller {
         self.observed.nginx = Nginx::Fine;
         self.observed.observe_at = Instant::now() + self.options.observe_interval;
         self.publish_versions();
-        self.rehash().await;
+        self.note_reload().await;
         let nginx = self.nginx_status(Some(&recovered.generation));
         self.exchange.status.send_modify(|status| {
             status.ready |= recovered.applied.is_some();
@@ -181,17 +181,7 @@ impl Controller {
     }
 
     fn note_unrecovered(&mut self, error: &PipelineError) {
-        let mut problem = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(deeper) = cause {
-            // Some of these name their cause in their own text.
-            let text = deeper.to_string();
-            if !problem.contains(&text) {
-                problem.push_str(": ");
-                problem.push_str(&text);
-            }
-            cause = deeper.source();
-        }
+        let problem = chain(error);
         error!(problem, attempts = self.care.recoveries, "nginx is not up");
         self.observed.nginx = Nginx::Astray;
         // What is to be tried next depends on what there is now.
@@ -203,4 +193,20 @@ impl Controller {
             status.nginx.breaker = breaker;
         });
     }
+}
+
+/// An error and its causes in one line.
+pub(super) fn chain(error: &PipelineError) -> String {
+    let mut problem = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(deeper) = cause {
+        // Some of these name their cause in their own text.
+        let text = deeper.to_string();
+        if !problem.contains(&text) {
+            problem.push_str(": ");
+            problem.push_str(&text);
+        }
+        cause = deeper.source();
+    }
+    problem
 }

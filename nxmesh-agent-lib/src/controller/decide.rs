@@ -21,6 +21,8 @@ pub(super) enum Action {
     Obey,
     /// Look at nginx.
     Observe,
+    /// Compare its files with what was written.
+    Check,
     /// Nothing before this time, unless something new is wanted.
     Wait(Instant),
 }
@@ -50,9 +52,13 @@ pub(super) fn decide(desired: &Desired, observed: &Observed, now: Instant) -> Ac
     if observed.observe_at <= now {
         return Action::Observe;
     }
+    if observed.check_at <= now {
+        return Action::Check;
+    }
+    let next = observed.observe_at.min(observed.check_at);
     let until = match observed.nginx {
-        Nginx::Fine | Nginx::Silent => observed.observe_at,
-        _ => observed.observe_at.min(observed.recover_at),
+        Nginx::Fine | Nginx::Silent => next,
+        _ => next.min(observed.recover_at),
     };
     Action::Wait(match (offer, held) {
         (Some(_), Some(held)) => until.min(held),
@@ -95,6 +101,7 @@ mod tests {
         observe_in: i8,
         /// When the next reload may be made, if not at once.
         reload_in: Option<i8>,
+        check_in: i8,
     }
 
     impl Case {
@@ -114,6 +121,7 @@ mod tests {
                 recover_at: at(self.recover_in),
                 observe_at: at(self.observe_in),
                 reload_at: self.reload_in.map(at),
+                check_at: at(self.check_in),
             };
             (decide(&desired, &observed, now), now)
         }
@@ -127,6 +135,7 @@ mod tests {
                 recover_in: -5,
                 observe_in: 5,
                 reload_in: None,
+                check_in: 50,
             }
         }
 
@@ -145,26 +154,22 @@ mod tests {
             Just(Nginx::Hung)
         ];
         let reload = proptest::option::of(-3..3i8);
-        (
-            0..4u64,
-            0..4u64,
-            any::<bool>(),
-            nginx,
-            -3..3i8,
-            -3..3i8,
-            reload,
-        )
-            .prop_map(
-                |(offered, handled, command, nginx, recover_in, observe_in, reload_in)| Case {
+        let times = (-3..3i8, -3..3i8, -3..3i8, reload);
+        (0..4u64, 0..4u64, any::<bool>(), nginx, times).prop_map(
+            |(offered, handled, command, nginx, times)| {
+                let (recover_in, observe_in, check_in, reload_in) = times;
+                Case {
                     offered,
                     handled,
                     command,
                     nginx,
                     recover_in,
                     observe_in,
+                    check_in,
                     reload_in,
-                },
-            )
+                }
+            },
+        )
     }
 
     proptest! {
@@ -176,6 +181,7 @@ mod tests {
             let due = (case.offered > case.handled && !waits)
                 || case.command
                 || case.observe_in <= 0
+                || case.check_in <= 0
                 || (!watched && case.recover_in <= 0);
             match action {
                 Action::Wait(until) => prop_assert!(!due && until > now),

@@ -5,6 +5,7 @@ mod care;
 mod decide;
 mod desired;
 mod drain;
+mod files;
 mod obey;
 mod observe;
 mod observed;

@@ -43,7 +43,7 @@ impl Controller {
 
     /// Looks at nginx and at every file of the release; tells what is found.
     async fn recheck(&mut self) -> String {
-        self.rehash().await;
+        self.check().await;
         self.observe().await;
         let status = self.exchange.status.borrow();
         let Some(applied) = self.pipeline.applied() else {
@@ -51,8 +51,14 @@ impl Controller {
         };
         let (version, release) = (applied.version, &applied.release);
         let mut found = Vec::new();
-        if status.running != Some(applied.release_digest) {
+        let drift = status.drift.as_ref();
+        if status.running != Some(applied.release_digest)
+            || drift.is_some_and(|drift| !drift.files.is_empty())
+        {
             found.push(format!("files of release {release} were changed on disk"));
+        }
+        if drift.is_some_and(|drift| drift.loaded) {
+            found.push("nginx may serve what was changed in its files".to_owned());
         }
         match self.observed.nginx {
             Nginx::Fine => {}
@@ -67,10 +73,11 @@ impl Controller {
         }
     }
 
-    async fn reload(&self, until: Option<Instant>) -> Result<String, String> {
+    async fn reload(&mut self, until: Option<Instant>) -> Result<String, String> {
         let most = self.options.reload_deadline;
         let left = until.map_or(most, |until| until.duration_since(Instant::now()));
         let reloaded = self.reloader.reload(left.min(most)).await;
+        self.note_reload().await;
         reloaded
             .map(|generation| format!("{} new workers serve", generation.workers.len()))
             .map_err(|error| error.to_string())

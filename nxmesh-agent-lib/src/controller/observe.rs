@@ -1,4 +1,4 @@
-//! Looks at nginx and at the files it reads.
+//! Looks at nginx.
 
 use tokio::time::Instant;
 use tracing::warn;
@@ -30,8 +30,13 @@ impl Controller {
             self.care.well(now, self.options.stable_after);
             Nginx::Fine
         };
-        if now >= self.digest_at {
-            self.rehash().await;
+        if let Some(generation) = &seen.generation {
+            let drift = self.exchange.status.borrow().drift.clone();
+            let drifted = drift.is_some_and(|drift| !drift.files.is_empty());
+            if self.files.loaded.seen(generation, drifted) {
+                warn!("somebody else had nginx read its configuration");
+                self.check().await;
+            }
         }
         let mut new = self.nginx_status(seen.generation.as_ref());
         self.exchange.status.send_if_modified(|status| {
@@ -41,22 +46,5 @@ impl Controller {
             status.nginx = new;
             changed
         });
-    }
-
-    /// Computes the digest of the release on disk anew.
-    pub(super) async fn rehash(&mut self) {
-        self.digest_at = Instant::now() + self.options.digest_interval;
-        let running = self.pipeline.running_digest().await;
-        if let Some(applied) = self.pipeline.applied()
-            && running != Some(applied.release_digest)
-        {
-            warn!(
-                release = applied.release,
-                "files of the release were changed on disk"
-            );
-        }
-        self.exchange
-            .status
-            .send_modify(|status| status.running = running);
     }
 }

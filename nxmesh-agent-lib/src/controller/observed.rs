@@ -28,6 +28,8 @@ pub(super) struct Observed {
     pub(super) recover_at: Instant,
     /// Then nginx is looked at again.
     pub(super) observe_at: Instant,
+    /// Then its files are compared again.
+    pub(super) check_at: Instant,
     /// Before this nginx is not reloaded again.
     pub(super) reload_at: Option<Instant>,
 }

@@ -19,6 +19,7 @@ use super::{
     decide::{Action, decide},
     desired::Desired,
     drain::DrainMark,
+    files::Files,
     observed::{Nginx, Observed},
     pace::{Pace, ReloadPace},
 };
@@ -26,7 +27,7 @@ use crate::{
     apply::{Outcome, Pipeline, Progress, Target},
     exchange::{Exchange, Offer, Order},
     transport::{Backoff, message},
-    watchdog::WatchdogOptions,
+    watchdog::{Loaded, WatchdogOptions},
 };
 
 /// How the agent looks after its nginx.
@@ -34,7 +35,8 @@ use crate::{
 pub struct ControlOptions {
     /// How often nginx is looked at. Default: 5 s.
     pub observe_interval: Duration,
-    /// How often the digest of the release on disk is computed anew. Default: 60 s.
+    /// How often the files that nginx reads are compared with what was written,
+    /// also if nobody was seen to change them. Default: 60 s.
     pub digest_interval: Duration,
     /// Pauses between attempts to bring nginx up. Default: 1 s to 60 s.
     pub recover_backoff: Backoff,
@@ -78,7 +80,7 @@ pub(crate) struct Controller {
     pub(super) order: Option<Order>,
     pub(super) drained: DrainMark,
     pub(super) care: Care,
-    pub(super) digest_at: Instant,
+    pub(super) files: Files,
 }
 
 impl Controller {
@@ -109,12 +111,13 @@ impl Controller {
                 recover_at: now,
                 observe_at: now,
                 reload_at: None,
+                check_at: now + options.digest_interval,
             },
             pace: Pace::new(options.pace),
             order: None,
             drained,
             care: Care::new(options.watchdog.breaker),
-            digest_at: now,
+            files: Files::new(),
             pipeline,
         };
         controller.publish_versions();
@@ -138,6 +141,7 @@ impl Controller {
                 Action::Apply(offer) => self.apply(&offer).await,
                 Action::Obey => self.obey().await,
                 Action::Observe => self.observe().await,
+                Action::Check => self.check().await,
                 Action::Wait(until) => self.wait(until, stop).await,
             }
         }
@@ -149,6 +153,10 @@ impl Controller {
             // Both ends of the exchange live as long as it, so neither ends here.
             Ok(()) = self.offers.changed() => {}
             Some(order) = self.commands.recv() => self.order = Some(order),
+            () = self.files.changed() => {
+                let due = self.files.due(Instant::now());
+                self.observed.check_at = self.observed.check_at.min(due);
+            }
             () = tokio::time::sleep_until(until) => {}
         }
     }
@@ -204,6 +212,14 @@ impl Controller {
                         status.failure = None;
                     }
                 });
+                if applied.reloaded {
+                    // A new folder, written and proven a moment ago.
+                    self.files.loaded = Loaded::default();
+                    self.follow().await;
+                    if self.exchange.status.borrow().drift.is_some() {
+                        self.observed.check_at = Instant::now();
+                    }
+                }
                 let mut told = self.told(version, digest, ConfigPhase::Applied);
                 told.durations = message::durations(&applied.durations);
                 told
@@ -217,7 +233,7 @@ impl Controller {
             }
             Outcome::RolledBack(failure) => {
                 error!(%version, code = failure.code, reason = failure.message, "rolled back");
-                self.rehash().await;
+                self.note_reload().await;
                 self.publish_failure(
                     version,
                     model::ConfigPhase::RolledBack,
@@ -237,6 +253,7 @@ impl Controller {
                     status.running = release;
                     status.ready = true;
                 });
+                self.note_reload().await;
                 let mut told = self.told(version, digest, ConfigPhase::HeldBack);
                 told.failure = Some(message::failure(&failure));
                 told.held_back = message::held_back(&partly);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nxmesh_core::{
     digest::Digest,
-    model::Version,
+    model::{Drift, FileChange, Version},
     wire::{
         self, AgentMessage, ConfigFailure, ConfigPhase, ConfigStatus, HealthReport,
         RegistrationRequest, StepDuration, agent_message::Payload,
@@ -99,6 +99,27 @@ pub(crate) fn health(status: &AgentStatus, uptime: Duration) -> HealthReport {
             .map(shortened)
             .unwrap_or_default(),
         drained: status.drained,
+        drift: status.drift.as_ref().map(drift),
+    }
+}
+
+fn drift(drift: &Drift) -> wire::Drift {
+    let files = drift.files.iter().map(|file| wire::DriftedFile {
+        path: file.path.clone(),
+        change: match file.change {
+            FileChange::Changed => wire::FileChange::Changed,
+            FileChange::Missing => wire::FileChange::Missing,
+            FileChange::Foreign => wire::FileChange::Foreign,
+        }
+        .into(),
+    });
+    wire::Drift {
+        since: drift.since,
+        files: files.collect(),
+        more: drift.more,
+        loaded: drift.loaded,
+        diff: drift.diff.clone(),
+        problem: drift.problem.as_deref().map(shortened).unwrap_or_default(),
     }
 }
 

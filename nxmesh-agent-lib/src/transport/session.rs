@@ -4,6 +4,7 @@ use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 
 use nxmesh_core::{
     contract::transport::{Session, SessionReceiver, SessionSender, TransportError},
+    model::Drift,
     wire::{
         Command, CommandKind, CommandResult, ConfigPhase, ConfigUpdate, LogBatch, MasterMessage,
         RegistrationResponse, agent_message, master_message::Payload,
@@ -206,7 +207,11 @@ async fn speak(
     let exchange = &connection.exchange;
     let patience = connection.options.progress_after;
     let mut status = exchange.status.subscribe();
-    let mut known = Turn::of(&status.borrow());
+    // A new session is told at once of all but an nginx that is well.
+    let mut known = Turn {
+        running: status.borrow().nginx.running,
+        ..Turn::default()
+    };
     let mut beat = Instant::now() + varied(heartbeat);
     loop {
         let entry = tokio::select! {
@@ -246,21 +251,23 @@ async fn speak(
 }
 
 /// What the master is told of at once when it changes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Turn {
     running: bool,
     silent: bool,
     held_back: bool,
     drained: bool,
+    drift: Option<Drift>,
 }
 
 impl Turn {
-    const fn of(status: &AgentStatus) -> Self {
+    fn of(status: &AgentStatus) -> Self {
         Self {
             running: status.nginx.running,
             silent: status.nginx.silent_since.is_some(),
             held_back: status.nginx.breaker.is_some(),
             drained: status.drained,
+            drift: status.drift.clone(),
         }
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 mod commands;
+mod drift;
 mod rig;
 mod watchdog;
 mod wire;

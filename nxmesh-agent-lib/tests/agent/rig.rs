@@ -1,6 +1,7 @@
 //! One agent with an nginx of its own.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -82,8 +83,24 @@ impl Rig {
         self.folder.path().join("state")
     }
 
+    pub(crate) fn runtime_dir(&self) -> PathBuf {
+        self.folder.path().join("run")
+    }
+
     fn layout(&self) -> Layout {
-        Layout::new(self.state_dir(), self.folder.path().join("run"))
+        Layout::new(self.state_dir(), self.runtime_dir())
+    }
+
+    /// The workers that accept connections.
+    pub(crate) fn workers(&self) -> BTreeSet<u32> {
+        let log = self.layout().full_options().error_log;
+        let is_accepting = |pid: &u32| {
+            std::fs::read_to_string(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|it| it.trim_end_matches(['\0', ' ']) == "nginx: worker process")
+        };
+        processes(&log, "nginx: worker")
+            .filter(is_accepting)
+            .collect()
     }
 
     pub(crate) fn reloader(&self) -> SignalReloader {

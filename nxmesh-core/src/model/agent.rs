@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{Version, value::ValueError};
+use super::{Drift, Version, value::ValueError};
 use crate::digest::Digest;
 
 /// The identity of an enrolled agent: a UUID in its hyphenated form.
@@ -76,6 +76,9 @@ pub struct AgentFacts {
     /// How that nginx is; absent until the agent told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<NginxHealth>,
+    /// Set while files of that nginx are not as the agent wrote them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
     /// The newest version that failed, and why; gone once a newer one is applied.
     pub failure: Option<ApplyFailure>,
     /// Whether it takes no new version, since an operator said so.

@@ -6,6 +6,7 @@
 mod access_list;
 mod agent;
 mod certificate;
+mod drift;
 mod location;
 mod metadata;
 mod nginx_settings;
@@ -27,6 +28,7 @@ pub use agent::{
     AgentFacts, AgentId, ApplyFailure, ConfigPhase, HeldBack, NginxFacts, NginxHealth, Quarantine,
 };
 pub use certificate::{Certificate, CertificateChainPem, CertificateSpec, PrivateKeyPem};
+pub use drift::{Drift, DriftedFile, FileChange};
 pub use location::*;
 #[cfg(feature = "schema")]
 pub(crate) use location::{

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use nxmesh_core::{
     digest::Digest,
-    model::{ApplyFailure, ConfigPhase, HeldBack, NginxFacts, NginxHealth, Version},
+    model::{
+        ApplyFailure, ConfigPhase, Drift, DriftedFile, FileChange, HeldBack, NginxFacts,
+        NginxHealth, Version,
+    },
     wire::{self, ConfigStatus, HealthReport, RegistrationRequest},
 };
 use tokio::time::Instant;
@@ -173,6 +176,7 @@ impl Agent {
             held_back_since: since(report.restarts_held_back_since),
         });
         facts.drained = report.drained;
+        facts.drift = report.drift.as_ref().map(drift);
     }
 }
 
@@ -180,6 +184,27 @@ impl Agent {
 fn version(wire: Option<&wire::Version>) -> Option<Version> {
     let wire::Version { epoch, revision } = *wire?;
     Some(Version { epoch, revision }).filter(|version| *version != Version::default())
+}
+
+fn drift(told: &wire::Drift) -> Drift {
+    let file = |file: &wire::DriftedFile| {
+        let change = match file.change() {
+            wire::FileChange::Missing => FileChange::Missing,
+            wire::FileChange::Foreign => FileChange::Foreign,
+            _ => FileChange::Changed,
+        };
+        let path = shown(&file.path, NAME_CHARS);
+        DriftedFile { path, change }
+    };
+    let unnamed = told.files.len().saturating_sub(Drift::FILES) as u64;
+    Drift {
+        since: told.since,
+        files: told.files.iter().take(Drift::FILES).map(file).collect(),
+        more: told.more.saturating_add(unnamed),
+        loaded: told.loaded,
+        diff: shown(&told.diff, Drift::DIFF_BYTES),
+        problem: Some(shown(&told.problem, MESSAGE_CHARS)).filter(|it| !it.is_empty()),
+    }
 }
 
 fn failure(version: Version, status: &ConfigStatus) -> ApplyFailure {
@@ -370,6 +395,37 @@ mod tests {
         agent.healthy(&report);
         let health = agent.record.facts.health.unwrap();
         assert_eq!(health, NginxHealth::default());
+    }
+
+    #[test]
+    fn what_is_told_of_files_is_bounded_and_goes_when_they_heal() {
+        let mut agent = agent();
+        let file = wire::DriftedFile {
+            path: "\u{1b}".to_owned() + &"p".repeat(10_000),
+            change: wire::FileChange::Foreign.into(),
+        };
+        let told = wire::Drift {
+            since: 7,
+            files: vec![file; 1000],
+            more: u64::MAX - 10,
+            loaded: true,
+            diff: "+\u{1b}[2J\n".repeat(100_000),
+            problem: String::new(),
+        };
+        let mut report = HealthReport {
+            drift: Some(told),
+            ..HealthReport::default()
+        };
+        agent.healthy(&report);
+        let drift = agent.record.facts.drift.clone().unwrap();
+        assert_eq!((drift.files.len(), drift.more), (Drift::FILES, u64::MAX));
+        assert_eq!(drift.files[0].path, "p".repeat(NAME_CHARS));
+        assert_eq!(drift.files[0].change, FileChange::Foreign);
+        assert!(drift.diff.starts_with("+[2J\n") && drift.diff.len() <= Drift::DIFF_BYTES);
+        assert_eq!((drift.loaded, drift.problem), (true, None));
+        report.drift = None;
+        agent.healthy(&report);
+        assert_eq!(agent.record.facts.drift, None);
     }
 
     #[test]

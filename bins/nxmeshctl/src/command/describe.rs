@@ -1,7 +1,7 @@
 //! `nxmeshctl describe`
 
 use nxmesh_core::api::{AgentProgress, AgentView, ProgressState};
-use nxmesh_core::model::{NginxHealth, Version};
+use nxmesh_core::model::{Drift, FileChange, NginxHealth, Version};
 use nxmesh_process::exit::Exit;
 use serde_json::Value;
 
@@ -51,7 +51,7 @@ fn nginx(health: Option<&NginxHealth>) -> String {
     };
     let mut text = match (&health.problem, health.silent_since, health.running) {
         (Some(problem), _, _) => format!("not up: {}", problem.replace('\n', "\n           ")),
-        (None, Some(since), _) => format!("does not answer, since {}", output::age(since)),
+        (None, Some(since), _) => format!("does not answer, since {} ago", output::age(since)),
         (None, None, true) => "running".to_owned(),
         (None, None, false) => "not running".to_owned(),
     };
@@ -60,7 +60,7 @@ fn nginx(health: Option<&NginxHealth>) -> String {
     }
     if let Some(since) = health.held_back_since {
         let since = output::age(since);
-        text.push_str(&format!("; restarts are held back, since {since}"));
+        text.push_str(&format!("; restarts are held back, since {since} ago"));
     }
     text
 }
@@ -138,5 +138,37 @@ fn agent(agent: &AgentView) -> String {
             progress::describe(&progress)
         ));
     }
+    if let Some(drift) = &agent.drift {
+        lines.extend(self::drift(drift));
+    }
     lines.join("\n")
+}
+
+/// Which files of an agent are not as it wrote them, and what was changed.
+fn drift(drift: &Drift) -> Vec<String> {
+    let mut lines = vec![format!(
+        "drift      since {} ago{}",
+        output::age(drift.since),
+        match drift.loaded {
+            true => "; nginx has read its files since and may serve what was changed",
+            false => "; nginx has not read them since",
+        }
+    )];
+    let change = |change| match change {
+        FileChange::Changed => "changed",
+        FileChange::Missing => "missing",
+        FileChange::Foreign => "not ours",
+    };
+    let files = drift.files.iter();
+    lines.extend(files.map(|file| format!("           {:<9}{}", change(file.change), file.path)));
+    if drift.more > 0 {
+        lines.push(format!("           and {} more", drift.more));
+    }
+    if let Some(problem) = &drift.problem {
+        lines.push(format!("           not repaired: {problem}"));
+    }
+    if !drift.diff.is_empty() {
+        lines.push(drift.diff.trim_end().to_owned());
+    }
+    lines
 }

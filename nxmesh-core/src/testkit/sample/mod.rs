@@ -7,8 +7,9 @@ use crate::{
     digest::Digest,
     document::parse_value,
     model::{
-        AgentFacts, AgentId, ApplyFailure, Certificate, ConfigPhase, NginxFacts, NginxHealth,
-        Quarantine, Resource, ResourceSet, Upstream, Version, VirtualHost,
+        AgentFacts, AgentId, ApplyFailure, Certificate, ConfigPhase, Drift, DriftedFile,
+        FileChange, NginxFacts, NginxHealth, Quarantine, Resource, ResourceSet, Upstream, Version,
+        VirtualHost,
     },
     seal::SessionKey,
 };
@@ -198,6 +199,17 @@ pub fn agent(number: u32) -> AgentRecord {
                 silent_since: Some(1_700_000_123_000),
                 restarts: 6,
                 held_back_since: Some(1_700_000_123_001),
+            }),
+            drift: Some(Drift {
+                since: 1_700_000_123_000,
+                files: vec![DriftedFile {
+                    path: "entry.conf".to_owned(),
+                    change: FileChange::Changed,
+                }],
+                more: 1,
+                loaded: true,
+                diff: "-a\n+ü\n".to_owned(),
+                problem: Some("disk full".to_owned()),
             }),
             sent: Some(version(9)),
             staged: Some(version(8)),

@@ -252,7 +252,7 @@ pub struct StepDuration {
     #[prost(uint64, tag = "2")]
     pub microseconds: u64,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct HealthReport {
     #[prost(bool, tag = "1")]
     pub nginx_running: bool,
@@ -283,6 +283,40 @@ pub struct HealthReport {
     /// Whether it takes no new version; see DRAIN.
     #[prost(bool, tag = "11")]
     pub drained: bool,
+    /// Absent while nginx's files are as they were written.
+    #[prost(message, optional, tag = "12")]
+    pub drift: ::core::option::Option<Drift>,
+}
+/// Files of nginx that are not as the agent wrote them.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Drift {
+    /// In Unix milliseconds on the agent's clock.
+    #[prost(uint64, tag = "1")]
+    pub since: u64,
+    /// 32 at most.
+    #[prost(message, repeated, tag = "2")]
+    pub files: ::prost::alloc::vec::Vec<DriftedFile>,
+    /// How many more there are.
+    #[prost(uint64, tag = "3")]
+    pub more: u64,
+    /// Whether nginx has read its files since, so that it may serve what was changed.
+    #[prost(bool, tag = "4")]
+    pub loaded: bool,
+    /// A unified diff of what can be shown; cut off where it is long. Never holds
+    /// what a file of secrets says.
+    #[prost(string, tag = "5")]
+    pub diff: ::prost::alloc::string::String,
+    /// Why they could not be repaired; empty if that was not tried.
+    #[prost(string, tag = "6")]
+    pub problem: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DriftedFile {
+    /// Relative to the agent's folders.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    #[prost(enumeration = "FileChange", tag = "2")]
+    pub change: i32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MetricsBatch {
@@ -372,6 +406,39 @@ impl ConfigPhase {
             "REJECTED" => Some(Self::Rejected),
             "ROLLED_BACK" => Some(Self::RolledBack),
             "HELD_BACK" => Some(Self::HeldBack),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum FileChange {
+    Unspecified = 0,
+    Changed = 1,
+    Missing = 2,
+    /// Not the agent's.
+    Foreign = 3,
+}
+impl FileChange {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "FILE_CHANGE_UNSPECIFIED",
+            Self::Changed => "FILE_CHANGE_CHANGED",
+            Self::Missing => "FILE_CHANGE_MISSING",
+            Self::Foreign => "FILE_CHANGE_FOREIGN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "FILE_CHANGE_UNSPECIFIED" => Some(Self::Unspecified),
+            "FILE_CHANGE_CHANGED" => Some(Self::Changed),
+            "FILE_CHANGE_MISSING" => Some(Self::Missing),
+            "FILE_CHANGE_FOREIGN" => Some(Self::Foreign),
             _ => None,
         }
     }
