@@ -134,9 +134,8 @@ impl Enrolment {
     fn note(&self, state: ConnectionState, failures: u32, error: Option<String>) {
         let now = self.clock.unix_millis();
         self.exchange.status.send_modify(|status| {
+            status.note_connection(state, now);
             let connection = &mut status.connection;
-            connection.state = state;
-            connection.since = now;
             connection.failures = failures;
             if error.is_some() {
                 connection.last_error = error;

@@ -284,6 +284,32 @@ mod tests {
         assert_eq!(told(&outbox).len(), 1);
     }
 
+    #[tokio::test]
+    async fn what_an_island_has_to_tell_comes_in_order_and_the_newest_of_it() {
+        let outbox = Outbox::default();
+        let many = CAPACITY as u64 * 3;
+        for revision in 0..many {
+            outbox.push_status(status(revision, ConfigPhase::Received, ""));
+            let phase = match revision % 2 {
+                0 => ConfigPhase::Applied,
+                _ => ConfigPhase::RolledBack,
+            };
+            outbox.push_status(status(revision, phase, ""));
+        }
+        outbox.begin_session();
+        let mut heard = Vec::new();
+        while heard.len() < CAPACITY {
+            let entry = outbox.next(PATIENCE).await;
+            outbox.sent(&entry);
+            if let Payload::ConfigStatus(status) = entry.payload {
+                heard.push(status.version.unwrap_or_default().revision);
+            }
+        }
+        assert!(heard.is_sorted() && heard.last() == Some(&(many - 1)));
+        assert_eq!(heard.first(), Some(&(many - CAPACITY as u64)));
+        assert!(told(&outbox).is_empty());
+    }
+
     #[test]
     fn outcomes_outlast_phases_when_it_is_full() {
         let outbox = Outbox::default();

@@ -144,9 +144,8 @@ impl Connection {
     fn note(&self, state: ConnectionState) {
         let now = self.clock.unix_millis();
         self.exchange.status.send_modify(|status| {
+            status.note_connection(state, now);
             let connection = &mut status.connection;
-            connection.state = state;
-            connection.since = now;
             if state == ConnectionState::Ready {
                 connection.failures = 0;
                 connection.last_error = None;
@@ -173,13 +172,13 @@ impl Connection {
             "no connection to the master"
         );
         self.exchange.status.send_modify(|status| {
-            let connection = &mut status.connection;
-            connection.state = match connection.state {
+            let state = match status.connection.state {
                 _ if refused => ConnectionState::Error,
                 ConnectionState::Stream | ConnectionState::Ready => ConnectionState::Reconnect,
                 _ => ConnectionState::Retry,
             };
-            connection.since = now;
+            status.note_connection(state, now);
+            let connection = &mut status.connection;
             connection.failures = failures;
             connection.last_error = Some(reason);
         });

@@ -7,6 +7,7 @@
 
 mod commands;
 mod drift;
+mod island;
 mod rig;
 mod watchdog;
 mod wire;

@@ -1,0 +1,98 @@
+//! The master is away.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nxmesh_agent_lib::{
+    ConnectionState,
+    testkit::{RealNginx, ScriptedMaster},
+};
+use nxmesh_core::wire::ConfigPhase;
+
+use crate::rig::{Rig, site, version};
+
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    now.as_millis().try_into().unwrap()
+}
+
+#[tokio::test]
+async fn an_island_knows_since_when_it_is_one() {
+    let rig = Rig::new();
+    let (master, transport) = ScriptedMaster::start();
+    let mut agent = rig.start(transport);
+    master.desire(version(1), &site(rig.port, "served"));
+    master
+        .status(version(1), ConfigPhase::Applied)
+        .await
+        .unwrap();
+    let near = agent
+        .reached(|status| status.connection.state == ConnectionState::Ready)
+        .await;
+    assert_eq!(near.island_since, None);
+    let lost = now();
+    master.go_away();
+    let alone = agent.reached(|status| status.island_since.is_some()).await;
+    let since = alone.island_since.unwrap();
+    assert!((lost..=now()).contains(&since), "{since}");
+    let later = agent
+        .reached(|status| status.connection.failures >= 4)
+        .await;
+    assert_eq!(later.island_since, Some(since), "each attempt counts anew");
+    assert_eq!(later.connection.since, since);
+    assert_eq!(rig.get().await, (200, "served".to_owned()));
+    // The watchdog does its work here too.
+    rig.kill_nginx();
+    agent.reached(|status| status.nginx.restarts == 1).await;
+    master.come_back();
+    let near = agent.reached(|status| status.island_since.is_none()).await;
+    assert_eq!(near.connection.state, ConnectionState::Ready);
+    assert!(near.connection.since > since);
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_happens_on_an_island_from_the_start_reaches_the_master() {
+    let rig = Rig::new();
+    let (master, transport) = ScriptedMaster::start();
+    let mut agent = rig.start(transport.clone());
+    master.desire(version(1), &site(rig.port, "before"));
+    master
+        .status(version(1), ConfigPhase::Applied)
+        .await
+        .unwrap();
+    // Taken on, and refused: its port belongs to somebody else.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    master.desire(version(2), &site(port, "after"));
+    agent
+        .reached(|status| status.accepted == Some(version(2)))
+        .await;
+    agent.stop().await.unwrap();
+
+    let begun = now();
+    master.go_away();
+    let mut agent = rig.start(transport);
+    let alone = agent.reached(|status| status.island_since.is_some()).await;
+    assert!((begun..=now()).contains(&alone.island_since.unwrap()));
+    drop(taken);
+    agent
+        .reached(|status| status.applied == Some(version(2)) || status.failure.is_some())
+        .await;
+    let before = master.heard().statuses.len();
+    master.come_back();
+    let told = master
+        .wait_for(|heard| {
+            let mut since = heard.statuses.iter().skip(before);
+            since.find(|it| it.version.unwrap().revision == 2).cloned()
+        })
+        .await
+        .unwrap();
+    let phases = [ConfigPhase::Applied, ConfigPhase::Rejected];
+    assert!(phases.contains(&told.phase()), "{told:?}");
+    if told.phase() == ConfigPhase::Applied {
+        let (_, body) = RealNginx::ask(port, "site.example", "/").await.unwrap();
+        assert_eq!(body, "after");
+    }
+    agent.reached(|status| status.island_since.is_none()).await;
+    agent.stop().await.unwrap();
+}
