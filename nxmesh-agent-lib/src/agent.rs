@@ -19,6 +19,7 @@ use crate::{
     exchange::Exchange,
     identity::{Identity, IdentityStore},
     link::Link,
+    metrics::{self, MeteredReloader},
     status::{AgentStatus, ConnectionState},
     status_socket::StatusSocket,
     transport::logs::ErrorLogOf,
@@ -108,10 +109,13 @@ impl Agent {
         };
         link.check(identity.as_ref())?;
 
+        let meters = Arc::clone(&exchange.meters);
+        let reloader: Arc<dyn Reloader> =
+            Arc::new(MeteredReloader::new(self.reloader, Arc::clone(&meters)));
         let pipeline = Pipeline::open(
             self.options.apply.clone(),
             Arc::clone(&self.renderer),
-            Arc::clone(&self.reloader),
+            Arc::clone(&reloader),
             key,
             Arc::clone(&self.clock),
         )
@@ -127,12 +131,19 @@ impl Agent {
                 .as_ref()
                 .map(|known| known.credentials.agent_id.clone());
         });
+        // Before nginx is asked to write to it.
+        let _measuring = metrics::begin(
+            &self.options,
+            &meters,
+            self.status.subscribe(),
+            Arc::clone(&self.clock),
+        );
         let socket = StatusSocket::bind(&state_dir)
             .inspect_err(|error| warn!(%error, "the status cannot be asked for"))
             .ok();
         let controller = Controller::new(
             pipeline,
-            self.reloader,
+            reloader,
             self.clock,
             self.options.control,
             Arc::clone(&exchange),

@@ -9,6 +9,7 @@ use crate::{
     apply::ApplyOptions,
     controller::ControlOptions,
     identity::{BootstrapToken, identity_file},
+    metrics::MetricsOptions,
     transport::{ConnectionOptions, MasterUrl, Proxy, TransportChoice},
 };
 
@@ -40,6 +41,9 @@ pub struct AgentOptions {
     pub connection: ConnectionOptions,
     /// How nginx is looked after.
     pub control: ControlOptions,
+    /// Whom the agent tells what it counts. Requests are counted if
+    /// `apply.render.request_log` names a socket for their log.
+    pub metrics: MetricsOptions,
     /// How long a stop waits for the last statuses to reach the master. Default: 2 s.
     pub farewell: Duration,
 }
@@ -59,6 +63,7 @@ impl AgentOptions {
             hostname: None,
             connection: ConnectionOptions::default(),
             control: ControlOptions::default(),
+            metrics: MetricsOptions::default(),
             farewell: Duration::from_secs(2),
         }
     }

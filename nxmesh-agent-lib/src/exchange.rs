@@ -9,7 +9,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{apply::Target, status::AgentStatus, transport::Outbox};
+use crate::{apply::Target, metrics::Meters, status::AgentStatus, transport::Outbox};
 
 /// A command, and until when it may be begun.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ pub(crate) struct Exchange {
     pub(crate) offers: watch::Sender<Option<Offer>>,
     pub(crate) commands: mpsc::Sender<Order>,
     pub(crate) outbox: Outbox,
+    pub(crate) meters: Arc<Meters>,
 }
 
 impl Exchange {
@@ -50,6 +51,7 @@ impl Exchange {
             offers: watch::Sender::new(None),
             commands,
             outbox: Outbox::default(),
+            meters: Arc::default(),
         };
         (Arc::new(exchange), waiting)
     }

@@ -63,6 +63,7 @@ mod handlebars;
 pub mod import;
 mod names;
 pub mod placement;
+pub mod request_log;
 mod structure;
 pub mod token;
 

@@ -45,6 +45,8 @@ pub(crate) async fn compose(settings: &Settings, patience: Duration) -> Result<A
     };
     options.proxy = proxy::of_environment(|name| std::env::var(name).ok())?;
     options.master_ca = settings.master_ca.as_deref().map(read_ca).transpose()?;
+    options.metrics.listen = settings.metrics_listen;
+    options.metrics.statsd = settings.statsd.clone().map(|server| server.0);
     options.labels = settings.labels.clone().unwrap_or_default().0;
     options.control.watchdog.drift = match settings.drift.unwrap_or_default() {
         Drift::Report => DriftPolicy::Report,
@@ -102,6 +104,7 @@ pub(crate) async fn parts(settings: &Settings, patience: Duration) -> Result<Par
         BadResourcePolicy::Isolate => BadResource::Isolate,
     };
     apply.nginx_prefix = Some(prefix);
+    apply.render.request_log = settings.counts_requests().then(|| layout.request_log());
     apply.render.nginx = build.version;
     apply.render.modules = Some(Arc::new(build.modules));
     apply.render.ipv6 = has_ipv6();

@@ -1,6 +1,6 @@
 //! The command line, and the settings behind it.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -14,7 +14,7 @@ use nxmesh_process::{
 use serde::{Deserialize, Serialize};
 
 use crate::reloaders::{CommandSettings, ContainerSettings, SystemdSettings};
-use crate::values::{DeploymentMode, LabelList, ReloaderChoice, TransportChoice, Words};
+use crate::values::{DeploymentMode, HostPort, LabelList, ReloaderChoice, TransportChoice, Words};
 
 /// Where the agent keeps its state unless told.
 const STATE_DIR: &str = "/var/lib/nxmesh-agent";
@@ -178,6 +178,32 @@ pub(crate) struct Settings {
         value_name = "standalone|docker_sidecar|kubernetes_sidecar"
     )]
     pub(crate) deployment_mode: Option<DeploymentMode>,
+    /// Where Prometheus reads metrics, with GET /metrics over plain HTTP [default: nowhere]
+    #[arg(
+        long,
+        env = "NXMESH_METRICS_LISTEN",
+        value_name = "ADDRESS:PORT",
+        help_heading = "Metrics"
+    )]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    /// The statsd server that is told metrics over UDP every 10 s [default: none]
+    #[arg(
+        long,
+        env = "NXMESH_STATSD",
+        value_name = "HOST:PORT",
+        help_heading = "Metrics"
+    )]
+    pub(crate) statsd: Option<HostPort>,
+    /// Whether requests are counted, by lines that nginx writes to a socket of the agent: in mode
+    /// include these stand beside the access_log of your http block, and silence the one that is
+    /// built in [default: true in mode full with --metrics-listen or --statsd, else false]
+    #[arg(
+        long,
+        env = "NXMESH_REQUEST_LOG",
+        value_name = "true|false",
+        help_heading = "Metrics"
+    )]
+    pub(crate) request_log: Option<bool>,
     #[command(flatten)]
     pub(crate) log: LogOptions,
     /// What snippets may say beside the built-in rules; in the settings file only
@@ -208,6 +234,9 @@ nxmesh_process::overlay!(Settings {
     container,
     enter_command,
     deployment_mode,
+    metrics_listen,
+    statsd,
+    request_log,
     log,
     snippets,
 });
@@ -240,6 +269,12 @@ impl Settings {
             (None, _, _) => self.runtime_dir()?.join("cache"),
         };
         absolute(folder)
+    }
+
+    /// Whether nginx is asked to tell of each request.
+    pub(crate) fn counts_requests(&self) -> bool {
+        let told = self.metrics_listen.is_some() || self.statsd.is_some();
+        self.request_log.unwrap_or(told && self.is_full())
     }
 
     /// The bootstrap token, if there is one.
@@ -324,6 +359,27 @@ mod tests {
         assert!(text.contains("start = [\"/bin/start\"]"), "{text}");
         for bad in ["", "[]", "[\"\"]", "sh -c 'a b'", "[\"a\""] {
             assert!(settings(&["--reload-command", bad]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn requests_are_counted_where_somebody_is_told_and_nobody_is_in_the_way() {
+        let counts = |arguments: &[&str]| settings(arguments).unwrap().counts_requests();
+        let listen = ["--metrics-listen", "127.0.0.1:9145"];
+        assert!(!counts(&[]));
+        assert!(!counts(&["--mode", "full"]));
+        assert!(!counts(&listen));
+        assert!(counts(&[&listen[..], &["--mode", "full"]].concat()));
+        assert!(counts(&["--statsd", "h:8125", "--mode", "full"]));
+        assert!(counts(&[&listen[..], &["--request-log", "true"]].concat()));
+        let none = ["--mode", "full", "--request-log", "false"];
+        assert!(!counts(&[&listen[..], &none].concat()));
+        assert!(settings(&["--metrics-listen", "9145"]).is_err());
+        for good in ["h:1", "10.0.0.1:8125", "[::1]:8125"] {
+            assert!(settings(&["--statsd", good]).is_ok(), "{good}");
+        }
+        for bad in ["h", ":1", "h:0", "h:x", "::1:8125", "a b:1", "h:65536"] {
+            assert!(settings(&["--statsd", bad]).is_err(), "{bad}");
         }
     }
 

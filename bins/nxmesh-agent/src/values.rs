@@ -121,6 +121,38 @@ impl<'de> Deserialize<'de> for Words {
     }
 }
 
+/// A host and a port, resolved when it is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostPort(pub(crate) String);
+
+impl FromStr for HostPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.rsplit_once(':');
+        let fine = parts.is_some_and(|(host, port)| {
+            let bracketed = host.starts_with('[') && host.ends_with(']');
+            let named =
+                !host.is_empty() && !host.contains(|it: char| it == ':' || it.is_whitespace());
+            (bracketed || named) && port.parse::<u16>().is_ok_and(|port| port > 0)
+        });
+        match fine {
+            true => Ok(Self(text.to_owned())),
+            false => Err(format!(
+                "`{text}` is no host and port, for example statsd.example.com:8125"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+as_text!(HostPort);
+
 /// Labels as `k=v,k=v`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LabelList(pub(crate) Labels);

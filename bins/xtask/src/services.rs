@@ -20,7 +20,7 @@ struct Service {
     file: Option<&'static str>,
 }
 
-const SERVICES: [Service; 6] = [
+const SERVICES: [Service; 7] = [
     Service {
         name: "nginx",
         variable: Some("NXMESH_TEST_NGINX"),
@@ -53,6 +53,13 @@ const SERVICES: [Service; 6] = [
         name: "strace",
         variable: None,
         debian_package: "strace",
+        file: None,
+    },
+    // Reads the metrics as Prometheus does; no server of it is started.
+    Service {
+        name: "promtool",
+        variable: None,
+        debian_package: "prometheus",
         file: None,
     },
     // Looks at the agent's unit file; nothing is run by it.

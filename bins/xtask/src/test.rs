@@ -32,6 +32,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         "dbus-daemon",
         "ps",
         "strace",
+        "promtool",
         "systemd-analyze",
     ])?;
     let next = nginx_next::ensure()?;
@@ -92,7 +93,7 @@ fn start(arguments: &[String], next: &Path) -> Result<Ended> {
     let mut command: Command = workspace::cargo()?;
     command.args(arguments).env(nginx_next::VARIABLE, next);
     if env::var_os(REQUIRE).is_none() {
-        command.env(REQUIRE, "nginx,nginx-next,strace");
+        command.env(REQUIRE, "nginx,nginx-next,strace,promtool");
     }
     closing_lines::run(command)
 }

@@ -182,7 +182,9 @@ impl Controller {
             let told = message::config_status(version, message::digest(digest), phase, &status);
             exchange.outbox.push_status(told);
         };
+        let begun = Instant::now();
         let outcome = self.pipeline.apply(target, &mut progress).await;
+        self.exchange.meters.applies.add(&outcome, begun.elapsed());
         self.observed.handled = offer.serial;
         self.observed.observe_at = Instant::now();
         self.publish_versions();

@@ -147,6 +147,12 @@ impl Layout {
         self.probe().join("sock")
     }
 
+    /// Where nginx writes a line for each request, if it is asked to.
+    #[must_use]
+    pub fn request_log(&self) -> PathBuf {
+        self.runtime_dir.join("requests")
+    }
+
     /// The pid file of an nginx that is wholly ours.
     #[must_use]
     pub fn pid_file(&self) -> PathBuf {

@@ -5,6 +5,7 @@ pub(crate) mod enter;
 mod layout;
 pub(crate) mod namespace;
 pub mod process;
+pub(crate) mod stub_status;
 mod version;
 
 pub use enter::Enter;

@@ -8,6 +8,7 @@
 mod commands;
 mod drift;
 mod island;
+mod metrics;
 mod rig;
 mod watchdog;
 mod wire;

@@ -58,7 +58,7 @@ spec: {{ servers: [{{ address: "nowhere.invalid:80" }}] }}
     ))
 }
 
-fn slice(text: &str) -> Slice {
+pub(crate) fn slice(text: &str) -> Slice {
     let parsed = parse("test", text).unwrap_or_else(|problems| panic!("{problems:?}"));
     Slice::new(parsed.into_iter().map(|parsed| parsed.resource).collect())
 }

@@ -88,6 +88,10 @@ pub struct RenderSettings {
     /// What snippets may say beside the built-in rules. An agent may be stricter
     /// than its master.
     pub snippets: Arc<SnippetPolicy>,
+    /// The absolute path of a unix socket to which nginx writes a line for each
+    /// request, for whoever counts them, beside what hosts log themselves. Default:
+    /// none, and no lines.
+    pub request_log: Option<PathBuf>,
 }
 
 impl Default for RenderSettings {
@@ -100,6 +104,7 @@ impl Default for RenderSettings {
             ipv6: true,
             modules: None,
             snippets: Arc::default(),
+            request_log: None,
         }
     }
 }

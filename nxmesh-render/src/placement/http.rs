@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nxmesh_core::contract::renderer::{NginxVersion, RenderedFile, RenderedTree};
 
 use super::{FullOptions, HTTP_CONF, PlaceError, Placement, PlacementMode, path, text::Text};
-use crate::{names, token};
+use crate::{names, request_log, token};
 
 /// What the rendered files refer to: a literal `$` and an empty text where
 /// variables are expanded.
@@ -74,6 +74,15 @@ pub(super) fn contents(
             text.say(&names.when_needed());
         }
     }
+    if let Some(socket) = &placement.settings.request_log {
+        let to = request_log::target(socket).map_err(|reason| PlaceError::Path {
+            what: "socket of the request log",
+            path: socket.clone(),
+            reason,
+        })?;
+        text.say(request_log::FORMAT);
+        text.say("access_log ").word(to).say(" nxmesh_requests;\n");
+    }
     text.say(VARIABLES);
     if tree
         .files()
@@ -139,9 +148,13 @@ fn own_settings(
     }
     text.say(
         "types_hash_max_size 4096;\n\
-             default_type application/octet-stream;\n\
-             access_log off;\n\
-             sendfile on;\n\
+             default_type application/octet-stream;\n",
+    );
+    if placement.settings.request_log.is_none() {
+        text.say("access_log off;\n");
+    }
+    text.say(
+        "sendfile on;\n\
              tcp_nopush on;\n\
              variables_hash_max_size 4096;\n",
     );
@@ -166,6 +179,9 @@ const KEEPALIVE_MIN_TIMEOUT: NginxVersion = NginxVersion {
     patch: 4,
 };
 
+/// What counts connections.
+const STUB_STATUS_MODULE: &str = "http_stub_status_module";
+
 /// The server that tells the agent which release runs.
 fn probe(text: &mut Text, placement: &Placement<'_>) -> Result<(), PlaceError> {
     let quoted = token::quote_expanding_before(placement.release_id, "\\n");
@@ -178,13 +194,13 @@ fn probe(text: &mut Text, placement: &Placement<'_>) -> Result<(), PlaceError> {
         default_type text/plain;
         return 200 ",
     );
-    text.word(id).say(
-        r";
+    text.word(id).say(";\n    }\n");
+    let modules = placement.settings.modules.as_ref();
+    if modules.is_none_or(|built_in| built_in.contains(STUB_STATUS_MODULE)) {
+        text.say("    location = /nxmesh/stub_status {\n        stub_status;\n    }\n");
     }
-    location = /nxmesh/stub_status {
-        stub_status;
-    }
-    location / {
+    text.say(
+        r"    location / {
         return 404;
     }
 }

@@ -200,6 +200,14 @@ pub fn entry(placement: &Placement<'_>) -> String {
 /// Every name of a file that [`place`] may make.
 pub const PLACED_FILES: [&str; 5] = [HTTP_CONF, MAIN_CONF, GLOBALS_CONF, EVENTS_CONF, STREAM_CONF];
 
+/// The address of a unix socket, unquoted; the error says what is wrong with it.
+pub(crate) fn socket_address(socket: &Path) -> Result<String, String> {
+    path::address("socket", socket).map_err(|error| match error {
+        PlaceError::Path { reason, .. } => reason,
+        other => other.to_string(),
+    })
+}
+
 const HTTP_CONF: &str = "http.conf";
 const MAIN_CONF: &str = "main.conf";
 const GLOBALS_CONF: &str = "globals.conf";

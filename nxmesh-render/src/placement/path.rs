@@ -53,8 +53,15 @@ pub(super) fn without_variables(what: &'static str, path: &Path) -> Result<(), P
     word(what, path).map(|_| ())
 }
 
-/// The address of a unix socket.
+/// The address of a unix socket as a word.
 pub(super) fn socket(what: &'static str, path: &Path) -> Result<String, PlaceError> {
+    token::quote(&address(what, path)?)
+        .map(|word| word.to_string())
+        .map_err(|error| refused(what, path, error))
+}
+
+/// The address of a unix socket, unquoted.
+pub(super) fn address(what: &'static str, path: &Path) -> Result<String, PlaceError> {
     let name = text(what, path)?;
     if name.len() > MAX_SOCKET_BYTES {
         return Err(refused(
@@ -63,8 +70,5 @@ pub(super) fn socket(what: &'static str, path: &Path) -> Result<String, PlaceErr
             format!("the path of a unix socket is {MAX_SOCKET_BYTES} bytes at most"),
         ));
     }
-    let address = format!("unix:{name}");
-    token::quote(&address)
-        .map(|word| word.to_string())
-        .map_err(|error| refused(what, path, error))
+    Ok(format!("unix:{name}"))
 }

@@ -102,6 +102,83 @@ fn idle_connections_outlive_a_reload_where_nginx_can() {
 }
 
 #[test]
+fn requests_are_counted_beside_what_is_logged() {
+    let options = FullOptions::default();
+    let set: ResourceSet = [
+        json!({ "access_log": { "to": { "file": "/var/log/a.log" } } }),
+        json!({ "access_log": "none" }),
+        json!({}),
+    ]
+    .into_iter()
+    .enumerate()
+    .map(|(number, mut spec)| {
+        spec["server_names"] = json!([format!("h{number}.example")]);
+        spec["listen"] = json!([{ "port": 80 }]);
+        let name = format!("h{number}");
+        let value = json!({ "kind": "VirtualHost", "metadata": { "name": name }, "spec": spec });
+        parse_value("test", value).unwrap()
+    })
+    .collect();
+    let counted =
+        "access_log \"syslog:server=unix:/run/requests,nohostname,tag=nxmesh\" nxmesh_requests;";
+    for request_log in [None, Some("/run/requests".into())] {
+        let settings = RenderSettings {
+            request_log,
+            ..RenderSettings::default()
+        };
+        let on = settings.request_log.is_some();
+        let tree = HandlebarsRenderer::new().render(&set, &settings).unwrap();
+        let file = |name: &str| {
+            let start = format!("virtual-hosts/{name}-");
+            let (_, file) = tree.files_under(&start).next().unwrap();
+            String::from_utf8(file.contents.to_vec()).unwrap()
+        };
+        for (host, own) in [("h0", "access_log /var/log/a.log combined;"), ("h2", "")] {
+            assert!(file(host).contains(own), "{}", file(host));
+        }
+        // What is said for a host takes the place of what is said for all.
+        assert_eq!(file("h0").contains(counted), on, "{}", file("h0"));
+        assert_eq!(file("h1").contains(counted), on, "{}", file("h1"));
+        assert_eq!(
+            file("h1").contains("access_log off;"),
+            !on,
+            "{}",
+            file("h1")
+        );
+        assert!(!file("h2").contains("access_log"), "{}", file("h2"));
+        for mode in [PlacementMode::Include, PlacementMode::Full(&options)] {
+            let text = http_conf(&tree, &placement(&settings, mode));
+            assert_eq!(text.contains(counted), on, "{text}");
+            assert_eq!(text.contains("log_format nxmesh_requests"), on, "{text}");
+            let ours = matches!(mode, PlacementMode::Full(_));
+            let off = text.lines().any(|line| line == "access_log off;");
+            assert_eq!(off, ours && !on, "{text}");
+        }
+    }
+}
+
+#[test]
+fn an_nginx_that_cannot_count_connections_is_not_asked_to() {
+    let build = |modules: &[&str]| RenderSettings {
+        modules: Some(std::sync::Arc::new(
+            modules.iter().map(|it| (*it).to_owned()).collect(),
+        )),
+        ..RenderSettings::default()
+    };
+    for (settings, expected) in [
+        (RenderSettings::default(), true),
+        (build(&["http_stub_status_module"]), true),
+        (build(&["http_ssl_module"]), false),
+    ] {
+        let text = http_conf(
+            &RenderedTree::default(),
+            &placement(&settings, PlacementMode::Include),
+        );
+        assert_eq!(text.contains("stub_status;"), expected, "{text}");
+    }
+}
+
+#[test]
 fn the_entry_leads_to_the_release() {
     let settings = RenderSettings::default();
     let options = FullOptions::default();

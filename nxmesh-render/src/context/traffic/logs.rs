@@ -12,6 +12,7 @@ use super::{Preamble, gates};
 use crate::{
     context::Scene,
     handlebars::record::record,
+    request_log,
     token::{QuoteError, Word, quote, quote_expanding},
 };
 
@@ -28,11 +29,15 @@ record! {
 record! {
     /// Where lines go.
     AccessLogRecord<'a> {
-        /// `off`, a file or a syslog server.
-        to: Word<'a>,
+        /// `off`, a file or a syslog server; not there where only the requests are
+        /// counted.
+        to: Option<Word<'a>>,
         format: Option<Word<'a>>,
         /// A condition as a parameter.
         condition: Option<Word<'a>>,
+        /// Where requests are counted: what is said here takes the place of what the
+        /// block `http` says.
+        counted: Option<Word<'a>>,
     }
 }
 
@@ -54,14 +59,23 @@ pub(super) fn access<'a>(
     log: &'a AccessLog,
     preamble: &mut Preamble<'a>,
 ) -> Result<AccessLogRecord<'a>, RenderError> {
+    let quoting = |error: QuoteError| scene.unrenderable(error);
+    let counted = match &scene.settings.request_log {
+        Some(socket) => {
+            let to = request_log::target(socket).map_err(|reason| scene.unrenderable(reason))?;
+            Some(to)
+        }
+        None => None,
+    };
     let AccessLog::To(target) = log else {
         return Ok(AccessLogRecord {
-            to: Word::fixed("off"),
+            // It would silence the counting as well.
+            to: counted.is_none().then(|| Word::fixed("off")),
             format: None,
             condition: None,
+            counted,
         });
     };
-    let quoting = |error: QuoteError| scene.unrenderable(error);
     let to = match &target.file {
         Some(file) => quote_expanding(file.as_str()).map_err(quoting)?,
         None => syslog(target.syslog.as_ref()).map_err(quoting)?,
@@ -90,9 +104,10 @@ pub(super) fn access<'a>(
     };
     let condition = skip(scene, &target.skip, preamble)?;
     Ok(AccessLogRecord {
-        to,
+        to: Some(to),
         format: Some(format),
         condition,
+        counted,
     })
 }
 
