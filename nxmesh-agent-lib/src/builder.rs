@@ -48,7 +48,7 @@ impl AgentBuilder {
     }
 
     /// Replaces the way to the master. Default: that of
-    /// [`AgentOptions::transport`] to [`AgentOptions::master_url`].
+    /// [`AgentOptions::transport`] to [`AgentOptions::master_urls`].
     #[must_use]
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));

@@ -18,9 +18,11 @@ use crate::{
 pub struct AgentOptions {
     /// Folders, mode and deadlines of applies.
     pub apply: ApplyOptions,
-    /// Where the master is. Default: where it was at the enrolment. Not used
-    /// with a transport of your own.
-    pub master_url: Option<MasterUrl>,
+    /// Where the master is; several lead the same fleet, and
+    /// [`FailoverTransport`](crate::transport::FailoverTransport) says how they
+    /// take turns. Default: where it was at the enrolment. Not used with a
+    /// transport of your own.
+    pub master_urls: Vec<MasterUrl>,
     /// What is spoken with the master. Default: [`TransportChoice::Auto`]. Not
     /// used with a transport of your own.
     pub transport: TransportChoice,
@@ -54,7 +56,7 @@ impl AgentOptions {
     pub fn new(apply: ApplyOptions) -> Self {
         Self {
             apply,
-            master_url: None,
+            master_urls: Vec::new(),
             transport: TransportChoice::default(),
             proxy: None,
             master_ca: None,

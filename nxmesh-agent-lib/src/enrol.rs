@@ -34,7 +34,7 @@ pub(crate) struct Enrolment {
     pub(crate) labels: Labels,
     pub(crate) introduction: Introduction,
     /// Remembered with the identity.
-    pub(crate) master_url: Option<MasterUrl>,
+    pub(crate) master_urls: Vec<MasterUrl>,
     /// Trusted from then on if the master names no authority of its own.
     pub(crate) master_ca: Option<String>,
     pub(crate) backoff: Backoff,
@@ -119,7 +119,7 @@ impl Enrolment {
                 .filter(|pem| !pem.trim().is_empty())
                 .or(self.master_ca)
                 .unwrap_or_default(),
-            master_url: self.master_url,
+            master_urls: self.master_urls,
             workspace: response.workspace,
         };
         self.store.store(&identity).map_err(AgentError::Identity)?;

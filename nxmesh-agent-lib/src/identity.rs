@@ -43,8 +43,8 @@ pub(crate) struct Identity {
     pub(crate) credentials: Credentials,
     /// PEM; the authorities the agent trusts from then on.
     pub(crate) master_ca: String,
-    /// Where the master was; `None` with a transport of the embedder's own.
-    pub(crate) master_url: Option<MasterUrl>,
+    /// Where the master was; empty with a transport of the embedder's own.
+    pub(crate) master_urls: Vec<MasterUrl>,
     pub(crate) workspace: String,
 }
 
@@ -59,8 +59,11 @@ enum Stored {
         /// Sealed by the key at rest, in base64.
         session_key: String,
         master_ca: String,
+        /// Written when there could be only one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         master_url: Option<MasterUrl>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        master_urls: Vec<MasterUrl>,
         workspace: String,
     },
 }
@@ -128,6 +131,7 @@ impl IdentityStore {
             session_key,
             master_ca,
             master_url,
+            master_urls,
             workspace,
         } = stored;
         let sealed = BASE64
@@ -146,7 +150,7 @@ impl IdentityStore {
                 session_key,
             },
             master_ca,
-            master_url,
+            master_urls: master_url.into_iter().chain(master_urls).collect(),
             workspace,
         }))
     }
@@ -168,10 +172,23 @@ impl IdentityStore {
             key_id: credentials.key_id.clone(),
             session_key: BASE64.encode(sealed),
             master_ca: identity.master_ca.clone(),
-            master_url: identity.master_url.clone(),
+            master_url: None,
+            master_urls: identity.master_urls.clone(),
             workspace: identity.workspace.clone(),
         };
         disk::replace_json(&self.identity, &stored).map_err(failed)
+    }
+
+    /// Keeps other authorities with the identity; they are on disk when this
+    /// returns. Says whether they are others than before.
+    pub(crate) fn pin(&self, master_ca: String) -> Result<bool, IdentityError> {
+        match self.load()? {
+            Some(known) if known.master_ca != master_ca => {
+                self.store(&Identity { master_ca, ..known })?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// The id of this installation: made once, and on disk before it is first
@@ -217,7 +234,7 @@ mod tests {
                 session_key: SessionKey::new([7; 32]),
             },
             master_ca: "PEM".to_owned(),
-            master_url: Some("https://master".parse().unwrap()),
+            master_urls: vec!["https://master".parse().unwrap()],
             workspace: "default".to_owned(),
         }
     }
@@ -231,7 +248,7 @@ mod tests {
         let loaded = store.load().unwrap().unwrap();
         assert_eq!(loaded.credentials.session_key, SessionKey::new([7; 32]));
         assert_eq!(loaded.credentials.agent_id, identity().credentials.agent_id);
-        assert_eq!(loaded.master_url, identity().master_url);
+        assert_eq!(loaded.master_urls, identity().master_urls);
         let text = std::fs::read_to_string(folder.path().join("identity")).unwrap();
         assert!(!text.contains(&BASE64.encode([7; 32])), "{text}");
 
@@ -240,6 +257,34 @@ mod tests {
             stranger.load(),
             Err(IdentityError::Damaged { .. })
         ));
+    }
+
+    #[test]
+    fn an_identity_of_the_time_of_one_url_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = IdentityStore::new(folder.path(), AtRestKey::new([1; 32]));
+        store.store(&identity()).unwrap();
+        let path = folder.path().join("identity");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut stored: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let urls = stored.as_object_mut().unwrap().remove("master_urls");
+        stored["master_url"] = urls.unwrap()[0].clone();
+        std::fs::write(&path, stored.to_string()).unwrap();
+        let loaded = store.load().unwrap().unwrap();
+        assert_eq!(loaded.master_urls, identity().master_urls);
+    }
+
+    #[test]
+    fn authorities_are_kept_when_they_are_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = IdentityStore::new(folder.path(), AtRestKey::new([1; 32]));
+        assert!(!store.pin("new".to_owned()).unwrap());
+        store.store(&identity()).unwrap();
+        assert!(!store.pin("PEM".to_owned()).unwrap());
+        assert!(store.pin("new".to_owned()).unwrap());
+        let loaded = store.load().unwrap().unwrap();
+        assert_eq!(loaded.master_ca, "new");
+        assert_eq!(loaded.credentials.session_key, SessionKey::new([7; 32]));
     }
 
     #[test]

@@ -30,7 +30,7 @@
 //! });
 //!
 //! let mut options = AgentOptions::new(apply);
-//! options.master_url = Some("https://master.example.com:8443".parse()?);
+//! options.master_urls = vec!["https://master.example.com:8443".parse()?];
 //! options.master_ca = Some(ca_pem);
 //! options.bootstrap_token = Some(BootstrapToken::new("nxb_…"));
 //! let agent = Agent::builder(options).reloader(reloader).build()?;
@@ -68,6 +68,7 @@ mod identity;
 mod link;
 mod metrics;
 pub mod nginx;
+mod pins;
 pub mod reload;
 mod status;
 mod status_socket;

@@ -14,11 +14,19 @@ use crate::{
     error::AgentError,
     exchange::Exchange,
     identity::{Identity, IdentityStore},
+    pins::Pins,
     transport::{
-        Connection, ConnectionSequence, MasterOptions, Trust, logs::LogSource,
+        Connection, ConnectionSequence, FailoverTransport, MasterOptions, Trust, logs::LogSource,
         message::Introduction,
     },
 };
+
+/// The way to the master.
+struct Way {
+    transport: Arc<dyn Transport>,
+    /// `None` with a transport of the embedder's own.
+    trust: Option<Trust>,
+}
 
 /// What leads to the master.
 #[derive(Debug)]
@@ -41,7 +49,7 @@ impl Link {
         if identity.is_none() && self.options.bootstrap_token.is_none() {
             return Err(AgentError::NotEnrolled);
         }
-        self.transport(identity).map(drop)
+        self.way(identity).map(drop)
     }
 
     /// Works until `stop`, or until the master refuses the enrolment.
@@ -74,8 +82,14 @@ impl Link {
             .status
             .send_modify(|status| status.agent_id = Some(agent_id));
         let state_dir = self.options.apply.layout.state_dir();
+        let Way { transport, trust } = self.way(Some(&identity))?;
+        let pins = trust.map(|trust| Pins {
+            trust,
+            store: self.store.clone(),
+            given: self.options.master_ca.clone(),
+        });
         let connection = Connection {
-            transport: self.transport(Some(&identity))?,
+            transport,
             credentials: identity.credentials,
             options: self.options.connection,
             clock: self.clock,
@@ -84,6 +98,7 @@ impl Link {
             exchange: self.exchange,
             log: self.log,
             started: self.started,
+            pins,
         };
         connection.run(stop).await;
         Ok(())
@@ -92,12 +107,12 @@ impl Link {
     fn enrolment(&self, introduction: &Introduction) -> Result<Enrolment, AgentError> {
         let token = self.options.bootstrap_token.clone();
         Ok(Enrolment {
-            transport: self.transport(None)?,
+            transport: self.way(None)?.transport,
             store: self.store.clone(),
             token: token.ok_or(AgentError::NotEnrolled)?,
             labels: self.options.labels.clone(),
             introduction: introduction.clone(),
-            master_url: self.options.master_url.clone(),
+            master_urls: self.options.master_urls.clone(),
             master_ca: self.options.master_ca.clone(),
             backoff: self.options.connection.backoff,
             clock: Arc::clone(&self.clock),
@@ -105,16 +120,21 @@ impl Link {
         })
     }
 
-    fn transport(&self, identity: Option<&Identity>) -> Result<Arc<dyn Transport>, AgentError> {
+    fn way(&self, identity: Option<&Identity>) -> Result<Way, AgentError> {
         if let Some(transport) = &self.transport {
-            return Ok(Arc::clone(transport));
+            return Ok(Way {
+                transport: Arc::clone(transport),
+                trust: None,
+            });
         }
-        let url = self
-            .options
-            .master_url
-            .clone()
-            .or_else(|| identity.and_then(|known| known.master_url.clone()))
-            .ok_or(AgentError::NoMasterUrl)?;
+        let given = &self.options.master_urls;
+        let urls = match identity {
+            Some(known) if given.is_empty() => &known.master_urls,
+            _ => given,
+        };
+        if urls.is_empty() {
+            return Err(AgentError::NoMasterUrl);
+        }
         // Whoever passes a CA anew means it: the master may have another by now.
         let pinned = identity.map(|known| known.master_ca.as_str());
         let given = self.options.master_ca.as_deref();
@@ -124,16 +144,25 @@ impl Link {
         }
         let trust = Trust::new(&trusted.join("\n")).map_err(AgentError::Trust)?;
         let connection = &self.options.connection;
-        let options = MasterOptions {
-            proxy: self.options.proxy.clone(),
-            keepalive: connection.keepalive,
-            clock: Arc::clone(&self.clock),
-            ..MasterOptions::new(url, trust)
-        };
-        let transport = self.options.transport;
-        transport
-            .transport(options, connection.grpc_pauses)
-            .map_err(AgentError::Transport)
+        let mut masters = Vec::new();
+        for url in urls {
+            let options = MasterOptions {
+                proxy: self.options.proxy.clone(),
+                keepalive: connection.keepalive,
+                clock: Arc::clone(&self.clock),
+                ..MasterOptions::new(url.clone(), trust.clone())
+            };
+            let transport = self.options.transport;
+            let master = transport
+                .transport(options, connection.grpc_pauses)
+                .map_err(AgentError::Transport)?;
+            masters.push(master);
+        }
+        let transport = FailoverTransport::new(masters).ok_or(AgentError::NoMasterUrl)?;
+        Ok(Way {
+            transport: Arc::new(transport),
+            trust: Some(trust),
+        })
     }
 
     fn hostname(&self) -> String {

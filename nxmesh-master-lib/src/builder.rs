@@ -245,7 +245,7 @@ impl MasterBuilder {
         let agents_served = Served {
             router: api::agents(
                 fleet.clone(),
-                keys.authority.pem().to_owned(),
+                keys.authority.announced().to_owned(),
                 self.config.keepalive,
                 stopping.clone(),
             ),

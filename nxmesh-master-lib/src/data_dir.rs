@@ -125,6 +125,17 @@ impl DataDir {
         self.write(name, text, 0o600)
     }
 
+    /// Puts a file in the place of another; one that is gone was put there before.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), DataDirError> {
+        let from = self.file(from);
+        match fs::rename(&from, self.file(to)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(io_error("put in place", &from)(error)),
+        }
+        self.sync()
+    }
+
     /// Replaces a file whole: after a crash there is the old one or the new one.
     fn write(&self, name: &str, text: &str, mode: u32) -> Result<(), DataDirError> {
         let path = self.file(name);
@@ -144,6 +155,10 @@ impl DataDir {
             .and_then(|()| file.sync_all())
             .map_err(io_error("write", &draft))?;
         fs::rename(&draft, &path).map_err(io_error("put in place", &path))?;
+        self.sync()
+    }
+
+    fn sync(&self) -> Result<(), DataDirError> {
         File::open(&self.path)
             .and_then(|folder| folder.sync_all())
             .map_err(io_error("sync the folder", &self.path))

@@ -59,7 +59,7 @@ pub use builder::{BuildError, InitError, MasterBuilder};
 pub use config::{Keepalive, MasterConfig};
 pub use data_dir::{DataDir, DataDirError};
 pub use master::{Addresses, Master, RunError};
-pub use tls::TlsError;
+pub use tls::{TlsError, succession};
 
 #[cfg(feature = "testkit")]
 pub mod testkit;

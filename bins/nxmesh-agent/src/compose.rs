@@ -37,7 +37,7 @@ pub(crate) struct Parts {
 pub(crate) async fn compose(settings: &Settings, patience: Duration) -> Result<Agent> {
     let Parts { apply, reloader } = parts(settings, patience).await?;
     let mut options = AgentOptions::new(apply);
-    options.master_url = settings.master_url.clone();
+    options.master_urls = settings.master_url.clone().unwrap_or_default();
     options.transport = match settings.transport {
         None | Some(TransportChoice::Auto) => transport::TransportChoice::Auto,
         Some(TransportChoice::Grpc) => transport::TransportChoice::Grpc,

@@ -14,7 +14,9 @@ use nxmesh_process::{
 use serde::{Deserialize, Serialize};
 
 use crate::reloaders::{CommandSettings, ContainerSettings, SystemdSettings};
-use crate::values::{DeploymentMode, HostPort, LabelList, ReloaderChoice, TransportChoice, Words};
+use crate::values::{
+    DeploymentMode, HostPort, LabelList, ReloaderChoice, TransportChoice, Words, one_or_many,
+};
 
 /// Where the agent keeps its state unless told.
 const STATE_DIR: &str = "/var/lib/nxmesh-agent";
@@ -113,9 +115,16 @@ pub(crate) struct Settings {
     /// /var/cache/nxmesh-agent, or `cache` in a runtime folder of your own]
     #[arg(long, env = "NXMESH_CACHE_DIR", value_name = "DIR")]
     cache_dir: Option<PathBuf>,
-    /// Where the master is [default: where it was at the enrolment]
-    #[arg(long, env = "NXMESH_MASTER_URL", value_name = "URL")]
-    pub(crate) master_url: Option<MasterUrl>,
+    /// Where the master is; of several, separated by commas or given one by one, the agent uses
+    /// one and goes to another when it fails [default: where it was at the enrolment]
+    #[arg(
+        long,
+        env = "NXMESH_MASTER_URL",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
+    #[serde(with = "one_or_many")]
+    pub(crate) master_url: Option<Vec<MasterUrl>>,
     /// File with the bootstrap token, or `-` for standard input; used only to enrol
     #[arg(long, env = "NXMESH_AGENT_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -398,6 +407,36 @@ mod tests {
         assert!(error.contains("auto, grpc, websocket"), "{error}");
         let error = settings(&["--reloader", "sytemd"]).unwrap_err().to_string();
         assert!(error.contains("no such reloader"), "{error}");
+    }
+
+    #[test]
+    fn there_may_be_several_masters() {
+        let two = ["https://a:8443", "https://b:8443"];
+        let arguments = ["--master-url", "https://a", "--master-url", "https://b"];
+        for set in [
+            settings(&arguments).unwrap(),
+            settings(&["--master-url", "https://a,https://b"]).unwrap(),
+            toml::from_str("master_url = [\"https://a\", \"https://b\"]").unwrap(),
+        ] {
+            let urls = set.master_url.iter().flatten().map(ToString::to_string);
+            assert_eq!(urls.collect::<Vec<_>>(), two);
+            let text = toml::to_string(&set).unwrap();
+            assert!(
+                text.contains("master_url = [\"https://a:8443\", "),
+                "{text}"
+            );
+        }
+        let one: Settings = toml::from_str("master_url = \"https://a\"").unwrap();
+        let text = toml::to_string(&one).unwrap();
+        assert!(text.contains("master_url = \"https://a:8443\""), "{text}");
+        for bad in [
+            "master_url = 1",
+            "master_url = []",
+            "master_url = [\"http://a\"]",
+        ] {
+            let error = toml::from_str::<Settings>(bad).unwrap_err().to_string();
+            assert!(error.contains("https://"), "{bad}: {error}");
+        }
     }
 
     #[test]

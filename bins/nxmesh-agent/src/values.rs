@@ -191,3 +191,58 @@ impl fmt::Display for LabelList {
 }
 
 as_text!(LabelList);
+
+/// In files: one master's URL, or a list of them.
+pub(crate) mod one_or_many {
+    use std::fmt;
+
+    use nxmesh_agent_lib::transport::MasterUrl;
+    use serde::{
+        Deserializer, Serialize as _, Serializer,
+        de::{self, SeqAccess, Visitor},
+    };
+
+    pub(crate) fn serialize<S: Serializer>(
+        urls: &Option<Vec<MasterUrl>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match urls.as_deref() {
+            Some([one]) => one.serialize(serializer),
+            urls => urls.serialize(serializer),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<MasterUrl>>, D::Error> {
+        deserializer.deserialize_any(Urls).map(Some)
+    }
+
+    struct Urls;
+
+    impl<'de> Visitor<'de> for Urls {
+        type Value = Vec<MasterUrl>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(
+                "a master's URL, for example https://master.example.com:8443, or a list of them",
+            )
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            let url = text.parse().map_err(E::custom)?;
+            Ok(vec![url])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut urls = Vec::new();
+            while let Some(url) = list.next_element()? {
+                urls.push(url);
+            }
+            if urls.is_empty() {
+                return Err(de::Error::invalid_length(0, &self));
+            }
+            Ok(urls)
+        }
+    }
+}

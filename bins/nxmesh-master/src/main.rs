@@ -6,12 +6,15 @@ mod options;
 use std::{
     io::{self, Write as _},
     process::ExitCode,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::CommandFactory as _;
-use nxmesh_master_lib::InitError;
+use nxmesh_master_lib::{
+    DataDir, InitError,
+    succession::{self, SuccessionError},
+};
 use nxmesh_process::{
     config,
     exit::{self, Exit, OrExit as _},
@@ -20,7 +23,7 @@ use nxmesh_process::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use options::{Cli, Command, ConfigAction, InitArguments, Settings};
+use options::{CaAction, Cli, Command, ConfigAction, InitArguments, Settings};
 
 /// How long a soft stop may take; longer than the master needs to drain and to store.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -38,6 +41,7 @@ fn start(cli: Cli) -> Result<()> {
             let settings = arguments.layered.clone().resolve()?;
             with_runtime(init(settings, arguments))
         }
+        Some(Command::Ca { action, layered }) => succeed(action, &layered.resolve()?),
         Some(Command::Config { action, layered }) => show(action, &layered.resolve()?),
     }
 }
@@ -85,6 +89,25 @@ async fn init(settings: Settings, arguments: InitArguments) -> Result<()> {
         Ok(()) => say("initialised; start the master with: nxmesh-master run\n"),
         Err(error @ InitError::AlreadyInitialised) => Err(error).or_exit(Exit::Conflict),
         Err(error @ InitError::Password(_)) => Err(error).or_exit(Exit::Invalid),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn succeed(action: CaAction, settings: &Settings) -> Result<()> {
+    let data = DataDir::open(settings.data_dir()?).or_exit(Exit::Conflict)?;
+    let done = match action {
+        CaAction::Prepare => succession::prepare(&data, SystemTime::now()).map(|made| match made {
+            true => "a successor of the CA is made: start the master, and promote it once the agents were connected\n",
+            false => "there is a successor of the CA already; nothing was changed\n",
+        }),
+        CaAction::Promote => succession::promote(&data)
+            .map(|()| "the successor is the CA now: start the master; ca.pem is another\n"),
+    };
+    match done {
+        Ok(said) => say(said),
+        Err(error @ (SuccessionError::NoAuthority | SuccessionError::NotPrepared)) => {
+            Err(error).or_exit(Exit::Conflict)
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -35,6 +35,16 @@ pub(crate) enum Command {
     Run(Layered),
     /// Make the first start without serving: keys, CA and the administrator
     Init(InitArguments),
+    /// Change the authority that agents trust, without losing one; the master has to be stopped
+    ///
+    /// First prepare, and run the master until its agents were connected once: they are told to
+    /// trust the successor too. Then promote, and run the master again. An agent that was away all
+    /// the time still finds back: the old authority vouches for the new one.
+    Ca {
+        action: CaAction,
+        #[command(flatten)]
+        layered: Layered,
+    },
     /// Look at the settings without using them
     Config {
         action: ConfigAction,
@@ -49,6 +59,14 @@ pub(crate) enum ConfigAction {
     Check,
     /// Print them in the form of the settings file, without secrets
     Print,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum CaAction {
+    /// Make a successor, which agents are told from the next start on
+    Prepare,
+    /// Put the successor in the authority's place; the old key is gone then
+    Promote,
 }
 
 #[derive(Debug, Args)]

@@ -61,6 +61,9 @@ impl Dialer {
             .await
             .map_err(|error| shake_failed(&error, protocol))?;
         let (_, connection) = stream.get_ref();
+        if let Some(chain) = connection.peer_certificates() {
+            self.trust.note(chain, self.url.server_name());
+        }
         if protocol == Protocol::Http2 && connection.alpn_protocol() != Some(b"h2") {
             return Err(no_http2());
         }

@@ -30,7 +30,7 @@ use super::{
     message::Introduction,
     session::{SessionEnd, converse, introduce},
 };
-use crate::{exchange::Exchange, status::ConnectionState};
+use crate::{exchange::Exchange, pins::Pins, status::ConnectionState};
 
 /// How the agent keeps its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub(crate) struct Connection {
     /// What the master may look at.
     pub(crate) log: Arc<dyn LogSource>,
     pub(crate) started: Instant,
+    /// `None` with a transport of the embedder's own.
+    pub(crate) pins: Option<Pins>,
 }
 
 impl Connection {
@@ -120,6 +122,16 @@ impl Connection {
             Err(end) => return end,
         };
         *ready_since = Some(Instant::now());
+        if let Some(pins) = &self.pins {
+            match pins.learn(&welcome.master_ca).await {
+                Ok(true) => info!("the master's announced authorities are trusted from now on"),
+                Ok(false) => {}
+                Err(error) => {
+                    let reason = std::error::Error::source(&error).map(ToString::to_string);
+                    warn!(%error, reason, "what the master announces is not trusted");
+                }
+            }
+        }
         let transport = self.transport.backend();
         self.exchange.status.send_modify(|status| {
             status.connection.transport = Some(transport.to_owned());

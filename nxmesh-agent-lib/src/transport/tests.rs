@@ -69,6 +69,7 @@ fn connection(transport: MemoryTransport, folder: &Path, exchange: Arc<Exchange>
         exchange,
         log: Arc::new(NoLog),
         started: Instant::now(),
+        pins: None,
     }
 }
 

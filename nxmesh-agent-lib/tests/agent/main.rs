@@ -260,7 +260,7 @@ async fn a_refused_token_ends_the_agent_with_the_masters_words() {
 async fn the_first_contact_needs_an_authority() {
     let rig = Rig::new();
     let mut options = rig.options();
-    options.master_url = Some("https://localhost:1".parse().unwrap());
+    options.master_urls = vec!["https://localhost:1".parse().unwrap()];
     let agent = Agent::builder(options)
         .reloader(rig.reloader())
         .build()

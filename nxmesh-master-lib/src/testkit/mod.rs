@@ -164,11 +164,24 @@ impl TestMaster {
     ///
     /// What it ended with, or what keeps it from starting; a master that keeps
     /// its state in memory cannot be restarted.
-    pub async fn restart(mut self) -> Result<Self, TestError> {
+    pub async fn restart(self) -> Result<Self, TestError> {
+        self.restart_after(|_| Ok(())).await
+    }
+
+    /// As [`restart`](Self::restart), with a change to its folder in between.
+    ///
+    /// # Errors
+    ///
+    /// As [`restart`](Self::restart), and what the change ends with.
+    pub async fn restart_after(
+        mut self,
+        change: impl FnOnce(&DataDir) -> Result<(), TestError>,
+    ) -> Result<Self, TestError> {
         if self.kept == Kept::InMemory {
             return Err("this master forgets everything; start it on disk".into());
         }
         self.halt().await?;
+        change(&DataDir::open(self.folder.path())?)?;
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir()?);
         Self::launch(folder, self.kept, self.config.clone(), false).await
     }

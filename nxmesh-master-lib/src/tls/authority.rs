@@ -11,16 +11,18 @@ use rcgen::{
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 
-use super::{TlsError, certificate_error, not_before};
+use super::{TlsError, certificate_error, not_before, succession};
 use crate::data_dir::DataDir;
 
-const CERTIFICATE: &str = "ca.pem";
-const KEY: &str = "ca.key";
+pub(super) const CERTIFICATE: &str = "ca.pem";
+pub(super) const KEY: &str = "ca.key";
 const LIFETIME: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// A private authority: an EC P-256 key and its self-signed certificate.
 pub(crate) struct Authority {
     pem: String,
+    announced: String,
+    vouchers: Vec<CertificateDer<'static>>,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -35,6 +37,7 @@ impl fmt::Debug for Authority {
 impl Authority {
     /// Opens the authority of a data folder, or founds it on the first start.
     pub(crate) fn open(data: &DataDir, now: SystemTime) -> Result<Self, TlsError> {
+        succession::finish(data)?;
         let pem = data.read(CERTIFICATE)?;
         let key = data.read(KEY)?;
         let key = match (&key, &pem) {
@@ -72,7 +75,17 @@ impl Authority {
                 "ca.pem and ca.key do not belong together",
             ));
         }
+        let mut announced = pem.clone();
+        if let Some(next) = data.read(succession::NEXT_CERTIFICATE)? {
+            announced.push_str(&next);
+        }
+        let vouchers = data.read(succession::VOUCHERS)?;
+        let vouchers = vouchers.as_deref().map_or("", String::as_str);
         Ok(Self {
+            announced,
+            vouchers: CertificateDer::pem_slice_iter(vouchers.as_bytes())
+                .collect::<Result<_, _>>()
+                .map_err(certificate_error("read what predecessors vouch for"))?,
             issuer: Issuer::from_ca_cert_der(&der, key)
                 .map_err(certificate_error("read the authority's certificate"))?,
             pem,
@@ -84,25 +97,43 @@ impl Authority {
         &self.pem
     }
 
+    /// The certificates that agents are to trust: its own, and its successor's
+    /// once there is one.
+    pub(crate) fn announced(&self) -> &str {
+        &self.announced
+    }
+
+    /// What leads from this authority back to its predecessors.
+    pub(super) fn vouchers(&self) -> &[CertificateDer<'static>] {
+        &self.vouchers
+    }
+
     pub(super) const fn issuer(&self) -> &Issuer<'static, KeyPair> {
         &self.issuer
     }
 }
 
 fn self_signed(key: &KeyPair, now: SystemTime) -> Result<String, TlsError> {
+    params(now)
+        .self_signed(key)
+        .map(|certificate| certificate.pem())
+        .map_err(certificate_error("make the authority's certificate"))
+}
+
+/// What an authority's certificate says.
+pub(super) fn params(now: SystemTime) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params
         .distinguished_name
         .push(DnType::CommonName, "NxMesh master CA");
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    // Vouches for its successor, and so on.
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.not_before = not_before(now).into();
     params.not_after = (now + LIFETIME).into();
     params
-        .self_signed(key)
-        .map(|certificate| certificate.pem())
-        .map_err(certificate_error("make the authority's certificate"))
 }
 
 #[cfg(test)]

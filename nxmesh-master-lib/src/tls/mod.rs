@@ -6,6 +6,7 @@
 
 mod authority;
 mod server;
+pub mod succession;
 
 use std::{sync::Arc, time::SystemTime};
 

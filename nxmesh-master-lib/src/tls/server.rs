@@ -183,7 +183,8 @@ fn understand(
         .verify_signature(Some(issuer.public_key()))
         .map_err(certificate_error("verify the server's certificate"))?;
     let not_after = SystemTime::from(parsed.validity().not_after.to_datetime());
-    let certified = CertifiedKey::from_der(vec![der.clone()], key, &provider())
+    let chain = [std::slice::from_ref(&der), authority.vouchers()].concat();
+    let certified = CertifiedKey::from_der(chain, key, &provider())
         .map_err(certificate_error("use the server's certificate"))?;
     Ok(Current {
         certified: Arc::new(certified),

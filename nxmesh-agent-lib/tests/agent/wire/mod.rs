@@ -1,5 +1,7 @@
 //! The whole agent and a real master, and what networks put in between.
 
+mod authority;
+mod failover;
 mod fallback;
 mod half_open;
 mod proxied;
@@ -29,7 +31,10 @@ impl Scene {
     }
 
     async fn with(config: MasterConfig) -> Self {
-        let master = TestMaster::start_with(config).await.unwrap();
+        Self::of(TestMaster::start_with(config).await.unwrap()).await
+    }
+
+    async fn of(master: TestMaster) -> Self {
         let client = master.client().await.unwrap();
         Self {
             rig: Rig::new(),
@@ -46,7 +51,7 @@ impl Scene {
         let token: BootstrapTokenResponse = made.await.unwrap().json().unwrap();
         let mut options = self.rig.options();
         options.bootstrap_token = Some(BootstrapToken::new(token.token));
-        options.master_url = Some(format!("https://localhost:{port}").parse().unwrap());
+        options.master_urls = vec![format!("https://localhost:{port}").parse().unwrap()];
         options.master_ca = Some(self.master.ca_pem().to_owned());
         options
     }

@@ -55,7 +55,7 @@ async fn both_transports_go_through_a_proxy_that_asks_for_a_password() {
     .await;
 
     let mut options = scene.options(8443).await;
-    options.master_url = Some(format!("https://{NAME}").parse().unwrap());
+    options.master_urls = vec![format!("https://{NAME}").parse().unwrap()];
     let mut wrong = options.clone();
     wrong.proxy = Some(
         format!("http://me:wrong@127.0.0.1:{}", proxy.port)

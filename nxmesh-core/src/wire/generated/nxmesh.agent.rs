@@ -599,6 +599,10 @@ pub struct RegistrationResponse {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// PEM; the authorities to trust from now on instead of those of the enrolment:
+    /// the master's, and its successor's once it is announced. Empty: no change.
+    #[prost(string, tag = "4")]
+    pub master_ca: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ack {

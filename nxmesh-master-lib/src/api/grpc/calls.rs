@@ -43,7 +43,8 @@ pub(in crate::api) type Frames = Pin<Box<dyn Stream<Item = Result<Bytes, Status>
 #[derive(Debug)]
 pub(in crate::api) struct Calls {
     fleet: Fleet,
-    master_ca: String,
+    /// What agents are to trust, in PEM.
+    master_ca: Arc<str>,
     stop: CancellationToken,
     handshakes: Arc<Semaphore>,
     /// Apart, because anyone may try to enrol.
@@ -55,7 +56,7 @@ impl Calls {
     pub(in crate::api) fn new(fleet: Fleet, master_ca: String, stop: CancellationToken) -> Self {
         Self {
             fleet,
-            master_ca,
+            master_ca: master_ca.into(),
             stop,
             handshakes: Arc::new(Semaphore::new(MOST_HANDSHAKES)),
             enrolments: Semaphore::new(MOST_ENROLMENTS),
@@ -84,7 +85,7 @@ impl Calls {
             key_id: enrolled.key.id,
             session_key: Bytes::copy_from_slice(enrolled.key.secret.expose()),
             heartbeat_interval_seconds: heartbeat_seconds(&self.fleet),
-            master_ca: self.master_ca.clone(),
+            master_ca: self.master_ca.to_string(),
             workspace: enrolled.workspace.to_string(),
         }))
     }
@@ -106,6 +107,7 @@ impl Calls {
         session_nonce.put_slice(caller.nonce.as_bytes());
         Ok(Opening {
             fleet: self.fleet.clone(),
+            master_ca: Arc::clone(&self.master_ca),
             stop: self.stop.clone(),
             caller,
             turn,
@@ -177,6 +179,7 @@ impl Calls {
 #[derive(Debug)]
 pub(in crate::api) struct Opening {
     fleet: Fleet,
+    master_ca: Arc<str>,
     stop: CancellationToken,
     caller: Caller,
     turn: OwnedSemaphorePermit,
@@ -194,7 +197,14 @@ impl Opening {
     /// receiver of what is to be sent is dropped, or the master stops.
     pub(in crate::api) fn begin(self, incoming: Frames) -> mpsc::Receiver<Result<Bytes, Status>> {
         let (frames, outgoing) = mpsc::channel(FRAMES_IN_FLIGHT);
-        let conversation = Conversation::new(self.fleet, self.caller, self.nonce, incoming, frames);
+        let conversation = Conversation::new(
+            self.fleet,
+            self.master_ca,
+            self.caller,
+            self.nonce,
+            incoming,
+            frames,
+        );
         tokio::spawn(conversation.run(self.turn, self.stop));
         outgoing
     }

@@ -1,6 +1,6 @@
 //! One open stream: hello, then offers one way and reports the other.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use nxmesh_core::{
@@ -37,6 +37,7 @@ const MISSED_HEARTBEATS: u32 = 3;
 /// Both directions of a stream whose opening was signed.
 pub(super) struct Conversation {
     fleet: Fleet,
+    master_ca: Arc<str>,
     agent: AgentId,
     incoming: Incoming,
     sealer: Sealer,
@@ -52,6 +53,7 @@ struct Incoming {
 impl Conversation {
     pub(super) fn new(
         fleet: Fleet,
+        master_ca: Arc<str>,
         caller: Caller,
         nonce: Bytes,
         incoming: Frames,
@@ -59,6 +61,7 @@ impl Conversation {
     ) -> Self {
         Self {
             fleet,
+            master_ca,
             agent: caller.agent.clone(),
             sealer: Sealer::new(caller.key.clone(), nonce.clone(), Direction::ToAgent),
             incoming: Incoming {
@@ -110,6 +113,7 @@ impl Conversation {
             labels: labels
                 .map(|(k, v)| (k.to_string(), v.to_string()))
                 .collect(),
+            master_ca: self.master_ca.to_string(),
         };
         let now = self.fleet.clock().unix_millis();
         let welcome = master_message::Payload::RegisterResponse(welcome);
