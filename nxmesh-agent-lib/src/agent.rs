@@ -17,6 +17,7 @@ use crate::{
     controller::Controller,
     error::AgentError,
     exchange::Exchange,
+    health,
     identity::{Identity, IdentityStore},
     link::Link,
     metrics::{self, MeteredReloader},
@@ -138,6 +139,7 @@ impl Agent {
             self.status.subscribe(),
             Arc::clone(&self.clock),
         );
+        let _looking = health::begin(&self.options, &exchange, Arc::clone(&self.clock));
         let socket = StatusSocket::bind(&state_dir)
             .inspect_err(|error| warn!(%error, "the status cannot be asked for"))
             .ok();

@@ -8,6 +8,7 @@ use nxmesh_core::model::Labels;
 use crate::{
     apply::ApplyOptions,
     controller::ControlOptions,
+    health::HealthOptions,
     identity::{BootstrapToken, identity_file},
     metrics::MetricsOptions,
     transport::{ConnectionOptions, MasterUrl, Proxy, TransportChoice},
@@ -46,6 +47,8 @@ pub struct AgentOptions {
     /// Whom the agent tells what it counts. Requests are counted if
     /// `apply.render.request_log` names a socket for their log.
     pub metrics: MetricsOptions,
+    /// What is measured and told to the master.
+    pub health: HealthOptions,
     /// How long a stop waits for the last statuses to reach the master. Default: 2 s.
     pub farewell: Duration,
 }
@@ -66,6 +69,7 @@ impl AgentOptions {
             connection: ConnectionOptions::default(),
             control: ControlOptions::default(),
             metrics: MetricsOptions::default(),
+            health: HealthOptions::default(),
             farewell: Duration::from_secs(2),
         }
     }

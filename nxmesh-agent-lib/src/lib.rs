@@ -64,6 +64,7 @@ mod controller;
 mod enrol;
 mod error;
 mod exchange;
+pub mod health;
 mod identity;
 mod link;
 mod metrics;

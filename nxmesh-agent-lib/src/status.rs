@@ -2,7 +2,7 @@
 
 use nxmesh_core::{
     digest::Digest,
-    model::{AgentId, ApplyFailure, Drift, Version},
+    model::{AgentHealth, AgentId, ApplyFailure, Drift, Version},
 };
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +110,12 @@ pub struct AgentStatus {
     pub drained: bool,
     /// The nginx.
     pub nginx: NginxStatus,
+    /// What was measured last.
+    #[serde(default)]
+    pub health: AgentHealth,
+    /// How often a check changed its mind, or the certificates that are served changed.
+    #[serde(default)]
+    pub health_turns: u64,
     /// What the last reload could not do without dropping connections.
     #[serde(default)]
     pub disruptions: Vec<String>,

@@ -15,8 +15,8 @@ use crate::{
     digest::Digest,
     document::Problem,
     model::{
-        AgentId, ApplyFailure, ConfigPhase, Drift, Labels, NginxFacts, NginxHealth, Quarantine,
-        ResourceKey, Version, value::WorkspaceName,
+        AgentHealth, AgentId, ApplyFailure, ConfigPhase, Drift, Labels, NginxFacts, NginxHealth,
+        Quarantine, ResourceKey, Version, value::WorkspaceName,
     },
 };
 
@@ -276,6 +276,10 @@ pub struct AgentView {
     /// How its nginx is, as the agent tells; absent until it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<NginxHealth>,
+    /// What it measured last; in the view of one agent only, and absent until it told
+    /// this master.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<AgentHealth>,
     /// Set while files of its nginx are not as the agent wrote them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,

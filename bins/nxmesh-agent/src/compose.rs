@@ -19,6 +19,7 @@ use nxmesh_core::contract::reloader::Reloader;
 use nxmesh_process::exit::{Exit, OrExit as _};
 
 use crate::{
+    health,
     options::{BadResourcePolicy, Drift, ManagedMode, Settings},
     proxy,
     reloaders::Reached,
@@ -45,6 +46,7 @@ pub(crate) async fn compose(settings: &Settings, patience: Duration) -> Result<A
     };
     options.proxy = proxy::of_environment(|name| std::env::var(name).ok())?;
     options.master_ca = settings.master_ca.as_deref().map(read_ca).transpose()?;
+    options.health.checks = health::checks(settings.health_checks.as_deref().unwrap_or_default())?;
     options.metrics.listen = settings.metrics_listen;
     options.metrics.statsd = settings.statsd.clone().map(|server| server.0);
     options.labels = settings.labels.clone().unwrap_or_default().0;

@@ -1,6 +1,7 @@
 //! The stock NxMesh agent.
 
 mod compose;
+mod health;
 mod options;
 mod proxy;
 mod reloaders;

@@ -13,6 +13,7 @@ use nxmesh_process::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::health::HealthCheckSettings;
 use crate::reloaders::{CommandSettings, ContainerSettings, SystemdSettings};
 use crate::values::{
     DeploymentMode, HostPort, LabelList, ReloaderChoice, TransportChoice, Words, one_or_many,
@@ -215,6 +216,9 @@ pub(crate) struct Settings {
     pub(crate) request_log: Option<bool>,
     #[command(flatten)]
     pub(crate) log: LogOptions,
+    /// What is asked over HTTP; in the settings file only
+    #[arg(skip)]
+    pub(crate) health_checks: Option<Vec<HealthCheckSettings>>,
     /// What snippets may say beside the built-in rules; in the settings file only
     #[arg(skip)]
     pub(crate) snippets: Option<SnippetPolicy>,
@@ -247,6 +251,7 @@ nxmesh_process::overlay!(Settings {
     statsd,
     request_log,
     log,
+    health_checks,
     snippets,
 });
 

@@ -81,7 +81,7 @@ fn unanswered(socket: &Path, error: &dyn Display) -> String {
     format!("nginx did not answer at {}: {error}", socket.display())
 }
 
-async fn ask<T>(question: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+pub(super) async fn ask<T>(question: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout(QUESTION, question)
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
@@ -94,6 +94,14 @@ pub(super) struct HostProbe {
     address: SocketAddr,
     /// A name it answers to, and the certificates of which it has to show one.
     certificates: Option<(String, Vec<Digest>)>,
+}
+
+impl HostProbe {
+    /// Where and for which name a certificate is asked for, and the good answers.
+    pub(super) fn certificate(&self) -> Option<(SocketAddr, &str, &[Digest])> {
+        let (name, expected) = self.certificates.as_ref()?;
+        Some((self.address, name, expected))
+    }
 }
 
 /// The questions about what differs between two sets of resources: one for

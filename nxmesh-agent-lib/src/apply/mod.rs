@@ -28,6 +28,7 @@
 mod accept;
 mod adopt;
 mod blame;
+pub(crate) mod certificates;
 mod check;
 mod confirm;
 pub(crate) mod disk;

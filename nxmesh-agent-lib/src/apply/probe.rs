@@ -49,12 +49,22 @@ pub(super) async fn accepts(address: SocketAddr) -> io::Result<()> {
 }
 
 /// The fingerprint of the certificate that is served for `host` at `address`.
-/// Whether to trust it is not the question here.
 pub(super) async fn fingerprint(
     connector: &TlsConnector,
     address: SocketAddr,
     host: &str,
 ) -> io::Result<Digest> {
+    let leaf = leaf(connector, address, host).await?;
+    Ok(Digest::of(&leaf))
+}
+
+/// The certificate that is served for `host` at `address`. Whether to trust it is not
+/// the question here.
+pub(super) async fn leaf(
+    connector: &TlsConnector,
+    address: SocketAddr,
+    host: &str,
+) -> io::Result<CertificateDer<'static>> {
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     let stream = TcpStream::connect(address).await?;
     let stream = connector.connect(name, stream).await?;
@@ -62,7 +72,7 @@ pub(super) async fn fingerprint(
     session
         .peer_certificates()
         .and_then(|chain| chain.first())
-        .map(|leaf| Digest::of(leaf))
+        .map(|leaf| leaf.clone().into_owned())
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 

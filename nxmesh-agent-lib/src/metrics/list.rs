@@ -191,6 +191,15 @@ const LIST: &[Metric] = &[
         "Whether restarts of nginx are held back, as there were too many.",
         |from, to| to.is(from.status.nginx.breaker.is_some()),
     ),
+    gauge(
+        "nxmesh_agent_check_ok",
+        "Whether what the agent checks is as expected, by check.",
+        |from, to| {
+            for check in &from.status.health.checks {
+                to.with([("check", check.name.clone().into())], check.ok);
+            }
+        },
+    ),
     counter(
         "nxmesh_agent_request_log_lines_total",
         "Lines of the request log, by whether they could be read.",

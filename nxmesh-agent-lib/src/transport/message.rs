@@ -12,6 +12,7 @@ use nxmesh_core::{
     },
 };
 
+use super::measured;
 use crate::{
     apply::{Failure, Partly},
     status::AgentStatus,
@@ -82,7 +83,7 @@ pub(crate) fn hello(
 
 pub(crate) fn health(status: &AgentStatus, uptime: Duration) -> HealthReport {
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    HealthReport {
+    let mut report = HealthReport {
         nginx_running: status.nginx.running,
         nginx_workers: count(status.nginx.workers),
         applied: status.applied.map(version),
@@ -100,7 +101,10 @@ pub(crate) fn health(status: &AgentStatus, uptime: Duration) -> HealthReport {
             .unwrap_or_default(),
         drained: status.drained,
         drift: status.drift.as_ref().map(drift),
-    }
+        ..HealthReport::default()
+    };
+    measured::add(&mut report, &status.health);
+    report
 }
 
 fn drift(drift: &Drift) -> wire::Drift {

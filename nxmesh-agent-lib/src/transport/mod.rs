@@ -13,6 +13,7 @@ pub mod grpc;
 mod line;
 pub(crate) mod logs;
 mod masters_clock;
+mod measured;
 pub(crate) mod message;
 mod options;
 mod outbox;
@@ -29,6 +30,7 @@ pub mod websocket;
 
 pub use auto::AutoTransport;
 pub use backoff::Backoff;
+pub(crate) use backoff::random_fraction;
 pub use choice::TransportChoice;
 pub use failover::FailoverTransport;
 pub(crate) use fencing::ConnectionSequence;

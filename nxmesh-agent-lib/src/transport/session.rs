@@ -34,6 +34,9 @@ const TAIL_ORDERS: usize = 8;
 /// Batches of lines that may wait to be sent.
 const LOG_BATCHES: usize = 16;
 
+/// The master is not told more often of what changes to and fro.
+const TURN_PAUSE: Duration = Duration::from_millis(500);
+
 /// How long a master may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -213,6 +216,7 @@ async fn speak(
         ..Turn::default()
     };
     let mut beat = Instant::now() + varied(heartbeat);
+    let mut told = Instant::now() - TURN_PAUSE;
     loop {
         let entry = tokio::select! {
             // Lines come last: they can be dropped, the others not.
@@ -220,7 +224,7 @@ async fn speak(
             entry = exchange.outbox.next(patience) => Some(entry),
             () = tokio::time::sleep_until(beat) => None,
             // An nginx that is gone or back is no news for later.
-            () = turned(&mut status, &known) => None,
+            () = turned(&mut status, &known, told + TURN_PAUSE) => None,
             Some(batch) = log.recv() => {
                 let lines = agent_message::Payload::Logs(batch);
                 let lines = message::message(connection.clock.unix_millis(), lines);
@@ -235,7 +239,8 @@ async fn speak(
             None => {
                 let status = exchange.status.borrow();
                 known = Turn::of(&status);
-                beat = Instant::now() + varied(heartbeat);
+                told = Instant::now();
+                beat = told + varied(heartbeat);
                 let health = message::health(&status, connection.started.elapsed());
                 agent_message::Payload::Health(health)
             }
@@ -258,6 +263,7 @@ struct Turn {
     held_back: bool,
     drained: bool,
     drift: Option<Drift>,
+    health_turns: u64,
 }
 
 impl Turn {
@@ -267,13 +273,15 @@ impl Turn {
             silent: status.nginx.silent_since.is_some(),
             held_back: status.nginx.breaker.is_some(),
             drained: status.drained,
+            health_turns: status.health_turns,
             drift: status.drift.clone(),
         }
     }
 }
 
 /// Waits until something of that is no longer what it was.
-async fn turned(status: &mut watch::Receiver<AgentStatus>, known: &Turn) {
+async fn turned(status: &mut watch::Receiver<AgentStatus>, known: &Turn, earliest: Instant) {
+    tokio::time::sleep_until(earliest).await;
     let turned = status.wait_for(|status| Turn::of(status) != *known);
     if turned.await.is_err() {
         // The agent is at its end, and this future about to be dropped.

@@ -7,6 +7,7 @@
 
 mod commands;
 mod drift;
+mod health;
 mod island;
 mod metrics;
 mod rig;

@@ -7,6 +7,7 @@ mod access_list;
 mod agent;
 mod certificate;
 mod drift;
+mod health;
 mod location;
 mod metadata;
 mod nginx_settings;
@@ -29,6 +30,7 @@ pub use agent::{
 };
 pub use certificate::{Certificate, CertificateChainPem, CertificateSpec, PrivateKeyPem};
 pub use drift::{Drift, DriftedFile, FileChange};
+pub use health::{AgentHealth, CheckResult, ConnectionCounts, ServedCertificate, SystemHealth};
 pub use location::*;
 #[cfg(feature = "schema")]
 pub(crate) use location::{

@@ -4,7 +4,10 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use nxmesh_core::{
-    contract::storage::AgentRecord, digest::Digest, model::Version, wire::master_message::Payload,
+    contract::storage::AgentRecord,
+    digest::Digest,
+    model::{AgentHealth, Version},
+    wire::master_message::Payload,
 };
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +34,8 @@ pub(super) struct Agent {
     pub(super) away_since: Instant,
     pub(super) offer: Option<Outstanding>,
     pub(super) refusal: Option<Refusal>,
+    /// What it measured last; not stored.
+    pub(super) measured: Option<Box<AgentHealth>>,
 }
 
 /// The session an agent has now.
@@ -97,6 +102,7 @@ impl Agent {
             away_since: now,
             offer: None,
             refusal,
+            measured: None,
             record,
         }
     }

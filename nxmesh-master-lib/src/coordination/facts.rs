@@ -13,7 +13,7 @@ use nxmesh_core::{
 };
 use tokio::time::Instant;
 
-use super::agent::Agent;
+use super::{agent::Agent, measured};
 
 const MESSAGE_CHARS: usize = 8 << 10;
 const NAME_CHARS: usize = 256;
@@ -165,6 +165,7 @@ impl Agent {
 
     /// Takes in how its nginx is.
     pub(super) fn healthy(&mut self, report: &HealthReport) {
+        self.measured = Some(Box::new(measured::measured(report)));
         let since = |unix_millis| Some(unix_millis).filter(|it| *it != 0);
         let facts = &mut self.record.facts;
         facts.running = report.running_digest.parse().ok();

@@ -21,6 +21,7 @@ mod enrolment;
 mod facts;
 mod keep;
 mod logs;
+mod measured;
 mod options;
 mod quarantine;
 mod registry;
@@ -148,8 +149,13 @@ impl Fleet {
 
     /// One agent; `None` if it is not known or of another workspace.
     pub async fn agent(&self, workspace: &WorkspaceName, id: &AgentId) -> Option<AgentView> {
-        self.views(|agent| agent.record.id == *id && agent.record.workspace == *workspace)
-            .pop()
+        let mut view = self
+            .views(|agent| agent.record.id == *id && agent.record.workspace == *workspace)
+            .pop()?;
+        let registry = self.registry();
+        let measured = registry.get(id).and_then(|agent| agent.measured.as_deref());
+        view.measured = measured.cloned();
+        Some(view)
     }
 
     /// Forgets an agent and ends its session; returns whether it was there.

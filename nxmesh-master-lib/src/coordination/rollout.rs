@@ -124,6 +124,7 @@ pub(super) fn agent_view(agent: &Agent, target: &Target, head: Version) -> Agent
         nginx_version: record.nginx_version.clone(),
         nginx: facts.nginx.clone(),
         health: facts.health.clone(),
+        measured: None,
         drift: facts.drift.clone(),
         desired,
         sent: facts.sent,

@@ -7,7 +7,10 @@ use serde_json::Value;
 
 use crate::{
     client::Client,
-    command::get::{path, segment},
+    command::{
+        get::{path, segment},
+        measured,
+    },
     options::{DescribeArguments, ServerOptions, Thing},
     output, progress,
 };
@@ -125,6 +128,7 @@ fn agent(agent: &AgentView) -> String {
             "drained    takes no new version; undo with: {undo}"
         ));
     }
+    lines.extend(agent.measured.iter().flat_map(measured::lines));
     if let Some(failure) = &agent.failure {
         let progress = AgentProgress {
             id: agent.id.clone(),

@@ -11,6 +11,7 @@ pub(crate) mod get;
 pub(crate) mod import;
 pub(crate) mod login;
 pub(crate) mod logs;
+pub(crate) mod measured;
 pub(crate) mod plan;
 pub(crate) mod render;
 pub(crate) mod rollout;

@@ -286,6 +286,102 @@ pub struct HealthReport {
     /// Absent while nginx's files are as they were written.
     #[prost(message, optional, tag = "12")]
     pub drift: ::core::option::Option<Drift>,
+    /// Checks of the agent's settings and of servers of upstreams, 1100 at most.
+    #[prost(message, repeated, tag = "13")]
+    pub checks: ::prost::alloc::vec::Vec<CheckResult>,
+    /// Absent until the machine was looked at.
+    #[prost(message, optional, tag = "14")]
+    pub system: ::core::option::Option<SystemHealth>,
+    /// Absent while nginx does not tell.
+    #[prost(message, optional, tag = "15")]
+    pub connections: ::core::option::Option<ConnectionCounts>,
+    /// What nginx shows to whoever asks, 64 at most.
+    #[prost(message, repeated, tag = "16")]
+    pub certificates: ::prost::alloc::vec::Vec<ServedCertificate>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckResult {
+    /// `http/NAME` of the agent's settings, or `Upstream/NAME ADDRESS`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub ok: bool,
+    /// Since when it is so, in Unix milliseconds on the agent's clock.
+    #[prost(uint64, tag = "3")]
+    pub since: u64,
+    /// Why it is not; empty if it is.
+    #[prost(string, tag = "4")]
+    pub message: ::prost::alloc::string::String,
+    /// Whether nginx was seen serving without this server for it.
+    #[prost(bool, tag = "5")]
+    pub marked_down: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SystemHealth {
+    /// The share of all processors that was busy since the look before, 0 to 100.
+    #[prost(uint32, tag = "1")]
+    pub cpu_busy_percent: u32,
+    /// Processes that ran or wanted to, on average of the last minute: 100 for one.
+    #[prost(uint32, tag = "2")]
+    pub load_1m_percent: u32,
+    #[prost(uint64, tag = "3")]
+    pub memory_total_bytes: u64,
+    #[prost(uint64, tag = "4")]
+    pub memory_available_bytes: u64,
+    /// The file system of the agent's state folder.
+    #[prost(uint64, tag = "5")]
+    pub disk_total_bytes: u64,
+    #[prost(uint64, tag = "6")]
+    pub disk_available_bytes: u64,
+    /// These four since the machine started.
+    #[prost(uint64, tag = "7")]
+    pub disk_read_bytes: u64,
+    #[prost(uint64, tag = "8")]
+    pub disk_written_bytes: u64,
+    #[prost(uint64, tag = "9")]
+    pub network_received_bytes: u64,
+    #[prost(uint64, tag = "10")]
+    pub network_sent_bytes: u64,
+    #[prost(uint64, tag = "11")]
+    pub open_files: u64,
+    #[prost(uint64, tag = "12")]
+    pub max_open_files: u64,
+}
+/// Of clients, those of the agent included.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConnectionCounts {
+    /// These three since nginx started.
+    #[prost(uint64, tag = "1")]
+    pub accepted: u64,
+    #[prost(uint64, tag = "2")]
+    pub handled: u64,
+    #[prost(uint64, tag = "3")]
+    pub requests: u64,
+    #[prost(uint64, tag = "4")]
+    pub reading: u64,
+    #[prost(uint64, tag = "5")]
+    pub writing: u64,
+    #[prost(uint64, tag = "6")]
+    pub waiting: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ServedCertificate {
+    #[prost(string, tag = "1")]
+    pub server_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub address: ::prost::alloc::string::String,
+    /// In hexadecimal digits; empty if nobody answered.
+    #[prost(string, tag = "3")]
+    pub serial: ::prost::alloc::string::String,
+    /// SHA-256 of the certificate.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub fingerprint: ::prost::bytes::Bytes,
+    /// Whether the newest version taken on wants it there.
+    #[prost(bool, tag = "5")]
+    pub expected: bool,
+    /// Why nothing was seen; empty if it was.
+    #[prost(string, tag = "6")]
+    pub problem: ::prost::alloc::string::String,
 }
 /// Files of nginx that are not as the agent wrote them.
 #[derive(Clone, PartialEq, ::prost::Message)]

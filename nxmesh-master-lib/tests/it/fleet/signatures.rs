@@ -7,7 +7,7 @@ use nxmesh_core::{
         request::{AGENT_ID, KEY_ID, NONCE, SIGNATURE, TIMESTAMP},
         stream::{Direction, Sealer},
     },
-    wire::{Ack, AgentMessage, HealthReport, agent_message::Payload},
+    wire::{Ack, AgentMessage, CheckResult, HealthReport, agent_message::Payload},
 };
 use prost::Message as _;
 use tonic::{Code, Request, Status};
@@ -54,6 +54,10 @@ async fn wrongly_signed_calls_are_refused() {
     let other = master.agent(&[]).await;
     let body = HealthReport {
         nginx_workers: 3,
+        checks: vec![CheckResult {
+            name: "http/shop".to_owned(),
+            ..CheckResult::default()
+        }],
         ..HealthReport::default()
     };
     let good = agent.headers("ReportHealth", &body.encode_to_vec(), NONCE_A);
@@ -87,8 +91,11 @@ async fn wrongly_signed_calls_are_refused() {
             .await
             .is_ok()
     );
-    assert_eq!(master.view(&agent).await.last_seen_at, NOW);
-    assert_eq!(master.view(&other).await.last_seen_at, 0);
+    let view = master.view(&agent).await;
+    assert_eq!(view.last_seen_at, NOW);
+    assert_eq!(view.measured.unwrap().checks[0].name, "http/shop");
+    let view = master.view(&other).await;
+    assert_eq!((view.last_seen_at, view.measured), (0, None));
 }
 
 #[tokio::test(start_paused = true)]
