@@ -1,6 +1,7 @@
 //! How reloads and starts of nginx went, whoever wanted them.
 
 use std::{
+    fs::File,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -85,6 +86,14 @@ impl Reloader for MeteredReloader {
 
     async fn stop(&self, deadline: Duration) -> Result<(), ReloadError> {
         self.inner.stop(deadline).await
+    }
+
+    async fn quit(&self, deadline: Duration) -> Result<bool, ReloadError> {
+        self.inner.quit(deadline).await
+    }
+
+    async fn error_log(&self) -> Result<Option<File>, ReloadError> {
+        self.inner.error_log().await
     }
 
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {
