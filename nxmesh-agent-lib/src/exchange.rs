@@ -9,7 +9,12 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{apply::Target, metrics::Meters, status::AgentStatus, transport::Outbox};
+use crate::{
+    apply::{Target, marks::Failing},
+    metrics::Meters,
+    status::AgentStatus,
+    transport::Outbox,
+};
 
 /// A command, and until when it may be begun.
 #[derive(Debug)]
@@ -39,6 +44,8 @@ pub(crate) struct Exchange {
     pub(crate) commands: mpsc::Sender<Order>,
     pub(crate) outbox: Outbox,
     pub(crate) meters: Arc<Meters>,
+    /// Servers of upstreams that fail their checks.
+    pub(crate) failing: watch::Sender<Failing>,
 }
 
 impl Exchange {
@@ -52,6 +59,7 @@ impl Exchange {
             commands,
             outbox: Outbox::default(),
             meters: Arc::default(),
+            failing: watch::Sender::default(),
         };
         (Arc::new(exchange), waiting)
     }

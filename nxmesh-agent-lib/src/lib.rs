@@ -81,7 +81,7 @@ pub mod watchdog;
 pub use agent::Agent;
 pub use builder::{AgentBuilder, BuildError};
 pub use config::AgentOptions;
-pub use controller::{ControlOptions, ReloadPace};
+pub use controller::{ActiveChecks, ControlOptions, ReloadPace};
 pub use error::AgentError;
 pub use identity::{BootstrapToken, IdentityError};
 pub use metrics::MetricsOptions;

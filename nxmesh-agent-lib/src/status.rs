@@ -6,6 +6,8 @@ use nxmesh_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::{apply::Server, health};
+
 /// Where the connection to the master stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -110,6 +112,10 @@ pub struct AgentStatus {
     pub drained: bool,
     /// The nginx.
     pub nginx: NginxStatus,
+    /// Servers of upstreams that nginx was seen serving without, as they failed their
+    /// checks.
+    #[serde(default)]
+    pub marked_down: Vec<Server>,
     /// What was measured last.
     #[serde(default)]
     pub health: AgentHealth,
@@ -128,6 +134,19 @@ pub struct AgentStatus {
 }
 
 impl AgentStatus {
+    /// Shows which servers nginx was seen serving without.
+    pub(crate) fn note_marked_down(&mut self, servers: Vec<Server>) {
+        if self.marked_down == servers {
+            return;
+        }
+        self.marked_down = servers;
+        for check in &mut self.health.checks {
+            let marked = |server: &Server| health::name_of(server) == check.name;
+            check.marked_down = self.marked_down.iter().any(marked);
+        }
+        self.health_turns += 1;
+    }
+
     /// Takes in where the connection stands `now`, in Unix milliseconds.
     pub(crate) fn note_connection(&mut self, state: ConnectionState, now: u64) {
         let connection = &mut self.connection;

@@ -169,6 +169,34 @@ fn each_rule_of_an_upstream_points_at_its_field() {
             "/spec/servers/1/address",
         ),
         (
+            json!({ "servers": [server], "health_check": { "interval": "10ms" } }),
+            "/spec/health_check/interval",
+        ),
+        (
+            json!({ "servers": [server], "health_check": { "timeout": "61s" } }),
+            "/spec/health_check/timeout",
+        ),
+        (
+            json!({ "servers": [server], "health_check": { "rises": 0 } }),
+            "/spec/health_check/rises",
+        ),
+        (
+            json!({ "servers": [server], "health_check": { "falls": 101 } }),
+            "/spec/health_check/falls",
+        ),
+        (
+            json!({ "servers": [server], "health_check": { "path": "/up" } }),
+            "/spec/health_check/path",
+        ),
+        (
+            json!({ "servers": [server], "health_check": { "type": "tcp", "host": "a.example" } }),
+            "/spec/health_check/host",
+        ),
+        (
+            json!({ "servers": [server], "health_check": { "expect_status": [200] } }),
+            "/spec/health_check/expect_status",
+        ),
+        (
             json!({ "servers": [server], "zone_size": "1k" }),
             "/spec/zone_size",
         ),

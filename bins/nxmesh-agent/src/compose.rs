@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use nxmesh_agent_lib::{
-    Agent, AgentOptions, BootstrapToken,
+    ActiveChecks, Agent, AgentOptions, BootstrapToken,
     apply::{ApplyOptions, BadResource, Mode},
     nginx::Layout,
     transport,
@@ -20,7 +20,7 @@ use nxmesh_process::exit::{Exit, OrExit as _};
 
 use crate::{
     health,
-    options::{BadResourcePolicy, Drift, ManagedMode, Settings},
+    options::{ActiveChecksPolicy, BadResourcePolicy, Drift, ManagedMode, Settings},
     proxy,
     reloaders::Reached,
     values::TransportChoice,
@@ -46,6 +46,10 @@ pub(crate) async fn compose(settings: &Settings, patience: Duration) -> Result<A
     };
     options.proxy = proxy::of_environment(|name| std::env::var(name).ok())?;
     options.master_ca = settings.master_ca.as_deref().map(read_ca).transpose()?;
+    options.control.active_checks = match settings.active_checks.unwrap_or_default() {
+        ActiveChecksPolicy::Report => ActiveChecks::Report,
+        ActiveChecksPolicy::Enforce => ActiveChecks::Enforce,
+    };
     options.health.checks = health::checks(settings.health_checks.as_deref().unwrap_or_default())?;
     options.metrics.listen = settings.metrics_listen;
     options.metrics.statsd = settings.statsd.clone().map(|server| server.0);

@@ -144,6 +144,9 @@ pub(crate) struct Settings {
     /// What becomes of files of the agent that somebody else changed [default: report]
     #[arg(long, env = "NXMESH_DRIFT", value_enum, value_name = "POLICY")]
     pub(crate) drift: Option<Drift>,
+    /// What is done about servers of upstreams that fail their health_check [default: report]
+    #[arg(long, env = "NXMESH_ACTIVE_CHECKS", value_enum, value_name = "POLICY")]
+    pub(crate) active_checks: Option<ActiveChecksPolicy>,
     /// What is spoken with the master; auto is what the URL's scheme says, grpcs or wss, and for
     /// https gRPC with WebSocket where HTTP/2 does not get through [default: auto]
     #[arg(long, env = "NXMESH_TRANSPORT", value_name = "auto|grpc|websocket")]
@@ -234,6 +237,7 @@ nxmesh_process::overlay!(Settings {
     labels,
     mode,
     bad_resource,
+    active_checks,
     drift,
     transport,
     nginx_binary,
@@ -338,6 +342,16 @@ pub(crate) enum Drift {
     Report,
     /// They are made as they were; nginx is reloaded if it has read them
     Repair,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ActiveChecksPolicy {
+    /// They are shown
+    #[default]
+    Report,
+    /// nginx is led around them as well, but for the last one of an upstream
+    Enforce,
 }
 
 #[cfg(test)]
@@ -459,6 +473,9 @@ mod tests {
         assert_eq!(settings.mode, Some(ManagedMode::Full));
         assert_eq!(settings.labels.unwrap().to_string(), "a=b");
         assert!(toml::from_str::<Settings>("token = \"secret\"").is_err());
+        let text = "active_checks = \"enforce\"\n";
+        let settings: Settings = toml::from_str(text).unwrap();
+        assert_eq!(settings.active_checks, Some(ActiveChecksPolicy::Enforce));
         let text = "[snippets]\ndeny = [\"gzip\"]\nallow.more_clear_headers = [\"server\"]\n";
         let snippets = toml::from_str::<Settings>(text).unwrap().snippets.unwrap();
         assert!(snippets.deny.contains("gzip"));

@@ -38,6 +38,7 @@ mod garbage;
 mod isolate;
 mod journal;
 mod lay_out;
+pub(crate) mod marks;
 mod mend;
 mod nginx_conf;
 mod options;
@@ -68,6 +69,7 @@ use nxmesh_core::{
 use self::{accept::Accepted, files::Files, release::Place, render::Rendering, switch::Entry};
 pub use adopt::{AdoptError, Adoption, adopt, release};
 pub use drift::Compared;
+pub use marks::Server;
 pub use options::{ApplyOptions, BadResource, Mode};
 pub use outcome::{
     Applied, AppliedState, Failure, Observed, Outcome, Partly, PipelineError, Progress, Recovered,
@@ -96,6 +98,8 @@ pub struct Pipeline {
     confirmed: Option<(Digest, Option<RenderedTree>)>,
     /// A release made anew in the place of a damaged one, not yet seen serving.
     remade: Option<AppliedState>,
+    /// Servers of upstreams that fail now.
+    failing: marks::Failing,
     /// The releases that served before the running one, the latest first.
     earlier: VecDeque<String>,
     /// The certificates and keys of the running release and the one before.
@@ -166,6 +170,7 @@ impl Pipeline {
             rendering: None,
             confirmed: None,
             remade: None,
+            failing: marks::Failing::default(),
             earlier: VecDeque::new(),
             pem_names: Default::default(),
             settled: false,

@@ -14,6 +14,8 @@ use nxmesh_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::marks::Server;
+
 /// What nginx is to serve.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -145,6 +147,10 @@ pub struct AppliedState {
     /// does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partly: Option<Partly>,
+    /// Servers of upstreams that are marked down in it, as they failed their checks;
+    /// sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marked_down: Vec<Server>,
 }
 
 impl AppliedState {

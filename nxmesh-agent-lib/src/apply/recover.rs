@@ -9,6 +9,7 @@ use super::{
     AppliedState, Failure, Pipeline, PipelineError, Recovered, blame, check, code, confirm, disk,
     garbage,
     journal::Switch,
+    marks::{self, Server},
     release::Place,
     render::Rendering,
     stage,
@@ -172,7 +173,7 @@ impl Pipeline {
             })
             .await?;
         let slice = Arc::new(slice);
-        self.render_again(&slice).await?;
+        self.render_again(&slice, &switch.to.marked_down).await?;
         let to = switch.to.clone();
         let intact = self
             .file_work(move |options| {
@@ -191,8 +192,14 @@ impl Pipeline {
 
     /// Renders a cached slice and puts its certificates and keys where nginx
     /// reads them; the folder may have been emptied by a reboot.
-    async fn render_again(&mut self, slice: &Arc<Slice>) -> Result<(), Failure> {
-        let (slice, renderer) = (Arc::clone(slice), Arc::clone(&self.renderer));
+    async fn render_again(
+        &mut self,
+        slice: &Arc<Slice>,
+        marked_down: &[Server],
+    ) -> Result<(), Failure> {
+        let marked = marks::marked(slice, marked_down).map(Arc::new);
+        let slice = marked.unwrap_or_else(|| Arc::clone(slice));
+        let renderer = Arc::clone(&self.renderer);
         let rendering = self
             .file_work(move |options| {
                 let rendering = Rendering::of(slice, None, &*renderer, &options.render)?;
@@ -217,8 +224,10 @@ impl Pipeline {
             (None, _) if self.options.is_full() => Some(Arc::default()),
             (None, _) => None,
         };
+        let applied = self.applied.as_ref();
+        let marked_down = applied.map(|it| it.marked_down.clone()).unwrap_or_default();
         let rendered = match &slice {
-            Some(slice) => self.render_again(slice).await,
+            Some(slice) => self.render_again(slice, &marked_down).await,
             None => Ok(()),
         };
         let release = match (self.applied.clone(), &self.rendering) {

@@ -20,6 +20,7 @@ use super::{
     blame, check, code, confirm, disk,
     isolate::Isolation,
     journal::Switch,
+    marks,
     release::Place,
     render::Rendering,
     stage,
@@ -28,13 +29,20 @@ use super::{
 use crate::nginx::Layout;
 
 /// Names the steps and tells how long each took.
-struct Stopwatch {
+pub(super) struct Stopwatch {
     since: Instant,
     durations: Vec<(&'static str, Duration)>,
 }
 
 impl Stopwatch {
-    fn lap(&mut self, step: &'static str) {
+    pub(super) fn start() -> Self {
+        Self {
+            since: Instant::now(),
+            durations: Vec::new(),
+        }
+    }
+
+    pub(super) fn lap(&mut self, step: &'static str) {
         let now = Instant::now();
         self.durations.push((step, now.duration_since(self.since)));
         self.since = now;
@@ -42,11 +50,11 @@ impl Stopwatch {
 }
 
 /// A version laid out on disk.
-struct Staged {
-    state: AppliedState,
-    place: Place,
+pub(super) struct Staged {
+    pub(super) state: AppliedState,
+    pub(super) place: Place,
     /// What to check; `None` if nginx was seen serving it already.
-    candidate: Option<Result<Candidate, Failure>>,
+    pub(super) candidate: Option<Result<Candidate, Failure>>,
 }
 
 impl Pipeline {
@@ -104,10 +112,7 @@ impl Pipeline {
         partly: Option<Partly>,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Applied, Outcome> {
-        let mut watch = Stopwatch {
-            since: Instant::now(),
-            durations: Vec::new(),
-        };
+        let mut watch = Stopwatch::start();
         accept::judge(self.accepted, offered).map_err(Outcome::Rejected)?;
         self.settle_first().await.map_err(Outcome::Rejected)?;
         // Dropped from here on, this may come to be kept all the same.
@@ -153,7 +158,17 @@ impl Pipeline {
         }
         progress(Progress::Staged);
         watch.lap("check");
+        self.lead_to(state, place, slice, watch).await
+    }
 
+    /// Switches to a release that was checked, and proves it, or goes back.
+    pub(super) async fn lead_to(
+        &mut self,
+        state: AppliedState,
+        place: Place,
+        slice: Arc<Slice>,
+        mut watch: Stopwatch,
+    ) -> Result<Applied, Outcome> {
         // From here on a crash leaves something to settle.
         self.settled = false;
         let (from, switched) = self.switch(state.clone()).await;
@@ -185,7 +200,7 @@ impl Pipeline {
 
     /// Ends what was left half done. An nginx that cannot serve the old
     /// release does not keep the new one out: it may be the cure.
-    async fn settle_first(&mut self) -> Result<(), Failure> {
+    pub(super) async fn settle_first(&mut self) -> Result<(), Failure> {
         if self.settled {
             return Ok(());
         }
@@ -201,7 +216,7 @@ impl Pipeline {
 
     /// Renders a version and lays it out for a check, unless nginx serves
     /// these very bytes already.
-    async fn stage_version(
+    pub(super) async fn stage_version(
         &mut self,
         version: Version,
         slice: &Arc<Slice>,
@@ -209,7 +224,10 @@ impl Pipeline {
         unsynced: &mut Vec<PathBuf>,
         watch: &mut Stopwatch,
     ) -> Result<Staged, Failure> {
-        let release_digest = self.render(Arc::clone(slice)).await?;
+        let marked_down = marks::dispensable(slice.resources(), &self.failing);
+        let marked = marks::marked(slice, &marked_down).map(Arc::new);
+        let rendered = marked.unwrap_or_else(|| Arc::clone(slice));
+        let release_digest = self.render(rendered).await?;
         watch.lap("render");
         let mut state = AppliedState {
             version,
@@ -217,6 +235,7 @@ impl Pipeline {
             release_digest,
             release: Layout::release_name(version, release_digest),
             partly,
+            marked_down,
         };
         if let Some(release) = self.serves_already(&state).await {
             let place = Place::new(&self.options, &release);
@@ -280,7 +299,7 @@ impl Pipeline {
     }
 
     /// Names the resource at fault.
-    fn assign(&self, failure: Failure, place: &Place) -> Failure {
+    pub(super) fn assign(&self, failure: Failure, place: &Place) -> Failure {
         match &self.rendering {
             Some(rendering) => blame::assign(failure, rendering, &place.folder),
             None => failure,
@@ -371,7 +390,7 @@ impl Pipeline {
     }
 }
 
-fn applied(state: &AppliedState, reloaded: bool, watch: Stopwatch) -> Applied {
+pub(super) fn applied(state: &AppliedState, reloaded: bool, watch: Stopwatch) -> Applied {
     Applied {
         version: state.version,
         digest: state.digest,

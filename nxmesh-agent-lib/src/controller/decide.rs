@@ -19,6 +19,8 @@ pub(super) enum Action {
     Apply(Offer),
     /// Do what the master commands.
     Obey,
+    /// Lead nginx around servers that fail, or back.
+    Mark,
     /// Look at nginx.
     Observe,
     /// Compare its files with what was written.
@@ -49,6 +51,11 @@ pub(super) fn decide(desired: &Desired, observed: &Observed, now: Instant) -> Ac
     if desired.command {
         return Action::Obey;
     }
+    let mark = observed.mark_at.max(held.unwrap_or(observed.mark_at));
+    let mark = (desired.marks && observed.nginx == Nginx::Fine).then_some(mark);
+    if mark.is_some_and(|at| at <= now) {
+        return Action::Mark;
+    }
     if observed.observe_at <= now {
         return Action::Observe;
     }
@@ -60,6 +67,7 @@ pub(super) fn decide(desired: &Desired, observed: &Observed, now: Instant) -> Ac
         Nginx::Fine | Nginx::Silent => next,
         _ => next.min(observed.recover_at),
     };
+    let until = mark.map_or(until, |at| until.min(at));
     Action::Wait(match (offer, held) {
         (Some(_), Some(held)) => until.min(held),
         _ => until,
@@ -102,6 +110,8 @@ mod tests {
         /// When the next reload may be made, if not at once.
         reload_in: Option<i8>,
         check_in: i8,
+        /// When servers may be marked, if others are to be.
+        mark_in: Option<i8>,
     }
 
     impl Case {
@@ -114,6 +124,7 @@ mod tests {
             let desired = Desired {
                 offer: (self.offered > 0).then(|| offer(self.offered)),
                 command: self.command,
+                marks: self.mark_in.is_some(),
             };
             let observed = Observed {
                 handled: self.handled,
@@ -122,6 +133,7 @@ mod tests {
                 observe_at: at(self.observe_in),
                 reload_at: self.reload_in.map(at),
                 check_at: at(self.check_in),
+                mark_at: at(self.mark_in.unwrap_or_default()),
             };
             (decide(&desired, &observed, now), now)
         }
@@ -136,7 +148,13 @@ mod tests {
                 observe_in: 5,
                 reload_in: None,
                 check_in: 50,
+                mark_in: None,
             }
+        }
+
+        fn may_mark(&self) -> bool {
+            let due = self.mark_in.is_some_and(|seconds| seconds <= 0);
+            due && self.nginx == Nginx::Fine && !self.is_held()
         }
 
         /// Whether an offer waits for the room between two reloads.
@@ -154,10 +172,11 @@ mod tests {
             Just(Nginx::Hung)
         ];
         let reload = proptest::option::of(-3..3i8);
-        let times = (-3..3i8, -3..3i8, -3..3i8, reload);
+        let mark = proptest::option::of(-3..3i8);
+        let times = (-3..3i8, -3..3i8, -3..3i8, reload, mark);
         (0..4u64, 0..4u64, any::<bool>(), nginx, times).prop_map(
             |(offered, handled, command, nginx, times)| {
-                let (recover_in, observe_in, check_in, reload_in) = times;
+                let (recover_in, observe_in, check_in, reload_in, mark_in) = times;
                 Case {
                     offered,
                     handled,
@@ -167,6 +186,7 @@ mod tests {
                     observe_in,
                     check_in,
                     reload_in,
+                    mark_in,
                 }
             },
         )
@@ -182,6 +202,7 @@ mod tests {
                 || case.command
                 || case.observe_in <= 0
                 || case.check_in <= 0
+                || case.may_mark()
                 || (!watched && case.recover_in <= 0);
             match action {
                 Action::Wait(until) => prop_assert!(!due && until > now),
@@ -201,6 +222,13 @@ mod tests {
             let restarts = matches!(case.decide().0, Action::Restart);
             let due = case.recover_in <= 0 || case.offered > case.handled;
             prop_assert_eq!(restarts, case.nginx == Nginx::Hung && due);
+        }
+
+        #[test]
+        fn servers_are_marked_only_where_nginx_is_well_and_not_too_often(case in cases()) {
+            if matches!(case.decide().0, Action::Mark) {
+                prop_assert!(case.may_mark());
+            }
         }
 
         #[test]

@@ -9,4 +9,6 @@ pub(super) struct Desired {
     pub(super) offer: Option<Offer>,
     /// Whether a command waits.
     pub(super) command: bool,
+    /// Whether other servers fail than are marked down.
+    pub(super) marks: bool,
 }

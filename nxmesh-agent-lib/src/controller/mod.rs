@@ -6,6 +6,7 @@ mod decide;
 mod desired;
 mod drain;
 mod files;
+mod marks;
 mod obey;
 mod observe;
 mod observed;
@@ -13,6 +14,7 @@ mod pace;
 mod report;
 mod run;
 
+pub use marks::ActiveChecks;
 pub use pace::ReloadPace;
 pub use run::ControlOptions;
 pub(crate) use run::Controller;

@@ -32,6 +32,8 @@ pub(super) struct Observed {
     pub(super) check_at: Instant,
     /// Before this nginx is not reloaded again.
     pub(super) reload_at: Option<Instant>,
+    /// Before this servers are not marked again.
+    pub(super) mark_at: Instant,
 }
 
 impl Observed {

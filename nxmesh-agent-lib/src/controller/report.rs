@@ -34,6 +34,8 @@ impl Controller {
             let whole = applied.and_then(|applied| applied.whole());
             status.applied = whole.map(|(version, _)| version);
             status.applied_digest = whole.map(|(_, digest)| digest);
+            let marked_down = applied.map(|applied| applied.marked_down.clone());
+            status.note_marked_down(marked_down.unwrap_or_default());
         });
         // Also after a restart: what is held back stays so.
         if let Some(applied) = applied

@@ -20,11 +20,12 @@ use super::{
     desired::Desired,
     drain::DrainMark,
     files::Files,
+    marks::ActiveChecks,
     observed::{Nginx, Observed},
     pace::{Pace, ReloadPace},
 };
 use crate::{
-    apply::{Outcome, Pipeline, Progress, Target},
+    apply::{Applied, Outcome, Pipeline, Progress, Target, marks::Failing},
     exchange::{Exchange, Offer, Order},
     transport::{Backoff, message},
     watchdog::{Loaded, WatchdogOptions},
@@ -44,6 +45,11 @@ pub struct ControlOptions {
     pub stable_after: Duration,
     /// How long a reload on the master's command may take. Default: 30 s.
     pub reload_deadline: Duration,
+    /// What is done about servers of upstreams that fail their checks. Default: they are
+    /// shown.
+    pub active_checks: ActiveChecks,
+    /// nginx is led around such servers, and back, so often at most. Default: 10 s.
+    pub mark_spacing: Duration,
     /// When nginx is restarted.
     pub watchdog: WatchdogOptions,
     /// How often nginx is reloaded at most.
@@ -58,6 +64,8 @@ impl Default for ControlOptions {
             recover_backoff: Backoff::default(),
             stable_after: Duration::from_secs(60),
             reload_deadline: Duration::from_secs(30),
+            active_checks: ActiveChecks::default(),
+            mark_spacing: Duration::from_secs(10),
             watchdog: WatchdogOptions::default(),
             pace: ReloadPace::default(),
         }
@@ -73,6 +81,7 @@ pub(crate) struct Controller {
     pub(super) options: ControlOptions,
     pub(super) exchange: Arc<Exchange>,
     offers: watch::Receiver<Option<Offer>>,
+    pub(super) failing: watch::Receiver<Failing>,
     commands: mpsc::Receiver<Order>,
     pub(super) observed: Observed,
     pub(super) pace: Pace,
@@ -103,6 +112,7 @@ impl Controller {
             clock,
             options,
             offers: exchange.offers.subscribe(),
+            failing: exchange.failing.subscribe(),
             exchange,
             commands,
             observed: Observed {
@@ -112,6 +122,7 @@ impl Controller {
                 observe_at: now,
                 reload_at: None,
                 check_at: now + options.digest_interval,
+                mark_at: now,
             },
             pace: Pace::new(options.pace),
             order: None,
@@ -120,6 +131,7 @@ impl Controller {
             files: Files::new(),
             pipeline,
         };
+        controller.seed_failing();
         controller.publish_versions();
         controller
     }
@@ -127,7 +139,9 @@ impl Controller {
     /// Works until `stop`. What is under way then is finished first.
     pub(crate) async fn run(mut self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
+            let marks = self.marks_differ() && !self.drained.is_set();
             let desired = Desired {
+                marks,
                 offer: self
                     .offers
                     .borrow_and_update()
@@ -140,6 +154,7 @@ impl Controller {
                 Action::Restart => self.restart_hung().await,
                 Action::Apply(offer) => self.apply(&offer).await,
                 Action::Obey => self.obey().await,
+                Action::Mark => self.mark().await,
                 Action::Observe => self.observe().await,
                 Action::Check => self.check().await,
                 Action::Wait(until) => self.wait(until, stop).await,
@@ -152,12 +167,39 @@ impl Controller {
             () = stop.cancelled() => {}
             // Both ends of the exchange live as long as it, so neither ends here.
             Ok(()) = self.offers.changed() => {}
+            Ok(()) = self.failing.changed() => {}
             Some(order) = self.commands.recv() => self.order = Some(order),
             () = self.files.changed() => {
                 let due = self.files.due(Instant::now());
                 self.observed.check_at = self.observed.check_at.min(due);
             }
             () = tokio::time::sleep_until(until) => {}
+        }
+    }
+
+    /// Takes in that nginx was led to a release and seen serving it.
+    pub(super) async fn note_led(&mut self, applied: &Applied) {
+        for disruption in &applied.disruptions {
+            warn!(%disruption, "connections may have been dropped");
+        }
+        self.observed.nginx = Nginx::Fine;
+        self.exchange.status.send_modify(|status| {
+            status.running = Some(applied.release);
+            status.ready = true;
+            if applied.reloaded {
+                let dropped = applied.disruptions.iter();
+                status.disruptions = dropped.map(ToString::to_string).collect();
+            }
+        });
+        if applied.reloaded {
+            self.pace.reloaded(Instant::now());
+            self.observed.reload_at = self.pace.next();
+            // A new folder, written and proven a moment ago.
+            self.files.loaded = Loaded::default();
+            self.follow().await;
+            if self.exchange.status.borrow().drift.is_some() {
+                self.observed.check_at = Instant::now();
+            }
         }
     }
 
@@ -191,21 +233,8 @@ impl Controller {
         let told = match outcome {
             Outcome::Applied(applied) => {
                 info!(%version, reloaded = applied.reloaded, "applied");
-                for disruption in &applied.disruptions {
-                    warn!(%disruption, "connections may have been dropped");
-                }
-                if applied.reloaded {
-                    self.pace.reloaded(Instant::now());
-                    self.observed.reload_at = self.pace.next();
-                }
-                self.observed.nginx = Nginx::Fine;
+                self.note_led(&applied).await;
                 self.exchange.status.send_modify(|status| {
-                    status.running = Some(applied.release);
-                    status.ready = true;
-                    if applied.reloaded {
-                        let dropped = applied.disruptions.iter();
-                        status.disruptions = dropped.map(ToString::to_string).collect();
-                    }
                     if status
                         .failure
                         .as_ref()
@@ -214,14 +243,6 @@ impl Controller {
                         status.failure = None;
                     }
                 });
-                if applied.reloaded {
-                    // A new folder, written and proven a moment ago.
-                    self.files.loaded = Loaded::default();
-                    self.follow().await;
-                    if self.exchange.status.borrow().drift.is_some() {
-                        self.observed.check_at = Instant::now();
-                    }
-                }
                 let mut told = self.told(version, digest, ConfigPhase::Applied);
                 told.durations = message::durations(&applied.durations);
                 told

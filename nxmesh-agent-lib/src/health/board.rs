@@ -1,10 +1,10 @@
 //! Where checks write how they went.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use nxmesh_core::{contract::clock::Clock, model::CheckResult};
 
-use crate::exchange::Exchange;
+use crate::{apply::Server, exchange::Exchange};
 
 /// More than anybody reads of one check.
 const MAX_MESSAGE_CHARS: usize = 200;
@@ -24,12 +24,14 @@ impl Board {
         let message: String = seen.err().unwrap_or_default();
         let message: String = message.chars().take(MAX_MESSAGE_CHARS).collect();
         let turned = self.exchange.status.send_if_modified(|status| {
+            let marked_down = is_marked_down(&status.marked_down, name);
             let checks = &mut status.health.checks;
             let at = match checks.binary_search_by(|it| it.name.as_str().cmp(name)) {
                 Ok(at) => at,
                 Err(at) => {
                     let fresh = CheckResult {
                         name: name.to_owned(),
+                        marked_down,
                         ..CheckResult::default()
                     };
                     checks.insert(at, fresh);
@@ -52,6 +54,48 @@ impl Board {
             tracing::warn!(check = name, reason = message, "a check fails");
         }
     }
+
+    /// Notes how a server of an upstream is.
+    pub(super) fn note_server(&self, server: &Server, seen: Result<(), String>) {
+        let now = self.clock.unix_millis();
+        let fails = seen.is_err();
+        self.exchange.failing.send_if_modified(|failing| {
+            let known = failing.contains_key(server);
+            match fails {
+                true => drop(failing.entry(server.clone()).or_insert(now)),
+                false => drop(failing.remove(server)),
+            }
+            known != fails
+        });
+        self.note(&super::name_of(server), seen);
+    }
+
+    /// Whether a server counts as failing.
+    pub(super) fn fails(&self, server: &Server) -> bool {
+        self.exchange.failing.borrow().contains_key(server)
+    }
+
+    /// Forgets servers that are not checked any more.
+    pub(super) fn keep_servers(&self, stays: impl Fn(&Server) -> bool, names: &BTreeSet<String>) {
+        self.exchange.failing.send_if_modified(|failing| {
+            let before = failing.len();
+            failing.retain(|server, _| stays(server));
+            failing.len() != before
+        });
+        self.exchange.status.send_if_modified(|status| {
+            let before = status.health.checks.len();
+            let servers = |check: &CheckResult| check.name.starts_with(super::UPSTREAM);
+            let checks = &mut status.health.checks;
+            checks.retain(|check| !servers(check) || names.contains(&check.name));
+            let changed = checks.len() != before;
+            status.health_turns += u64::from(changed);
+            changed
+        });
+    }
+}
+
+fn is_marked_down(servers: &[Server], name: &str) -> bool {
+    servers.iter().any(|server| super::name_of(server) == name)
 }
 
 #[cfg(test)]

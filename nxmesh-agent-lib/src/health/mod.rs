@@ -6,6 +6,7 @@ mod check;
 mod measure;
 mod probe;
 mod system;
+mod upstreams;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,10 +15,13 @@ use tokio::{task::JoinSet, time::sleep};
 
 use self::board::Board;
 pub use self::check::{HttpCheck, HttpCheckError};
-use crate::{config::AgentOptions, exchange::Exchange, transport::random_fraction};
+use crate::{apply::Server, config::AgentOptions, exchange::Exchange, transport::random_fraction};
 
 /// More checks of one agent are left out.
 const MAX_CHECKS: usize = 64;
+
+/// What the names of checks of servers begin with.
+const UPSTREAM: &str = "Upstream/";
 
 /// What is measured, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +56,7 @@ pub(crate) fn begin(
     for check in options.health.checks.iter().take(MAX_CHECKS) {
         tasks.spawn(again_and_again(check.clone(), board.clone()));
     }
+    tasks.spawn(upstreams::watch(board.clone()));
     tasks.spawn(measure::again_and_again(options.clone(), board));
     tasks
 }
@@ -65,6 +70,11 @@ async fn again_and_again(check: HttpCheck, board: Board) {
         board.note(&name, seen);
         sleep(varied(check.interval)).await;
     }
+}
+
+/// What the check of a server is called.
+pub(crate) fn name_of(server: &Server) -> String {
+    format!("{UPSTREAM}{} {}", server.upstream, server.address)
 }
 
 /// 10 % more or less, so that a fleet does not measure in step.

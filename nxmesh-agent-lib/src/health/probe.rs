@@ -41,6 +41,11 @@ pub(super) struct Question {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
+/// Whether somebody accepts connections.
+pub(super) async fn accepts(target: &Target, limit: Duration) -> Result<(), String> {
+    within(limit, async { connect(target).await.map(drop) }).await
+}
+
 /// Whether somebody gives a good answer.
 pub(super) async fn answers(
     target: &Target,

@@ -11,6 +11,7 @@ mod health;
 mod island;
 mod metrics;
 mod rig;
+mod upstreams;
 mod watchdog;
 mod wire;
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::Found;
-use crate::model::{Balance, KeepaliveLimits, UpstreamSpec, value::SizeBytes};
+use crate::model::{
+    Balance, HealthCheck, HealthCheckType, KeepaliveLimits, UpstreamSpec,
+    value::{SizeBytes, Time},
+};
 
 pub(super) fn check(spec: &UpstreamSpec, found: &mut Found) {
     if !spec.servers.iter().any(|server| !server.backup) {
@@ -26,6 +29,9 @@ pub(super) fn check(spec: &UpstreamSpec, found: &mut Found) {
             "/spec/snippets",
             "there are at most 20 snippets in one place",
         );
+    }
+    if let Some(check) = &spec.health_check {
+        health_check(check, found);
     }
     memory(spec, found);
     resolving(spec, found);
@@ -50,6 +56,60 @@ pub(super) fn check(spec: &UpstreamSpec, found: &mut Found) {
                 format!("/spec/servers/{index}/address"),
                 "a server is written once per upstream",
             );
+        }
+    }
+}
+
+fn health_check(check: &HealthCheck, found: &mut Found) {
+    let within = |time: Option<Time>, range: std::ops::RangeInclusive<u64>| {
+        time.is_none_or(|it| range.contains(&(it.as_duration().as_millis() as u64)))
+    };
+    let count = |count: Option<u8>| count.is_none_or(|it| (1..=100).contains(&it));
+    let over_http = check.kind == HealthCheckType::Http;
+    for (field, fine, rule) in [
+        (
+            "interval",
+            within(check.interval, 1000..=3_600_000),
+            "a server is asked every 1s to 1h, for example 5s",
+        ),
+        (
+            "timeout",
+            within(check.timeout, 10..=60_000),
+            "an answer may take 10ms to 60s, for example 2s",
+        ),
+        (
+            "rises",
+            count(check.rises),
+            "a server rises after 1 to 100 good answers, for example 2",
+        ),
+        (
+            "falls",
+            count(check.falls),
+            "a server falls after 1 to 100 bad answers, for example 3",
+        ),
+        (
+            "expect_status",
+            check.expect_status.len() <= 20,
+            "there are at most 20 statuses, for example [2xx, 404]",
+        ),
+        (
+            "path",
+            over_http || check.path.is_none(),
+            "a path goes with type: http",
+        ),
+        (
+            "host",
+            over_http || check.host.is_none(),
+            "a host goes with type: http",
+        ),
+        (
+            "expect_status",
+            over_http || check.expect_status.is_empty(),
+            "statuses go with type: http",
+        ),
+    ] {
+        if !fine {
+            found.say(format!("/spec/health_check/{field}"), rule);
         }
     }
 }

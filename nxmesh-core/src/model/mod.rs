@@ -8,6 +8,7 @@ mod agent;
 mod certificate;
 mod drift;
 mod health;
+mod health_check;
 mod location;
 mod metadata;
 mod nginx_settings;
@@ -31,6 +32,7 @@ pub use agent::{
 pub use certificate::{Certificate, CertificateChainPem, CertificateSpec, PrivateKeyPem};
 pub use drift::{Drift, DriftedFile, FileChange};
 pub use health::{AgentHealth, CheckResult, ConnectionCounts, ServedCertificate, SystemHealth};
+pub use health_check::{HealthCheck, HealthCheckType};
 pub use location::*;
 #[cfg(feature = "schema")]
 pub(crate) use location::{

@@ -351,6 +351,14 @@ impl ResourceSet {
             })
     }
 
+    /// The upstreams, by name.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
+        self.iter().filter_map(|(_, resource)| match &**resource {
+            Resource::Upstream(upstream) => Some(upstream),
+            _ => None,
+        })
+    }
+
     /// The upstream called `name`.
     #[must_use]
     pub fn upstream(&self, name: &ResourceName) -> Option<&Upstream> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Document, SameSite,
+    Document, HealthCheck, SameSite,
     value::{
         CookieDomain, CookiePath, HeaderVariable, ResourceName, SizeBytes, Time, UpstreamAddress,
         VariableName,
@@ -38,6 +38,10 @@ pub struct UpstreamSpec {
     /// Who is asked for the addresses of servers with `resolve`. Default: nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolver: Option<Resolver>,
+    /// How agents look after the servers. Default: they do not, and nginx alone notices
+    /// when requests fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<Box<HealthCheck>>,
     /// At least one that is not a backup.
     pub servers: Vec<UpstreamServer>,
     /// Snippets of the context `upstream` that stand in it, at most 20. Default: none.
