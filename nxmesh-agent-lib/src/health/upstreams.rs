@@ -41,7 +41,10 @@ pub(super) async fn watch(board: Board) {
             stays
         });
         let names = wanted.keys().map(super::name_of).collect();
-        board.keep_servers(|server| wanted.contains_key(server), &names);
+        // Before a version is known, it is not known either what may be forgotten.
+        if slice.is_some() {
+            board.keep_servers(|server| wanted.contains_key(server), &names);
+        }
         for (server, check) in wanted {
             if let Entry::Vacant(place) = running.entry(server) {
                 let task = again_and_again(place.key().clone(), check.clone(), board.clone());
