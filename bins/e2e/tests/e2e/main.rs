@@ -6,6 +6,7 @@ mod command_line;
 mod commands;
 mod crash;
 mod demo;
+mod drift;
 mod enrolment;
 mod harness;
 mod include_mode;
