@@ -28,19 +28,40 @@ impl Draft {
         Self { kind, name, spec }
     }
 
-    /// Sets a field, if a document with it is well-formed.
+    /// Sets a field, if a document with it breaks no more rules than before.
     pub(super) fn set(&mut self, field: &str, value: Value) -> bool {
         Fields::of(self, "").set(field, value)
     }
 
-    /// Adds to a list, if a document with it is well-formed.
+    /// Adds to a list, if a document with it breaks no more rules than before.
     pub(super) fn push(&mut self, field: &str, value: Value) -> bool {
+        let list = self.with(field, value);
+        self.set(field, list)
+    }
+
+    /// Adds to a list what needs another field that is still missing, if a document
+    /// with it is well-formed.
+    pub(super) fn push_ahead(&mut self, field: &str, value: Value) -> bool {
+        let list = self.with(field, value);
+        let before = self.spec.insert(field.to_owned(), list);
+        let fits = self.resource().is_some();
+        if !fits {
+            match before {
+                Some(before) => self.spec.insert(field.to_owned(), before),
+                None => self.spec.remove(field),
+            };
+        }
+        fits
+    }
+
+    /// A list with one more.
+    fn with(&self, field: &str, value: Value) -> Value {
         let mut list = match self.spec.get(field) {
             Some(Value::Array(list)) => list.clone(),
             _ => Vec::new(),
         };
         list.push(value);
-        self.set(field, Value::Array(list))
+        Value::Array(list)
     }
 
     /// How many rules the document breaks; it may still lack something. The most
@@ -80,7 +101,7 @@ impl<'d> Fields<'d> {
     }
 
     /// Sets the field with this path (`client/keepalive/requests`), if a document
-    /// with it is well-formed.
+    /// with it breaks no more rules than before.
     pub(super) fn set(&mut self, field: &str, value: Value) -> bool {
         let mut spec = Value::Object(self.draft.spec.clone());
         let Some(mut place) = spec.pointer_mut(&self.at) else {

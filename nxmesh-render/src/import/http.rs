@@ -50,6 +50,13 @@ pub(super) fn import<'n>(
     };
     for node in nodes {
         let name = node.name.as_str();
+        if name == "access_log" && !servers.logs_as_http() {
+            report.lost(
+                node,
+                "a virtual host logs to one place, without a condition",
+            );
+            continue;
+        }
         if matches!(name, "upstream" | "server") || is_counted(name) {
             continue;
         }

@@ -105,6 +105,18 @@ impl<'n> Place<'_, 'n> {
     /// A location as documents have it; `None` if it became part of the
     /// server's Snippet, or of nothing.
     fn location(&mut self, node: &'n Node) -> Option<Value> {
+        let mark = self.report.mark();
+        let location = self.typed(node);
+        if location.is_none() {
+            // What was noted on the way is in the Snippet all the same.
+            self.report.back_to(mark);
+            self.whole(node);
+        }
+        location
+    }
+
+    /// A location whose action a field can say.
+    fn typed(&mut self, node: &'n Node) -> Option<Value> {
         let (kind, path) = match &node.arguments[..] {
             [path] => ("prefix", path),
             [modifier, path] => {
@@ -113,36 +125,33 @@ impl<'n> Place<'_, 'n> {
                     "^~" => "prefix_priority",
                     "~" => "regex",
                     "~*" => "regex_ignore_case",
-                    _ => return self.whole(node),
+                    _ => return None,
                 };
                 (kind, path)
             }
-            _ => return self.whole(node),
+            _ => return None,
         };
         if node.children().iter().any(|inner| inner.name == "location") {
-            return self.whole(node);
+            return None;
         }
         let scope = self.scope.below(node.children());
         let mut location = json!({ "path": path });
         if kind != "prefix" {
             location["match"] = json!(kind);
         }
-        let Some(action) = self.action(&scope) else {
-            return self.whole(node);
-        };
+        let action = self.action(&scope)?;
         location[action.field] = action.value;
         self.settings(node, &scope, location, action.said)
     }
 
     /// A location with no action that a field can say, as it stands.
-    fn whole(&mut self, node: &Node) -> Option<Value> {
+    fn whole(&mut self, node: &Node) {
         if self.scope.find("root").is_some() && serves_files(node) {
             let reason = "it serves files of the server's root, which no Snippet can say";
             self.report.lost(node, reason);
         } else {
             self.leftover.take(node, self.report);
         }
-        None
     }
 
     fn action(&mut self, scope: &Scope<'n>) -> Option<Action> {
@@ -172,7 +181,7 @@ impl<'n> Place<'_, 'n> {
             json!({ "server_names": ["_"], "locations": [location] }),
         );
         if !draft.is_sound() {
-            return self.whole(node);
+            return None;
         }
         let name = format!("{}-{}-location", self.host, node.line);
         let mut leftover = Leftover::new(name, SnippetContext::Location);

@@ -73,6 +73,16 @@ impl Report {
         self.say(node, Fate::Lost { reason });
     }
 
+    /// Where the notes end now.
+    pub(super) const fn mark(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes back what was noted since: it became of the directives otherwise.
+    pub(super) fn back_to(&mut self, mark: usize) {
+        self.0.truncate(mark);
+    }
+
     fn say(&mut self, node: &Node, fate: Fate) {
         self.0.push(Note {
             file: Path::to_owned(&node.file),

@@ -20,7 +20,7 @@ use super::{
     settings::{self, Around},
     tls::{self, Certificates},
     upstream::{Upstreams, attach},
-    value::{Form, switch, time},
+    value::{Form, time},
     zones::Zones,
 };
 
@@ -67,9 +67,16 @@ impl<'n> Servers<'n> {
         let mut draft = Draft::new(ResourceKind::VirtualHost, name.clone(), spec);
         let scope = self.http.below(node.children());
         self.listens(&scope, node, &mut draft, report);
-        let served = listens_with_tls(&draft)
-            && tls::read(&scope, self.certificates, self.machine, &mut draft, report);
-        if !served {
+        let takes_no_handshake = scope.on("ssl_reject_handshake")
+            && Fields::of(&mut draft, "").set("reject_handshake", json!(true));
+        if listens_with_tls(&draft)
+            && !tls::read(&scope, self.certificates, self.machine, &mut draft, report)
+            && !takes_no_handshake
+        {
+            report.lost(
+                node,
+                "its ports with TLS have no certificate that can be read",
+            );
             keep_plain_ports(&mut draft);
         }
         let mut leftover = Leftover::new(format!("{name}-server"), SnippetContext::Server);
@@ -121,7 +128,7 @@ impl<'n> Servers<'n> {
             plain.address = "0.0.0.0".to_owned();
             listens.push((plain, server));
         }
-        for (listen, node) in listens {
+        for (listen, node) in with_quic(listens, report) {
             let port = listen.fields["port"].as_u64().unwrap_or_default();
             let mut fields = listen.fields;
             fields["address"] = json!(listen.address);
@@ -130,7 +137,8 @@ impl<'n> Servers<'n> {
             {
                 fields["default_server"] = json!(true);
             }
-            if !draft.push("listen", fields) {
+            // A port with TLS waits for its certificate.
+            if !draft.push_ahead("listen", fields) {
                 report.lost(node, "a parameter of it cannot be said");
             }
         }
@@ -162,7 +170,8 @@ impl<'n> Servers<'n> {
         let answers_all = action::everything(scope).is_some();
         for node in scope.own() {
             match node.name.as_str() {
-                "listen" | "server_name" | "location" | "http2" | "ssl" => {}
+                "listen" | "server_name" | "location" | "http2" | "http3" | "ssl" => {}
+                "ssl_reject_handshake" => {}
                 "root" | "index" | "default_type" | "proxy_set_header" => {}
                 "return" if answers_all => {}
                 "try_files" if !has_root(scope) => {}
@@ -173,6 +182,16 @@ impl<'n> Servers<'n> {
                 _ => leftover.take(node, report),
             }
         }
+    }
+
+    /// Whether the log of the `http` block, if it has one, can be said by hosts.
+    pub(super) fn logs_as_http(&self) -> bool {
+        let around = Around {
+            zones: self.zones,
+            machine: self.machine,
+            in_location: false,
+        };
+        settings::access_log(&self.http, &around).is_some()
     }
 
     /// The upstreams.
@@ -188,6 +207,24 @@ impl<'n> Servers<'n> {
     }
 }
 
+/// HTTP/3 is a field of the TLS port with the same number, where there is one.
+fn with_quic<'n>(listens: Vec<(Listen, &'n Node)>, report: &mut Report) -> Vec<(Listen, &'n Node)> {
+    let (quic, mut others): (Vec<_>, Vec<_>) = listens
+        .into_iter()
+        .partition(|(listen, _)| listen.fields["http3"] == json!(true));
+    for (listen, node) in quic {
+        let same = |it: &Listen| {
+            let tls = it.fields["tls"] == json!(true);
+            tls && it.address == listen.address && it.fields["port"] == listen.fields["port"]
+        };
+        match others.iter_mut().find(|(other, _)| same(other)) {
+            Some((other, _)) => other.fields["http3"] = json!(true),
+            None => report.lost(node, "HTTP/3 needs a port with TLS of the same number"),
+        }
+    }
+    others
+}
+
 fn listens_with_tls(draft: &Draft) -> bool {
     let listens = draft.spec.get("listen").and_then(Value::as_array);
     listens.is_some_and(|all| all.iter().any(|listen| listen["tls"] == json!(true)))
@@ -195,10 +232,7 @@ fn listens_with_tls(draft: &Draft) -> bool {
 
 /// All that is left of a server without its certificate.
 fn keep_plain_ports(draft: &mut Draft) {
-    let refused = draft.spec.get("reject_handshake") == Some(&json!(true));
-    if let Some(Value::Array(listens)) = draft.spec.get_mut("listen")
-        && !refused
-    {
+    if let Some(Value::Array(listens)) = draft.spec.get_mut("listen") {
         listens.retain(|listen| listen["tls"] != json!(true));
     }
 }
@@ -273,9 +307,6 @@ fn client(node: &Node, fields: &mut Fields<'_>) -> bool {
                 other => other,
             };
             fields.set("server_tokens", json!(tokens))
-        }
-        ("ssl_reject_handshake", [word]) => {
-            switch(word).is_some_and(|on| fields.set("reject_handshake", json!(on)))
         }
         _ => false,
     }

@@ -222,13 +222,13 @@ impl<'n> Servers<'n> {
         let name = format!("{protocol}-{}", first.unwrap_or_default());
         let name = self.names.take(&name);
         let mut spec = json!({ "protocol": protocol, "listen": listens });
-        let (field, value) = match (scope.find("proxy_pass"), scope.find("return")) {
-            (Some(pass), _) => self.passed(pass.first())?,
-            (None, Some(answer)) => ("respond", json!(answer.first())),
-            (None, None) => {
-                report.lost(node, "it passes to nobody");
-                return None;
-            }
+        let goes = match (scope.find("proxy_pass"), scope.find("return")) {
+            (Some(pass), _) => self.passed(pass.first()),
+            (None, answer) => answer.map(|answer| ("respond", json!(answer.first()))),
+        };
+        let Some((field, value)) = goes else {
+            report.lost(node, "whom it passes to cannot be said");
+            return None;
         };
         spec[field] = value;
         let draft = Draft::new(ResourceKind::StreamServer, name, spec);

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nxmesh_core::model::{Resource, ResourceKind, ResourceSet};
+use nxmesh_core::{
+    model::{Resource, ResourceKind, ResourceSet},
+    testkit::sample::{SHOP_CERTIFICATE, SHOP_KEY},
+};
 use nxmesh_render::import::{Fate, Imported, Note, Scale, import};
 
 use crate::{
@@ -466,5 +469,176 @@ stream { server { listen 53; } }
             (10, "location"),
             (4, "perl_require")
         ]
+    );
+}
+
+/// The notes on what is not imported, and the documents by name.
+fn of(conf: &str) -> (Vec<String>, BTreeMap<String, serde_json::Value>) {
+    let files = BTreeMap::from([(PathBuf::from("/n/nginx.conf"), conf.as_bytes().to_vec())]);
+    let imported = import(&files, Path::new("/n/nginx.conf"), Scale::Full)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let lost = imported.notes.iter();
+    let lost = lost.filter(|note| matches!(note.fate, Fate::Lost { .. }));
+    let documents = imported.resources.iter().map(|resource| {
+        let document = serde_json::to_value(resource).expect("a document");
+        (resource.key().to_string(), document["spec"].clone())
+    });
+    (lost.map(ToString::to_string).collect(), documents.collect())
+}
+
+#[test]
+fn nothing_is_left_out_without_a_word() {
+    let (lost, documents) = of("events {}
+http {
+    access_log /var/log/a.log;
+    access_log /var/log/b.log;
+    server {
+        listen 8443 ssl;
+        server_name bare.test;
+    }
+    server {
+        listen 8080;
+        server_name a.test;
+        location / {
+            proxy_pass http://127.0.0.1:9000;
+            proxy_set_header X-Odd \"$host-$scheme\";
+            proxy_redirect ~^x y;
+        }
+    }
+}
+stream {
+    map $ssl_preread_server_name $by_pattern { ~^a 127.0.0.1:1; }
+    server { listen 9443; ssl_preread on; proxy_pass $by_pattern; }
+}
+");
+    let told: Vec<&str> = lost
+        .iter()
+        .map(|note| note.split(": ").take(2).last().unwrap())
+        .collect();
+    let lines: Vec<&str> = lost
+        .iter()
+        .map(|note| note.split(':').nth(1).unwrap())
+        .collect();
+    // The header is in the Snippet with the rest of its location.
+    assert_eq!(
+        told,
+        ["server", "access_log", "access_log", "server"],
+        "{lost:#?}"
+    );
+    assert_eq!(lines, ["5", "3", "4", "21"]);
+    assert!(!documents.contains_key("VirtualHost/bare.test"));
+    let snippet = documents["Snippet/a.test-server"]["directives"].as_str();
+    assert!(
+        snippet.is_some_and(|text| text.contains("X-Odd")),
+        "{snippet:?}"
+    );
+}
+
+#[test]
+fn strangers_are_shown_no_certificate_and_http3_is_a_field() {
+    let (lost, documents) = of("events {}
+http {
+    server {
+        listen 8443 ssl default_server;
+        server_name _;
+        ssl_reject_handshake on;
+    }
+}
+");
+    assert_eq!(lost, [""; 0]);
+    let spec = &documents["VirtualHost/default"];
+    assert_eq!(spec["reject_handshake"], true);
+    assert_eq!(spec["listen"][0]["tls"], true);
+
+    let conf = "events {}
+http {
+    server {
+        listen 8443 ssl;
+        listen 8443 quic reuseport;
+        http3 on;
+        server_name a.test;
+        ssl_certificate tls/a.pem;
+        ssl_certificate_key tls/a.key;
+        location / { return 200 a; }
+    }
+}
+";
+    let host = with_certificate(conf);
+    let listens = host["listen"].as_array().expect("ports");
+    assert_eq!(listens.len(), 1, "{host}");
+    assert_eq!(listens[0]["http3"], true);
+    assert_eq!(listens[0]["tls"], true);
+}
+
+/// The one host of a configuration beside which a certificate lies.
+fn with_certificate(conf: &str) -> serde_json::Value {
+    let files = [
+        ("/n/nginx.conf", conf),
+        ("/n/tls/a.pem", SHOP_CERTIFICATE),
+        ("/n/tls/a.key", SHOP_KEY),
+    ];
+    let files: BTreeMap<PathBuf, Vec<u8>> =
+        files.map(|(path, text)| (path.into(), text.into())).into();
+    let imported = import(&files, Path::new("/n/nginx.conf"), Scale::Include)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let mut hosts = imported.resources.iter();
+    let host = hosts.find(|it| it.kind() == ResourceKind::VirtualHost);
+    let document = serde_json::to_value(host.expect("a host")).expect("a document");
+    let lost = |note: &&Note| matches!(note.fate, Fate::Lost { .. });
+    assert_eq!(imported.notes.iter().find(lost), None);
+    if document["spec"]["listen"][0]["http3"] != true
+        && let Some(nginx) = binary()
+    {
+        let resources: ResourceSet = imported.resources.into_iter().collect();
+        Staged::new(nginx, &resources).assert_accepted("the host");
+    }
+    document["spec"].clone()
+}
+
+#[test]
+fn what_is_said_of_tls_is_fields() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca = folder.path().join("ca.pem");
+    fs::write(&ca, SHOP_CERTIFICATE).expect("write it");
+    let (port, ca) = (free_port(), ca.display().to_string());
+    let host = with_certificate(&format!(
+        "events {{}}
+http {{
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_cache shared:all:5m;
+    server {{
+        listen {port} ssl http2;
+        server_name a.test;
+        ssl_certificate tls/a.pem;
+        ssl_certificate_key tls/a.key;
+        ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256;
+        ssl_prefer_server_ciphers on;
+        ssl_session_timeout 2h;
+        ssl_buffer_size 4k;
+        ssl_verify_client optional;
+        ssl_client_certificate {ca};
+        ssl_verify_depth 2;
+        location / {{ return 200 a; }}
+    }}
+}}
+"
+    ));
+    assert_eq!(host["listen"][0]["tls"], true);
+    assert_eq!(host["listen"][0]["http2"], true);
+    assert_eq!(
+        host["tls"],
+        serde_json::json!({
+            "certificate": "a.test",
+            "policy": "intermediate",
+            "ciphers": "ECDHE-ECDSA-AES128-GCM-SHA256",
+            "prefer_server_ciphers": true,
+            "session": { "cache": "5m", "timeout": "7200s" },
+            "buffer_size": "4k",
+            "client": {
+                "trusted": { "file": ca },
+                "verify": "optional",
+                "depth": 2,
+            },
+        })
     );
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Around;
 use crate::import::{node::Node, scope::Scope, value::variable};
 
-pub(super) fn access(scope: &Scope<'_>, around: &Around<'_>) -> Option<Value> {
+pub(in crate::import) fn access(scope: &Scope<'_>, around: &Around<'_>) -> Option<Value> {
     let [node] = scope.all("access_log")[..] else {
         return None;
     };

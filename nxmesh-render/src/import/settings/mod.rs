@@ -11,7 +11,7 @@ mod pages;
 
 pub(super) use cache::path as cache_path;
 pub(super) use limits::zone as limit_zone;
-pub(super) use logs::format as log_format;
+pub(super) use logs::{access as access_log, format as log_format};
 
 use serde_json::{Value, json};
 
