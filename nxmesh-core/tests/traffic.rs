@@ -1,8 +1,8 @@
 //! What is refused in traffic settings, policies and access lists, and where it is told.
 
 use nxmesh_core::{
-    check::{check, check_with},
-    document::{Problem, parse, parse_value},
+    check::check,
+    document::{Problem, parse_value},
     model::{Resource, ResourceSet},
 };
 use serde_json::{Value, json};
@@ -258,22 +258,6 @@ fn policies_and_lists_have_rules_of_their_own() {
 }
 
 #[test]
-fn an_installation_has_its_own_rules_for_snippets() {
-    let snippet = |directives: &str| {
-        let spec = json!({ "context": "server", "directives": directives });
-        let snippet = read("Snippet", "a", spec).expect("well-formed");
-        [snippet].into_iter().collect::<ResourceSet>()
-    };
-    let policy = json!({ "allow": { "more_clear_headers": ["server"] }, "deny": ["gzip"] });
-    let policy = serde_json::from_value(policy).expect("a policy");
-    assert!(check(snippet("more_clear_headers Server;")).is_err());
-    assert!(check_with(snippet("more_clear_headers Server;"), &policy).is_ok());
-    assert!(check(snippet("gzip on;")).is_ok());
-    let refused = check_with(snippet("gzip on;"), &policy).expect_err("denied");
-    assert_eq!(refused[0].pointer, "/spec/directives");
-}
-
-#[test]
 fn answers_logs_and_caches_are_refused_at_their_field() {
     let many = |count: usize, item: Value| Value::from(vec![item; count]);
     for (settings, pointer) in [
@@ -295,6 +279,10 @@ fn answers_logs_and_caches_are_refused_at_their_field() {
             "/maintenance/retry_after",
         ),
         (json!({ "cors": { "origins": [] } }), "/cors/origins"),
+        (
+            json!({ "access_log": { "to": { "file": "/a.log", "escape": "json" } } }),
+            "/access_log/to/escape",
+        ),
         (
             json!({ "cors": { "origins": ["*", "https://a.example"] } }),
             "/cors/origins",
@@ -529,43 +517,4 @@ fn what_only_a_host_says_is_refused_at_its_field() {
             found.rule
         );
     }
-}
-
-#[test]
-fn a_snippet_names_the_upstreams_that_it_passes_to() {
-    let snippet = |context: &str, upstreams: &str| {
-        format!(
-            "kind: Snippet\nmetadata: {{ name: s }}\nspec: {{ context: {context}, upstreams: {upstreams}, \
-             directives: \"location /x {{ proxy_pass http://shop; }}\" }}\n"
-        )
-    };
-    let upstream = "---\nkind: Upstream\nmetadata: { name: shop }\n\
-                    spec: { servers: [{ address: \"10.0.0.1:80\" }] }\n";
-    let problems = |text: &str| -> Vec<(String, String)> {
-        let parsed = parse("test", text).expect("it is well-formed");
-        let set = parsed.into_iter().map(|one| one.resource).collect();
-        let problems = check(set).err().unwrap_or_default();
-        problems
-            .into_iter()
-            .map(|it| (it.pointer, it.rule))
-            .collect()
-    };
-    assert_eq!(problems(&(snippet("server", "[shop]") + upstream)), []);
-    let missing = problems(&snippet("server", "[shop]"));
-    assert_eq!(missing.len(), 1);
-    assert_eq!(missing[0].0, "/spec/upstreams/0");
-    assert!(missing[0].1.contains("Upstream/shop is not in workspace"));
-    let unnamed = problems(&(snippet("server", "[shop, other]") + upstream));
-    assert!(
-        unnamed
-            .iter()
-            .any(|(at, rule)| at == "/spec/upstreams/1" && rule.contains("pass nothing"))
-    );
-    let there = "kind: Snippet\nmetadata: { name: s }\n\
-                 spec: { context: main, upstreams: [shop], directives: \"timer_resolution 1s;\" }\n";
-    let outside = problems(&(there.to_owned() + upstream));
-    assert!(
-        outside.iter().any(|(at, _)| at == "/spec/upstreams"),
-        "{outside:?}"
-    );
 }
