@@ -31,13 +31,11 @@ pub(crate) type Failing = BTreeMap<Server, u64>;
 /// a `health_check` count.
 pub(crate) fn dispensable(resources: &ResourceSet, failing: &Failing) -> Vec<Server> {
     let mut found = Vec::new();
-    let mut all: Vec<_> = failing.iter().collect();
-    while let Some((first, _)) = all.first() {
-        let name = first.upstream.clone();
-        let (these, others) = all.into_iter().partition(|(it, _)| it.upstream == name);
-        all = others;
-        let these: Vec<(&Server, &u64)> = these;
-        let Some(upstream) = resources.upstream(&name) else {
+    // Those of one upstream stand together.
+    let all: Vec<(&Server, &u64)> = failing.iter().collect();
+    for these in all.chunk_by(|(one, _), (next, _)| one.upstream == next.upstream) {
+        let name = these.first().map(|(server, _)| &server.upstream);
+        let Some(upstream) = name.and_then(|name| resources.upstream(name)) else {
             continue;
         };
         if upstream.spec.health_check.is_none() {
@@ -46,14 +44,14 @@ pub(crate) fn dispensable(resources: &ResourceSet, failing: &Failing) -> Vec<Ser
         let servers = upstream.spec.servers.iter().filter(|it| !it.down);
         let used: Vec<&str> = servers.map(|it| it.address.as_str()).collect();
         let mut failed: Vec<_> = these
-            .into_iter()
+            .iter()
             .filter(|(it, _)| used.contains(&&*it.address))
             .collect();
         if failed.len() == used.len() {
-            failed.sort_by_key(|(_, since)| **since);
+            failed.sort_by_key(|(_, since)| *since);
             failed.pop();
         }
-        found.extend(failed.into_iter().map(|(server, _)| server.clone()));
+        found.extend(failed.into_iter().map(|(server, _)| (*server).clone()));
     }
     found.sort();
     found
