@@ -8,8 +8,9 @@ mod stream;
 mod table;
 
 use std::{
+    fs::File,
     path::PathBuf,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use async_trait::async_trait;
@@ -32,6 +33,8 @@ use crate::nginx::{NginxBuild, command::ENVIRONMENT};
 
 /// How long `nginx -V` may take.
 const VERSION_DEADLINE: Duration = Duration::from_secs(20);
+/// How often it is looked whether nginx has ended.
+const LOOK: Duration = Duration::from_millis(50);
 /// How long it may take to read what nginx said as it failed.
 const LOG_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -208,7 +211,7 @@ impl Means for ContainerReloader {
                 "the container's first process is `{first}`, which does not pass it on"
             ))
         })?;
-        match self.docker.hang_up(nginx.container()).await {
+        match self.docker.signal(nginx.container(), "HUP").await {
             // It does not run, or is not there any more.
             Err(error) if error.is(StatusCode::CONFLICT) || error.is(StatusCode::NOT_FOUND) => {
                 Err(ReloadError::NotRunning)
@@ -312,6 +315,37 @@ impl Reloader for ContainerReloader {
         let failed = proof::backend(Self::NAME, ACTION);
         let name = &self.options.container;
         self.docker.stop(name, deadline).await.map_err(failed)
+    }
+
+    /// A policy of the engine may start the container anew once nginx ended.
+    async fn quit(&self, deadline: Duration) -> Result<bool, ReloadError> {
+        let begun = Instant::now();
+        let _turn = self.turn.lock().await;
+        let Some(nginx) = Means::find(self).await? else {
+            return Ok(true);
+        };
+        // Its first process keeps the signal to itself.
+        if nginx.takes_signals().is_err() {
+            return Ok(false);
+        }
+        match self.docker.signal(nginx.container(), "QUIT").await {
+            // It ended in between.
+            Err(error) if error.is(StatusCode::CONFLICT) || error.is(StatusCode::NOT_FOUND) => {}
+            sent => sent.map_err(proof::backend(Self::NAME, "send SIGQUIT to nginx"))?,
+        }
+        while proof::Watched::is_alive(&nginx).await? {
+            if begun.elapsed() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(true)
+    }
+
+    /// What goes to the container's own log is read with the engine's means.
+    async fn error_log(&self) -> Result<Option<File>, ReloadError> {
+        let nginx = Means::find(self).await?;
+        Ok(nginx.and_then(|nginx| nginx.error_log()))
     }
 
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {

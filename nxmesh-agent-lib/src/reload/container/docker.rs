@@ -79,8 +79,10 @@ impl Docker {
         .await
     }
 
-    pub(super) async fn hang_up(&self, container: &str) -> Result<(), DockerError> {
-        let path = format!("/containers/{}/kill?signal=HUP", escaped(container));
+    /// Sends a signal, named without `SIG`, to a container's first process.
+    pub(super) async fn signal(&self, container: &str, signal: &str) -> Result<(), DockerError> {
+        let container = escaped(container);
+        let path = format!("/containers/{container}/kill?signal={signal}");
         self.post(&path, None, CALL).await.map(drop)
     }
 

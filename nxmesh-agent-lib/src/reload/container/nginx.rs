@@ -64,6 +64,12 @@ impl Contained {
         self.takes_signals.clone()
     }
 
+    /// The error log, where that is a file that is seen here.
+    pub(super) fn error_log(&self) -> Option<File> {
+        let of_master = self.here.as_ref().and_then(Master::error_log);
+        of_master.or_else(|| File::open(self.error_log.as_ref()?).ok())
+    }
+
     /// `None` once the container does not run.
     async fn table(&self) -> Result<Option<Table>, ReloadError> {
         match self.docker.top(&self.container).await {
@@ -127,9 +133,7 @@ impl Watched for Contained {
             return Ok(ErrorLog::silent());
         };
         let at_end = |mut file: File| file.seek(std::io::SeekFrom::End(0)).ok().map(|_| file);
-        let of_master = self.here.as_ref().and_then(Master::error_log);
-        let named = || File::open(self.error_log.as_ref()?).ok();
-        let mut log = ErrorLog::new(of_master.or_else(named).and_then(at_end), pid, earlier);
+        let mut log = ErrorLog::new(self.error_log().and_then(at_end), pid, earlier);
         match self.docker.logs(&self.container, &unix_time(), true).await {
             Ok(said) => log.follow(Followed::new(said, self.tty)),
             // Some drivers cannot give back what they log.

@@ -306,8 +306,11 @@ async fn answer(container: &Arc<Container>, request: Request<Incoming>) -> Answe
         }
         (&Method::POST, ["containers", _, "kill"]) if !container.is_running() => conflict(),
         (&Method::POST, ["containers", _, "kill"]) => {
-            assert_eq!(query.get("signal"), Some(&"HUP"));
-            container.signal(Signal::SIGHUP);
+            container.signal(match query["signal"] {
+                "HUP" => Signal::SIGHUP,
+                "QUIT" => Signal::SIGQUIT,
+                other => panic!("signal {other}"),
+            });
             status(StatusCode::NO_CONTENT)
         }
         (&Method::POST, ["containers", _, "start"]) => {

@@ -2,7 +2,7 @@
 
 mod fake;
 
-use std::sync::atomic::Ordering;
+use std::{io::Read as _, sync::atomic::Ordering, time::Duration};
 
 use nxmesh_agent_lib::{
     reload::{ContainerOptions, ContainerReloader},
@@ -12,6 +12,7 @@ use nxmesh_core::{
     contract::reloader::{ReloadError, Reloader as _},
     testkit::reloader::DEADLINE,
 };
+use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
 use self::fake::{FakeEngine, NAME};
 use crate::rig::{Backend, Driven, deadly};
@@ -246,6 +247,59 @@ async fn a_log_on_standard_error_is_read_from_the_engine() {
         }
     }
     assert_eq!(nginx.get().await.unwrap(), "initial");
+}
+
+/// Requests under way are finished; where the signal does not get through that is told.
+#[tokio::test]
+async fn an_nginx_that_is_asked_to_ends_by_itself() {
+    let nginx = RealNginx::new();
+    let behind = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = format!(
+        "server {{ listen 127.0.0.1:{}; location / {{ proxy_pass http://{}; }} }}",
+        nginx.port(),
+        behind.local_addr().unwrap()
+    );
+    nginx.set_conf(&nginx.conf_with("", &server));
+    let (engine, reloader) = begin(&nginx);
+    for offset in [0, ELSEWHERE] {
+        reloader.start(DEADLINE).await.expect("start");
+        engine.container.offset.store(offset, Ordering::SeqCst);
+        let asking = nginx.get();
+        let asked = async {
+            let (mut under_way, _) = behind.accept().await.unwrap();
+            let short = Duration::from_millis(300);
+            assert!(!reloader.quit(short).await.unwrap(), "somebody waits");
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate";
+            under_way.write_all(answer).await.unwrap();
+            assert!(reloader.quit(DEADLINE).await.unwrap());
+        };
+        let (answer, ()) = futures_util::future::join(asking, asked).await;
+        assert_eq!(answer.unwrap(), "late");
+        assert_eq!(reloader.running().await.unwrap(), None);
+    }
+    engine.container.offset.store(0, Ordering::SeqCst);
+    reloader.start(DEADLINE).await.expect("start");
+    engine.container.under_a_shell.store(true, Ordering::SeqCst);
+    assert!(!reloader.quit(DEADLINE).await.unwrap());
+    assert!(reloader.running().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_error_log_is_read_where_it_is_a_file() {
+    let (nginx, engine, reloader) = running().await;
+    let begins = |log: Option<std::fs::File>| {
+        let mut text = String::new();
+        log.unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, std::fs::read_to_string(nginx.error_log()).unwrap());
+    };
+    begins(reloader.error_log().await.unwrap());
+    engine.container.offset.store(ELSEWHERE, Ordering::SeqCst);
+    begins(reloader.error_log().await.unwrap());
+    let unknown = ContainerReloader::new(ContainerOptions {
+        error_log: None,
+        ..options(&nginx, &engine)
+    });
+    assert!(unknown.error_log().await.unwrap().is_none());
 }
 
 #[tokio::test]
