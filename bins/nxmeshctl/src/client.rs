@@ -193,6 +193,16 @@ impl Client {
             .await
     }
 
+    /// `GET` outside a workspace.
+    pub(crate) async fn get_anywhere<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<T> {
+        self.read(self.request(Method::GET, path).query(query))
+            .await
+    }
+
     /// `GET` within the workspace, for an answer that comes bit by bit.
     pub(crate) async fn stream(
         &self,

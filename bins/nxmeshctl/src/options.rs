@@ -60,7 +60,7 @@ pub(crate) enum Command {
     Agent(AgentCommand),
     /// Make the resources of files so, and wait until every agent concerned serves them
     Apply(ApplyArguments),
-    /// List resources, agents or revisions
+    /// List resources, agents, revisions or the audit log
     Get(GetArguments),
     /// Tell everything about one resource or agent
     Describe(DescribeArguments),
@@ -193,6 +193,8 @@ pub(crate) enum Thing {
     Resource(ResourceKind),
     Agent,
     Revision,
+    /// The audit log, of all workspaces.
+    Audit,
 }
 
 impl std::str::FromStr for Thing {
@@ -202,8 +204,9 @@ impl std::str::FromStr for Thing {
         match text.to_ascii_lowercase().as_str() {
             "agent" | "agents" => Ok(Self::Agent),
             "revision" | "revisions" => Ok(Self::Revision),
+            "audit" => Ok(Self::Audit),
             _ => text.parse().map(Self::Resource).map_err(|_| {
-                "a kind is one of virtualhosts, upstreams, certificates, agents and revisions"
+                "a kind is one of virtualhosts, upstreams, certificates, agents, revisions and audit"
                     .to_owned()
             }),
         }
@@ -213,7 +216,7 @@ impl std::str::FromStr for Thing {
 /// `KIND NAME`, or `KIND/NAME` as `get -o name` prints it.
 #[derive(Debug, Args)]
 pub(crate) struct Target {
-    /// virtualhost, upstream, certificate, agent or revision, also plural; or KIND/NAME
+    /// virtualhost, upstream, certificate, agent, revision or audit, also plural; or KIND/NAME
     #[arg(value_name = "KIND")]
     kind: KindOrBoth,
     /// Its name, id or number
@@ -280,6 +283,12 @@ pub(crate) struct GetArguments {
     /// Only those whose labels match, for example env=prod,!canary
     #[arg(long, short = 'l', value_name = "SELECTOR")]
     pub(crate) selector: Option<Selector>,
+    /// Of the audit log: the newest N entries [default: 100, or all with --since]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Of the audit log: what was done within this time, for example 2h
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<Time>,
     /// How to print
     #[arg(long, short = 'o', value_enum, default_value = "table")]
     pub(crate) output: Format,

@@ -68,6 +68,8 @@ pub(crate) enum Fault {
     TokenOutsideTheUnit,
     /// Audit entries come back without their actor.
     ForgetsActors,
+    /// Lists audit entries from one end only.
+    OneEndOnly,
     /// Expired tokens are counted, not removed.
     KeepsTokens,
 }
@@ -529,6 +531,7 @@ impl AuditStore for Unit {
                 .after
                 .saturating_sub(u64::from(self.fault() == RepeatsTheCursor)),
             limit: self.limit(Some(query.limit)).unwrap_or(u32::MAX),
+            newest_first: query.newest_first && self.fault() != OneEndOnly,
             ..query.clone()
         };
         let mut list = self.inner().await?.audit().list(&query).await?;

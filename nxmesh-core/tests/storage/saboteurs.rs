@@ -71,6 +71,7 @@ saboteurs! {
     one_without_limits_of_audit_entries: IgnoresLimits fails audit_entries_are_numbered_and_listed;
     one_without_order_of_audit_entries: Unordered fails audit_entries_are_numbered_and_listed;
     one_that_audits_dropped_units: CommitsEarly fails audit_entries_are_numbered_and_listed;
+    one_that_lists_audit_entries_one_way: OneEndOnly fails audit_entries_are_numbered_and_listed;
     one_that_forgets_who_did_it: ForgetsActors fails audit_entries_stay_as_they_are;
     one_that_forgets_the_audit_log: Forgetful fails audit_entries_stay_as_they_are;
     one_whose_audit_entries_race: Racing fails racing_audit_entries_leave_no_holes;

@@ -1,6 +1,10 @@
 //! What is written to the audit log on the fleet's behalf.
 
-use nxmesh_core::contract::storage::{AuditEntry, ListAudit, NewAuditEntry, StorageError};
+use nxmesh_core::{
+    api::AgentView,
+    contract::storage::{AuditEntry, ListAudit, NewAuditEntry, StorageError},
+    model::value::WorkspaceName,
+};
 use tracing::error;
 
 use super::Fleet;
@@ -72,5 +76,24 @@ impl Fleet {
             unit.audit().append(entry.clone()).await?;
         }
         unit.commit().await
+    }
+}
+
+/// That an agent was forgotten.
+pub(super) fn removal(
+    workspace: &WorkspaceName,
+    agent: &AgentView,
+    at: u64,
+    by: &str,
+) -> NewAuditEntry {
+    NewAuditEntry {
+        at,
+        actor: by.to_owned(),
+        action: "agent:delete".to_owned(),
+        workspace: Some(workspace.clone()),
+        subject: format!("agent/{}", agent.id),
+        act: String::new(),
+        outcome: "done".to_owned(),
+        detail: format!("host {}", agent.hostname),
     }
 }

@@ -158,8 +158,8 @@ impl Fleet {
         Some(view)
     }
 
-    /// Forgets an agent and ends its session; returns whether it was there.
-    /// Its nginx goes on serving.
+    /// Forgets an agent on behalf of `by` and ends its session; returns whether
+    /// it was there. Its nginx goes on serving.
     ///
     /// # Errors
     ///
@@ -168,13 +168,22 @@ impl Fleet {
         &self,
         workspace: &WorkspaceName,
         id: &AgentId,
+        by: &str,
     ) -> Result<bool, StorageError> {
-        if self.agent(workspace, id).await.is_none() {
+        let Some(agent) = self.agent(workspace, id).await else {
             return Ok(false);
-        }
+        };
+        // What happened before stands before it in the log.
+        self.write_audit().await?;
         let keeping = self.0.keeping.lock().await;
         let mut unit = self.0.storage.begin().await?;
         let removed = unit.agents().remove(id).await?;
+        if removed {
+            let at = self.clock().unix_millis();
+            unit.audit()
+                .append(audit::removal(workspace, &agent, at, by))
+                .await?;
+        }
         unit.commit().await?;
         let orphaned = self.registry().remove(id);
         drop(keeping);

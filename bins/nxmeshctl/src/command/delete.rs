@@ -8,7 +8,10 @@ use nxmesh_process::exit::{Exit, OrExit as _};
 
 use crate::{
     client::Client,
-    command::get::{path, segment},
+    command::{
+        agent::find,
+        get::{path, segment},
+    },
     options::{DeleteArguments, ServerOptions, Thing},
     output, progress,
 };
@@ -18,14 +21,21 @@ pub(crate) async fn run(
     arguments: DeleteArguments,
 ) -> anyhow::Result<Exit> {
     let (thing, name) = arguments.target.one()?;
-    if thing == Thing::Revision {
-        return Err(anyhow!(
+    let stays = match thing {
+        Thing::Revision => {
             "revisions are history and stay; undo one with: nxmeshctl rollout undo REVISION"
-        ))
-        .or_exit(Exit::Usage);
+        }
+        Thing::Audit => "the audit log stays as it is",
+        _ => "",
+    };
+    if !stays.is_empty() {
+        return Err(anyhow!(stays)).or_exit(Exit::Usage);
     }
     let client = Client::new(options)?;
-    let target = format!("{}/{}", path(thing), segment(name));
+    let target = match thing {
+        Thing::Agent => format!("agents/{}", find(&client, name).await?.id),
+        _ => format!("{}/{}", path(thing), segment(name)),
+    };
     let tagged = client.tagged(&target).await?;
     if !confirmed(name, arguments.yes, client.workspace().as_str())? {
         output::line("nothing deleted")?;

@@ -1,13 +1,15 @@
 //! `nxmeshctl describe`
 
+use anyhow::anyhow;
 use nxmesh_core::api::{AgentProgress, AgentView, ProgressState};
 use nxmesh_core::model::{Drift, FileChange, NginxHealth, Version};
-use nxmesh_process::exit::Exit;
+use nxmesh_process::exit::{Exit, OrExit as _};
 use serde_json::Value;
 
 use crate::{
     client::Client,
     command::{
+        agent::find,
         get::{path, segment},
         measured,
     },
@@ -20,12 +22,21 @@ pub(crate) async fn run(
     arguments: DescribeArguments,
 ) -> anyhow::Result<Exit> {
     let (thing, name) = arguments.target.one()?;
+    if thing == Thing::Audit {
+        return Err(anyhow!(
+            "list the audit log with: nxmeshctl get audit -o yaml"
+        ))
+        .or_exit(Exit::Usage);
+    }
     let client = Client::new(options)?;
-    let path = format!("{}/{}", path(thing), segment(name));
+    let path = match thing {
+        Thing::Agent => format!("agents/{}", find(&client, name).await?.id),
+        _ => format!("{}/{}", path(thing), segment(name)),
+    };
     let tagged = client.tagged(&path).await?;
     match thing {
         Thing::Agent => output::line(&agent(&serde_json::from_value(tagged.document)?))?,
-        Thing::Revision => output::line(&output::yaml(&tagged.document))?,
+        Thing::Revision | Thing::Audit => output::line(&output::yaml(&tagged.document))?,
         Thing::Resource(_) => resource(&client, &tagged.etag, &tagged.document).await?,
     }
     Ok(Exit::Success)

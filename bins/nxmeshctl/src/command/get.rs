@@ -1,17 +1,25 @@
 //! `nxmeshctl get`
 
+use anyhow::anyhow;
 use nxmesh_core::model::{Labels, ResourceKind, Selector};
-use nxmesh_process::exit::Exit;
+use nxmesh_process::exit::{Exit, OrExit as _};
 use serde_json::Value;
 
 use crate::{
     client::Client,
+    command::audit,
     options::{GetArguments, ServerOptions, Thing},
     output::{self, Columns},
 };
 
 pub(crate) async fn run(options: &ServerOptions, arguments: GetArguments) -> anyhow::Result<Exit> {
     let (thing, name) = arguments.target.split()?;
+    if thing == Thing::Audit {
+        return audit::run(options, &arguments, name).await;
+    }
+    if arguments.limit.is_some() || arguments.since.is_some() {
+        return Err(anyhow!("-n and --since are for: nxmeshctl get audit")).or_exit(Exit::Usage);
+    }
     let client = Client::new(options)?;
     let columns = columns(thing);
     let path = path(thing);
@@ -37,6 +45,8 @@ pub(crate) const fn path(thing: Thing) -> &'static str {
         Thing::Resource(kind) => kind.plural(),
         Thing::Agent => "agents",
         Thing::Revision => "revisions",
+        // Of no workspace.
+        Thing::Audit => "audit",
     }
 }
 
@@ -61,7 +71,7 @@ fn matches(selector: &Selector, item: &Value) -> bool {
     selector.matches(&serde_json::from_value::<Labels>(labels).unwrap_or_default())
 }
 
-fn text(item: &Value, pointer: &str) -> String {
+pub(crate) fn text(item: &Value, pointer: &str) -> String {
     match item.pointer(pointer) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Null) | None => String::new(),
@@ -219,6 +229,7 @@ pub(crate) const fn columns(thing: Thing) -> Columns {
             },
             name: |item| format!("revision/{}", text(item, "/version/revision")),
         },
+        Thing::Audit => audit::COLUMNS,
     }
 }
 

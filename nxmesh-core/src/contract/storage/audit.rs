@@ -40,10 +40,12 @@ pub struct AuditEntry {
 pub struct ListAudit {
     /// Of this workspace; `None`: all, also those of no workspace.
     pub workspace: Option<WorkspaceName>,
-    /// Those above this number, rising.
+    /// Those above this number, rising; with `newest_first` those below it, falling.
     pub after: u64,
     /// At most this many.
     pub limit: u32,
+    /// Whether the newest comes first.
+    pub newest_first: bool,
 }
 
 /// The audit log. Nothing changes or removes an entry.
@@ -52,6 +54,6 @@ pub trait AuditStore: Send {
     /// Adds an entry as the next (clause 9 of [`Storage`](super::Storage)).
     async fn append(&mut self, entry: NewAuditEntry) -> Result<AuditEntry, StorageError>;
 
-    /// Lists entries, oldest first.
+    /// Lists entries in the order the query wants.
     async fn list(&mut self, query: &ListAudit) -> Result<Vec<AuditEntry>, StorageError>;
 }

@@ -254,13 +254,21 @@ impl AuditStore for MemoryUnit {
     }
 
     async fn list(&mut self, query: &ListAudit) -> Result<Vec<AuditEntry>, StorageError> {
-        let skip = usize::try_from(query.after).unwrap_or(usize::MAX);
-        let wanted = self
-            .state
-            .audit
-            .iter()
-            .skip(skip)
-            .filter(|it| query.workspace.is_none() || it.entry.workspace == query.workspace);
+        let log = &self.state.audit;
+        let number = usize::try_from(query.after).unwrap_or(usize::MAX);
+        // The entry with number n is the nth.
+        let (below, above) = (
+            number.saturating_sub(1).min(log.len()),
+            number.min(log.len()),
+        );
+        let (mut rising, mut falling) = (log[above..].iter(), log[..below].iter().rev());
+        let entries: &mut (dyn Iterator<Item = &Arc<AuditEntry>> + Send) = match query.newest_first
+        {
+            true => &mut falling,
+            false => &mut rising,
+        };
+        let wanted =
+            entries.filter(|it| query.workspace.is_none() || it.entry.workspace == query.workspace);
         Ok(at_most(
             Some(query.limit),
             wanted.map(|entry| AuditEntry::clone(entry)),

@@ -32,14 +32,19 @@ async fn append(storage: &impl Storage, entry: NewAuditEntry) -> Result<AuditEnt
     Ok(appended)
 }
 
+async fn listed(storage: &impl Storage, query: ListAudit) -> Vec<AuditEntry> {
+    let mut unit = read(storage).await;
+    unit.audit().list(&query).await.expect("list the audit log")
+}
+
 async fn log(storage: &impl Storage, after: u64, limit: u32) -> Vec<AuditEntry> {
     let query = ListAudit {
         workspace: None,
         after,
         limit,
+        newest_first: false,
     };
-    let mut unit = read(storage).await;
-    unit.audit().list(&query).await.expect("list the audit log")
+    listed(storage, query).await
 }
 
 fn numbers(entries: &[AuditEntry]) -> Vec<u64> {
@@ -47,7 +52,8 @@ fn numbers(entries: &[AuditEntry]) -> Vec<u64> {
 }
 
 /// Numbers rise by one from 1; a list starts after its cursor, keeps to its
-/// limit and to its workspace; a unit that is dropped takes no number.
+/// limit and to its workspace, from either end; a unit that is dropped takes no
+/// number.
 pub async fn audit_entries_are_numbered_and_listed<R: Rig>() {
     let (_rig, storage) = start::<R>().await;
     assert_eq!(log(&storage, 0, 10).await, []);
@@ -71,10 +77,31 @@ pub async fn audit_entries_are_numbered_and_listed<R: Rig>() {
             workspace: Some(workspace),
             after: 0,
             limit: 10,
+            newest_first: false,
         };
-        let mut unit = read(&storage).await;
-        let listed = unit.audit().list(&query).await.expect("list");
-        assert_eq!(numbers(&listed), expected);
+        assert_eq!(numbers(&listed(&storage, query.clone()).await), expected);
+        let query = ListAudit {
+            after: u64::MAX,
+            newest_first: true,
+            ..query
+        };
+        let [first, last] = expected;
+        assert_eq!(numbers(&listed(&storage, query).await), [last, first]);
+    }
+    for (after, limit, expected) in [
+        (u64::MAX, 2, &[5, 4][..]),
+        (4, 10, &[3, 2, 1]),
+        (6, 1, &[5]),
+        (1, 10, &[]),
+        (0, 10, &[]),
+    ] {
+        let query = ListAudit {
+            workspace: None,
+            after,
+            limit,
+            newest_first: true,
+        };
+        assert_eq!(numbers(&listed(&storage, query).await), expected);
     }
 }
 

@@ -135,7 +135,7 @@ impl Conversation {
             tokio::select! {
                 () = stop.cancelled() => return Err(stopping()),
                 () = session.fenced() => {
-                    return Err(Status::aborted("another session of this agent took over"));
+                    return Err(Status::aborted("another session of this agent took over, or it was removed"));
                 }
                 () = self.frames.closed() => return Ok(()),
                 message = self.incoming.next() => match message? {

@@ -52,10 +52,17 @@ async fn append(step: &Step<'_>, entry: NewAuditEntry) -> Result<AuditEntry, Sto
 }
 
 async fn list(step: &Step<'_>, query: &ListAudit) -> Result<Vec<AuditEntry>, StorageError> {
-    let mut select = audit_entry::Entity::find()
-        .filter(Column::Number.gt(to_column(query.after)))
-        .order_by_asc(Column::Number)
-        .limit(u64::from(query.limit));
+    let after = to_column(query.after);
+    let all = audit_entry::Entity::find();
+    let mut select = match query.newest_first {
+        true => all
+            .filter(Column::Number.lt(after))
+            .order_by_desc(Column::Number),
+        false => all
+            .filter(Column::Number.gt(after))
+            .order_by_asc(Column::Number),
+    }
+    .limit(u64::from(query.limit));
     if let Some(workspace) = &query.workspace {
         select = select.filter(Column::Workspace.eq(workspace.as_str()));
     }

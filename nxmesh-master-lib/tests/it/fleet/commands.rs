@@ -62,6 +62,7 @@ async fn audited(master: &Master, count: usize) -> Vec<AuditEntry> {
         workspace: Some(workspace()),
         after: 0,
         limit: 1000,
+        newest_first: false,
     };
     for _ in 0..100 {
         let log = master.fleet.audit_log(&all).await.expect("read");

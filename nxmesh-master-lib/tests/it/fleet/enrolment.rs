@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use nxmesh_core::model::Labels;
+use nxmesh_core::{contract::storage::ListAudit, model::Labels};
 use secrecy::ExposeSecret as _;
 use tonic::Code;
 
@@ -83,7 +83,11 @@ async fn a_removed_agent_is_out_for_good() {
     let enrolled = master.enrol(&token, "install-a").await.unwrap();
     let mut agent = master.agent(&[]).await;
     let mut session = agent.connect(&master, Hello::fresh()).await;
-    assert!(master.fleet.remove(&workspace(), &agent.id).await.unwrap());
+    let remove = async |id| {
+        let removed = master.fleet.remove(&workspace(), id, "ada").await;
+        removed.unwrap()
+    };
+    assert!(remove(&agent.id).await);
     assert_eq!(session.ended().await.code(), Code::Aborted);
     let refused = agent
         .try_connect(&master, Hello::fresh())
@@ -92,10 +96,26 @@ async fn a_removed_agent_is_out_for_good() {
         .unwrap();
     assert_eq!(refused.code(), Code::Unauthenticated);
     assert!(refused.message().contains("not enrolled"), "{refused}");
-    assert!(!master.fleet.remove(&workspace(), &agent.id).await.unwrap());
+    assert!(!remove(&agent.id).await);
 
     let id = enrolled.agent_id.parse().unwrap();
-    assert!(master.fleet.remove(&workspace(), &id).await.unwrap());
+    assert!(remove(&id).await);
     let gone = master.enrol(&token, "install-a").await.unwrap_err();
     assert!(gone.message().contains("removed"), "{gone}");
+    let all = ListAudit {
+        workspace: None,
+        after: 0,
+        limit: 10,
+        newest_first: false,
+    };
+    let log = master.fleet.audit_log(&all).await.unwrap();
+    let said: Vec<_> = log
+        .into_iter()
+        .map(|it| (it.entry.actor, it.entry.action, it.entry.subject))
+        .collect();
+    let entry = |id: &dyn std::fmt::Display| {
+        let [actor, action] = ["ada", "agent:delete"].map(str::to_owned);
+        (actor, action, format!("agent/{id}"))
+    };
+    assert_eq!(said, [entry(&agent.id), entry(&id)]);
 }

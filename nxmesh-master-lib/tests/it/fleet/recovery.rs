@@ -279,6 +279,7 @@ async fn two_machines_with_one_identity_are_both_refused() {
         workspace: Some(workspace),
         after: 0,
         limit: 10,
+        newest_first: false,
     };
     let log = fleet.audit_log(&all).await.unwrap();
     let said: Vec<_> = log

@@ -41,6 +41,7 @@ async fn the_audit_log_is_read_in_pages() {
         "limit=1001",
         "cursor=x",
         "since=1",
+        "order=best",
         "workspace=A%20B",
     ] {
         problem(

@@ -78,10 +78,14 @@ pub(in super::super) async fn remove(
     Parameters(query): Parameters<RemoveQuery>,
 ) -> Result<StatusCode, Problem> {
     let (workspace, id) = names(&path)?;
+    identity.require("agent:delete")?;
     let found = if query.dry_run {
         state.fleet.agent(&workspace, &id).await.is_some()
     } else {
-        let removed = state.fleet.remove(&workspace, &id).await?;
+        let removed = state
+            .fleet
+            .remove(&workspace, &id, identity.user.as_str())
+            .await?;
         if removed {
             info!(user = %identity.user, agent = %id, %workspace, "agent removed");
         }

@@ -21,18 +21,28 @@ const MOST: u32 = 1000;
 pub(in super::super) struct AuditQuery {
     /// Only those of this workspace.
     workspace: Option<WorkspaceName>,
-    /// Those after this number.
-    #[serde(default)]
-    cursor: u64,
+    /// Those that follow this number in the order.
+    cursor: Option<u64>,
     #[serde(default = "hundred")]
     limit: u32,
+    #[serde(default)]
+    order: Order,
+}
+
+/// Which entries come first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Order {
+    #[default]
+    Oldest,
+    Newest,
 }
 
 const fn hundred() -> u32 {
     100
 }
 
-/// The audit log, oldest first.
+/// The audit log, page by page from either end.
 pub(in super::super) async fn list(
     State(state): State<Arc<RestState>>,
     identity: Identity,
@@ -46,11 +56,16 @@ pub(in super::super) async fn list(
         };
         return Err(Problem::bad_value("query", "limit", rule));
     }
+    let newest_first = query.order == Order::Newest;
     let wanted = ListAudit {
         workspace: query.workspace,
-        after: query.cursor,
+        after: query.cursor.unwrap_or(match newest_first {
+            true => u64::MAX,
+            false => 0,
+        }),
         // One more tells whether there is a next page.
         limit: query.limit + 1,
+        newest_first,
     };
     let mut entries = state.fleet.audit_log(&wanted).await?;
     let limit = query.limit as usize;
