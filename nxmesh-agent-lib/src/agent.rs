@@ -111,8 +111,7 @@ impl Agent {
         link.check(identity.as_ref())?;
 
         let meters = Arc::clone(&exchange.meters);
-        let reloader: Arc<dyn Reloader> =
-            Arc::new(MeteredReloader::new(self.reloader, Arc::clone(&meters)));
+        let reloader: Arc<dyn Reloader> = Arc::new(MeteredReloader::new(self.reloader, meters));
         let pipeline = Pipeline::open(
             self.options.apply.clone(),
             Arc::clone(&self.renderer),
@@ -133,12 +132,7 @@ impl Agent {
                 .map(|known| known.credentials.agent_id.clone());
         });
         // Before nginx is asked to write to it.
-        let _measuring = metrics::begin(
-            &self.options,
-            &meters,
-            self.status.subscribe(),
-            Arc::clone(&self.clock),
-        );
+        let _measuring = metrics::begin(&self.options, &exchange, Arc::clone(&self.clock));
         let _looking = health::begin(&self.options, &exchange, Arc::clone(&self.clock));
         let socket = StatusSocket::bind(&state_dir)
             .inspect_err(|error| warn!(%error, "the status cannot be asked for"))

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use nxmesh_core::{bundle::Slice, wire::Command};
+use nxmesh_core::{
+    bundle::Slice,
+    wire::{Command, MetricsBatch},
+};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -44,6 +47,8 @@ pub(crate) struct Exchange {
     pub(crate) commands: mpsc::Sender<Order>,
     pub(crate) outbox: Outbox,
     pub(crate) meters: Arc<Meters>,
+    /// The newest figures for the master; `None` before the first.
+    pub(crate) metrics: watch::Sender<Option<Arc<MetricsBatch>>>,
     /// Servers of upstreams that fail their checks.
     pub(crate) failing: watch::Sender<Failing>,
 }
@@ -59,6 +64,7 @@ impl Exchange {
             commands,
             outbox: Outbox::default(),
             meters: Arc::default(),
+            metrics: watch::Sender::default(),
             failing: watch::Sender::default(),
         };
         (Arc::new(exchange), waiting)

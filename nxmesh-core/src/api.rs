@@ -15,8 +15,8 @@ use crate::{
     digest::Digest,
     document::Problem,
     model::{
-        AgentHealth, AgentId, ApplyFailure, ConfigPhase, Drift, Labels, NginxFacts, NginxHealth,
-        Quarantine, ResourceKey, Version, value::WorkspaceName,
+        AgentHealth, AgentId, AgentMetrics, ApplyFailure, ConfigPhase, Drift, Labels, NginxFacts,
+        NginxHealth, Quarantine, ResourceKey, Version, value::WorkspaceName,
     },
 };
 
@@ -280,6 +280,10 @@ pub struct AgentView {
     /// this master.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<AgentHealth>,
+    /// What it counted last; in the view of one agent only, and absent until it told
+    /// this master.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<MetricsView>,
     /// Set while files of its nginx are not as the agent wrote them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
@@ -305,6 +309,20 @@ pub struct AgentView {
     /// The newest failure, if what it says is still so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<ApplyFailure>,
+}
+
+/// What an agent counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricsView {
+    /// When the master was told, in Unix milliseconds.
+    pub at: u64,
+    /// Requests a minute of late, those of the agent included: between the last two
+    /// times the master was told. Absent until it was told twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u64>,
+    /// The figures.
+    #[serde(flatten)]
+    pub figures: AgentMetrics,
 }
 
 /// `POST /api/v1/workspaces/{w}/agents/bootstrap-tokens`

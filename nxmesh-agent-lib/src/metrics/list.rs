@@ -316,7 +316,22 @@ pub(super) fn families(from: &Sources<'_>) -> Vec<Family> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use nxmesh_core::model::FIGURES;
+
     use super::*;
+
+    #[test]
+    fn what_the_master_keeps_is_in_the_list() {
+        for figure in FIGURES {
+            let metric = LIST.iter().find(|metric| metric.name == figure.metric);
+            let kind = metric.map(|metric| metric.kind);
+            let expected = match figure.is_counter {
+                true => Kind::Counter,
+                false => Kind::Gauge,
+            };
+            assert_eq!(kind, Some(expected), "{}", figure.metric);
+        }
+    }
 
     #[test]
     fn names_are_unique_and_end_in_their_unit() {

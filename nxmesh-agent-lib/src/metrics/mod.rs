@@ -1,8 +1,9 @@
 //! What the agent counts of itself and of its nginx, and how it is told: to
-//! Prometheus, which asks, and to a statsd server. Both tell the one list of
-//! [`list`].
+//! Prometheus, which asks, to a statsd server, and in part to the master. All tell
+//! the one list of [`list`].
 
 mod applies;
+mod batch;
 mod endpoint;
 mod histogram;
 mod list;
@@ -26,9 +27,9 @@ pub(crate) use self::{
 use self::{
     list::Sources, request_log::RequestLog, requests::Requests, sample::Family, statsd::Sent,
 };
-use crate::{config::AgentOptions, nginx::stub_status, status::AgentStatus};
+use crate::{config::AgentOptions, exchange::Exchange, nginx::stub_status, status::AgentStatus};
 
-/// Whom the agent tells what it counts. Default: nobody.
+/// Whom the agent tells what it counts, beside its master. Default: nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsOptions {
     /// Where Prometheus asks, with `GET /metrics` over plain HTTP; best an address of
@@ -38,6 +39,9 @@ pub struct MetricsOptions {
     pub statsd: Option<String>,
     /// How often the statsd server is told. Default: 10 s.
     pub statsd_interval: Duration,
+    /// How often the master is told, of two dozen figures; up to 10 % more or
+    /// less. Default: 60 s.
+    pub master_interval: Duration,
 }
 
 impl Default for MetricsOptions {
@@ -46,6 +50,7 @@ impl Default for MetricsOptions {
             listen: None,
             statsd: None,
             statsd_interval: Duration::from_secs(10),
+            master_interval: Duration::from_secs(60),
         }
     }
 }
@@ -94,12 +99,12 @@ impl Metrics {
 /// is logged and left out or tried again: nginx is looked after all the same.
 pub(crate) fn begin(
     options: &AgentOptions,
-    meters: &Arc<Meters>,
-    status: watch::Receiver<AgentStatus>,
+    exchange: &Arc<Exchange>,
     clock: Arc<dyn Clock>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let apply = &options.apply;
+    let meters = &exchange.meters;
     if let Some(socket) = &apply.render.request_log {
         match RequestLog::open(socket, Arc::clone(meters)) {
             Ok(log) => {
@@ -115,16 +120,13 @@ pub(crate) fn begin(
         }
     }
     let told = &options.metrics;
-    if told.listen.is_none() && told.statsd.is_none() {
-        return tasks;
-    }
     let counts_connections = stub_status::is_built_in(apply.render.modules.as_deref());
     if !counts_connections {
         warn!("nginx was built without http_stub_status_module: its connections are not counted");
     }
     let metrics = Arc::new(Metrics {
         meters: Arc::clone(meters),
-        status,
+        status: exchange.status.subscribe(),
         clock,
         stub_status: counts_connections.then(|| apply.layout.probe_socket()),
         counts_requests: apply
@@ -137,7 +139,10 @@ pub(crate) fn begin(
         tasks.spawn(endpoint::serve(address, Arc::clone(&metrics)));
     }
     if let Some(server) = told.statsd.clone() {
+        let metrics = Arc::clone(&metrics);
         tasks.spawn(statsd::tell(server, told.statsd_interval, metrics));
     }
+    let interval = told.master_interval;
+    tasks.spawn(batch::keep(metrics, interval, Arc::clone(exchange)));
     tasks
 }

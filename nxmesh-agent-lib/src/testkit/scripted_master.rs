@@ -12,14 +12,14 @@ use nxmesh_core::{
     bundle::Slice,
     digest::Digest,
     memory::{
-        Enrolment, Incoming, MasterSession, MemoryMaster, MemoryTransport, Opening,
+        Enrolment, Incoming, MasterSession, MemoryMaster, MemoryTransport, Opening, Report,
         memory_transport,
     },
     model::Version,
     wire::{
         self, Command, CommandResult, ConfigStatus, ConfigUpdate, HealthReport, MasterMessage,
-        RegisterAgentRequest, RegisterAgentResponse, RegistrationRequest, RegistrationResponse,
-        agent_message, master_message,
+        MetricsBatch, RegisterAgentRequest, RegisterAgentResponse, RegistrationRequest,
+        RegistrationResponse, agent_message, master_message,
     },
 };
 use tokio::{
@@ -52,6 +52,10 @@ pub struct Heard {
     pub statuses: Vec<ConfigStatus>,
     /// Heartbeats.
     pub health: Vec<HealthReport>,
+    /// What was counted.
+    pub metrics: Vec<MetricsBatch>,
+    /// What was told without a session.
+    pub reports: Vec<Report>,
     /// Results of commands.
     pub results: Vec<CommandResult>,
     /// Digests of fetched bundles.
@@ -300,6 +304,11 @@ async fn serve(shared: Arc<Shared>, mut master: MemoryMaster) {
                     None => request.refuse("no such bundle"),
                 }
             }
+            Incoming::Report(reported) => {
+                let report = reported.report.clone();
+                shared.hear(|heard| heard.reports.push(report));
+                reported.accept();
+            }
         }
         while sessions.try_join_next().is_some() {}
     }
@@ -364,7 +373,8 @@ impl Heard {
             Some(Payload::ConfigStatus(status)) => self.statuses.push(status),
             Some(Payload::Health(health)) => self.health.push(health),
             Some(Payload::CommandResult(result)) => self.results.push(result),
-            Some(Payload::Metrics(_) | Payload::Logs(_)) | None => {}
+            Some(Payload::Metrics(batch)) => self.metrics.push(batch),
+            Some(Payload::Logs(_)) | None => {}
         }
     }
 }

@@ -13,7 +13,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use nxmesh_core::{
     contract::transport::{Credentials, Session, SessionReceiver, Transport, TransportError},
-    wire::{MasterMessage, RegisterAgentRequest, RegisterAgentResponse},
+    wire::{
+        HealthReport, MasterMessage, MetricsBatch, RegisterAgentRequest, RegisterAgentResponse,
+    },
 };
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
@@ -187,6 +189,34 @@ impl Transport for AutoTransport {
             &*self.grpc
         };
         way.fetch_bundle(credentials, digest, size_bytes).await
+    }
+
+    async fn report_health(
+        &self,
+        credentials: &Credentials,
+        report: HealthReport,
+    ) -> Result<(), TransportError> {
+        if !self.route.taken().websocket {
+            match self.grpc.report_health(credentials, report.clone()).await {
+                Err(error) if failure::is_about_protocol(&error) => {}
+                outcome => return outcome,
+            }
+        }
+        self.websocket.report_health(credentials, report).await
+    }
+
+    async fn report_metrics(
+        &self,
+        credentials: &Credentials,
+        batch: MetricsBatch,
+    ) -> Result<(), TransportError> {
+        if !self.route.taken().websocket {
+            match self.grpc.report_metrics(credentials, batch.clone()).await {
+                Err(error) if failure::is_about_protocol(&error) => {}
+                outcome => return outcome,
+            }
+        }
+        self.websocket.report_metrics(credentials, batch).await
     }
 }
 

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use nxmesh_core::{
     contract::transport::{Credentials, Session, Transport, TransportError},
-    wire::{RegisterAgentRequest, RegisterAgentResponse},
+    wire::{HealthReport, MetricsBatch, RegisterAgentRequest, RegisterAgentResponse},
 };
 use tracing::warn;
 
@@ -126,6 +126,24 @@ impl Transport for FailoverTransport {
         let master = self.current();
         master.fetch_bundle(credentials, digest, size_bytes).await
     }
+
+    async fn report_health(
+        &self,
+        credentials: &Credentials,
+        report: HealthReport,
+    ) -> Result<(), TransportError> {
+        self.first(|master| master.report_health(credentials, report.clone()))
+            .await
+    }
+
+    async fn report_metrics(
+        &self,
+        credentials: &Credentials,
+        batch: MetricsBatch,
+    ) -> Result<(), TransportError> {
+        self.first(|master| master.report_metrics(credentials, batch.clone()))
+            .await
+    }
 }
 
 #[cfg(test)]
@@ -176,6 +194,24 @@ mod tests {
             _: u64,
         ) -> Result<Bytes, TransportError> {
             Ok(self.number.to_string().into())
+        }
+
+        async fn report_health(
+            &self,
+            _: &Credentials,
+            _: HealthReport,
+        ) -> Result<(), TransportError> {
+            let answer = self.enrol(RegisterAgentRequest::default()).await;
+            answer.map(drop)
+        }
+
+        async fn report_metrics(
+            &self,
+            _: &Credentials,
+            _: MetricsBatch,
+        ) -> Result<(), TransportError> {
+            let answer = self.enrol(RegisterAgentRequest::default()).await;
+            answer.map(drop)
         }
     }
 

@@ -1,5 +1,6 @@
 //! How the agent reaches its master and stays connected.
 
+mod aside;
 mod auto;
 mod backoff;
 mod bundle;

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    AutoTransport, Backoff, ConnectionSequence, Keepalive,
+    AutoTransport, Backoff, ConnectionSequence, Keepalive, aside,
     logs::LogSource,
     message::Introduction,
     session::{SessionEnd, converse, introduce},
@@ -48,6 +48,9 @@ pub struct ConnectionOptions {
     /// master is told how far it has come: a quick one only tells its outcome.
     /// Default: 500 ms.
     pub progress_after: Duration,
+    /// So long without a session, and the agent tells how it is by single calls,
+    /// once per heartbeat. Default: 90 s, when the master misses it.
+    pub calls_after: Duration,
     /// Pings on a connection that is silent. Not used with a transport of your own.
     pub keepalive: Keepalive,
     /// Pauses between looks at gRPC while it does not get through to the master.
@@ -63,6 +66,7 @@ impl Default for ConnectionOptions {
             welcome_timeout: Duration::from_secs(30),
             stable_after: Duration::from_secs(10),
             progress_after: Duration::from_millis(500),
+            calls_after: Duration::from_secs(90),
             keepalive: Keepalive::default(),
             grpc_pauses: AutoTransport::PAUSES,
         }
@@ -89,6 +93,13 @@ pub(crate) struct Connection {
 impl Connection {
     /// Stays connected until `stop`, then says goodbye.
     pub(crate) async fn run(&self, stop: &CancellationToken) {
+        tokio::select! {
+            () = self.keep_connected(stop) => {}
+            never = aside::tell(self) => match never {},
+        }
+    }
+
+    async fn keep_connected(&self, stop: &CancellationToken) {
         let mut failures = 0;
         loop {
             let mut ready_since = None;

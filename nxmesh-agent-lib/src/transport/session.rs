@@ -7,7 +7,7 @@ use nxmesh_core::{
     model::Drift,
     wire::{
         Command, CommandKind, CommandResult, ConfigPhase, ConfigUpdate, LogBatch, MasterMessage,
-        RegistrationResponse, agent_message, master_message::Payload,
+        MetricsBatch, RegistrationResponse, agent_message, master_message::Payload,
     },
 };
 use tokio::{
@@ -217,18 +217,20 @@ async fn speak(
     };
     let mut beat = Instant::now() + varied(heartbeat);
     let mut told = Instant::now() - TURN_PAUSE;
+    // A new session is told the newest figures at once.
+    let mut metrics = exchange.metrics.subscribe();
+    metrics.mark_changed();
     loop {
         let entry = tokio::select! {
-            // Lines come last: they can be dropped, the others not.
+            // Figures and lines come last: they can be dropped, the others not.
             biased;
             entry = exchange.outbox.next(patience) => Some(entry),
             () = tokio::time::sleep_until(beat) => None,
             // An nginx that is gone or back is no news for later.
             () = turned(&mut status, &known, told + TURN_PAUSE) => None,
-            Some(batch) = log.recv() => {
-                let lines = agent_message::Payload::Logs(batch);
-                let lines = message::message(connection.clock.unix_millis(), lines);
-                if let Err(error) = sender.send(lines).await {
+            beside = beside(&mut metrics, &mut log) => {
+                let beside = message::message(connection.clock.unix_millis(), beside);
+                if let Err(error) = sender.send(beside).await {
                     return SessionEnd::Transport(error);
                 }
                 continue;
@@ -251,6 +253,26 @@ async fn speak(
         }
         if let Some(entry) = entry {
             exchange.outbox.sent(&entry);
+        }
+    }
+}
+
+/// The next figures or lines.
+async fn beside(
+    metrics: &mut watch::Receiver<Option<Arc<MetricsBatch>>>,
+    log: &mut mpsc::Receiver<LogBatch>,
+) -> agent_message::Payload {
+    loop {
+        tokio::select! {
+            biased;
+            Ok(()) = metrics.changed() => {
+                if let Some(batch) = metrics.borrow_and_update().as_deref() {
+                    return agent_message::Payload::Metrics(batch.clone());
+                }
+            }
+            Some(batch) = log.recv() => return agent_message::Payload::Logs(batch),
+            // The session is over, and this future about to be dropped.
+            else => std::future::pending().await,
         }
     }
 }

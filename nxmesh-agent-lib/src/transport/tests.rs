@@ -6,12 +6,14 @@ use std::{path::Path, sync::Arc, time::Duration};
 use nxmesh_core::{
     bundle::Slice,
     contract::{clock::SystemClock, transport::Credentials},
-    memory::{Incoming, MasterSession, MemoryMaster, MemoryTransport, memory_transport},
-    model::Version,
+    memory::{
+        Incoming, MasterSession, MemoryMaster, MemoryTransport, Report, Reported, memory_transport,
+    },
+    model::{AgentMetrics, Version},
     testkit::sample,
     wire::{
-        ConfigPhase, ConfigStatus, MasterMessage, RegistrationRequest, RegistrationResponse,
-        agent_message, master_message::Payload,
+        ConfigPhase, ConfigStatus, MasterMessage, MetricsBatch, RegistrationRequest,
+        RegistrationResponse, agent_message, master_message::Payload,
     },
 };
 use tokio::{
@@ -29,6 +31,8 @@ use crate::{
 };
 
 const LONG: Duration = Duration::from_secs(600);
+/// Longer than the pauses of any other test together.
+const CALLS_AFTER: Duration = Duration::from_secs(7200);
 
 struct Rig {
     exchange: Arc<Exchange>,
@@ -56,7 +60,10 @@ fn connection(transport: MemoryTransport, folder: &Path, exchange: Arc<Exchange>
             key_id: "1".to_owned(),
             session_key: nxmesh_core::seal::SessionKey::new([7; 32]),
         },
-        options: ConnectionOptions::default(),
+        options: ConnectionOptions {
+            calls_after: CALLS_AFTER,
+            ..ConnectionOptions::default()
+        },
         clock: Arc::new(SystemClock),
         sequence: ConnectionSequence::new(folder.join("connection-sequence")),
         introduction: Introduction {
@@ -368,5 +375,103 @@ async fn heartbeats_keep_the_pace_the_master_sets() {
             let waited = quiet.elapsed().as_secs_f64() / seconds;
             assert!((0.89..1.12).contains(&waited), "{waited} of {seconds} s");
         }
+    }
+}
+
+fn figures(requests: u64, at: u64) -> Arc<MetricsBatch> {
+    let figures = AgentMetrics {
+        requests: Some(requests),
+        ..AgentMetrics::default()
+    };
+    Arc::new(MetricsBatch::of(&figures, at))
+}
+
+#[tokio::test(start_paused = true)]
+async fn figures_are_told_at_once_and_whenever_there_are_new_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start(folder.path());
+    let mut told = figures(0, 0);
+    rig.exchange.metrics.send_replace(Some(Arc::clone(&told)));
+    for _ in 0..2 {
+        let (mut session, _) = rig.session().await;
+        // First those of before the session.
+        for more in 1..=3 {
+            let begun = Instant::now();
+            let heard = heard(&mut session).await;
+            assert_eq!(heard, agent_message::Payload::Metrics((*told).clone()));
+            assert_eq!(begun.elapsed(), Duration::ZERO);
+            told = figures(more, told.at + 1);
+            rig.exchange.metrics.send_replace(Some(Arc::clone(&told)));
+        }
+        session.abort();
+        rig.reached(ConnectionState::Reconnect).await;
+    }
+}
+
+/// What the master is told next by a call; sessions are not had meanwhile.
+async fn called(rig: &mut Rig) -> Reported {
+    loop {
+        match timeout(2 * CALLS_AFTER, rig.master.accept()).await {
+            Ok(Some(Incoming::Report(reported))) => return reported,
+            Ok(Some(Incoming::Session(opening))) => drop(opening),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_session_the_master_is_told_by_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start(folder.path());
+    let (session, _) = rig.session().await;
+    rig.exchange.metrics.send_replace(Some(figures(5, 7)));
+    session.abort();
+    rig.reached(ConnectionState::Reconnect).await;
+    let lost = Instant::now();
+    let first = called(&mut rig).await;
+    assert!(lost.elapsed() >= CALLS_AFTER, "{:?}", lost.elapsed());
+    assert_eq!(first.credentials.agent_id, sample::agent_id(1));
+    assert!(matches!(first.report, Report::Health(_)), "{first:?}");
+    first.accept();
+    let second = called(&mut rig).await;
+    assert_eq!(second.report, Report::Metrics((*figures(5, 7)).clone()));
+    second.accept();
+    // The same figures are not told twice.
+    let quiet = Instant::now();
+    let third = called(&mut rig).await;
+    assert!(matches!(third.report, Report::Health(_)), "{third:?}");
+    let paused = quiet.elapsed().as_secs_f64() / 30.0;
+    assert!((0.89..1.12).contains(&paused), "{paused}");
+    // Nobody takes them: once each time, and ever more seldom.
+    third.refuse("no");
+    for pause in [60.0, 120.0, 240.0, 480.0, 600.0, 600.0] {
+        let refused = Instant::now();
+        let report = called(&mut rig).await;
+        let paused = refused.elapsed().as_secs_f64() / pause;
+        assert!((0.89..1.12).contains(&paused), "{paused} of {pause} s");
+        report.refuse("no");
+    }
+    // With a session there is no need.
+    let (mut session, _) = loop {
+        match timeout(LONG, rig.master.accept()).await.unwrap().unwrap() {
+            Incoming::Session(opening) => {
+                let mut session = opening.accept();
+                let hello = heard(&mut session).await;
+                welcome(&mut session).await;
+                break (session, hello);
+            }
+            other => drop(other),
+        }
+    };
+    rig.reached(ConnectionState::Ready).await;
+    let listening = async {
+        loop {
+            heard(&mut session).await;
+        }
+    };
+    tokio::select! {
+        called = rig.master.accept() => panic!("{called:?}"),
+        () = tokio::time::sleep(2 * CALLS_AFTER) => {}
+        () = listening => {}
     }
 }

@@ -312,3 +312,38 @@ async fn a_statsd_server_is_told_and_may_be_away() {
     assert_eq!(rig.get().await, (200, "still".to_owned()));
     agent.stop().await.unwrap();
 }
+
+/// Whoever else is told or not.
+#[tokio::test]
+async fn the_master_is_told_figures() {
+    let rig = Rig::new();
+    let log = rig.state_dir().join("own.log");
+    let (master, transport) = ScriptedMaster::start();
+    let agent = rig.start_with(transport, |options| {
+        options.metrics.master_interval = Duration::from_millis(50);
+        options.apply.render.request_log = Some(options.apply.layout.request_log());
+    });
+    master.desire(version(1), &logging(rig.port, &log));
+    let applied = master.status(version(1), ConfigPhase::Applied);
+    applied.await.unwrap();
+    for (host, times) in [("site.example", 5), ("plain.example", 2)] {
+        for _ in 0..times {
+            RealNginx::ask(rig.port, host, "/").await.unwrap();
+        }
+    }
+    let told = master.wait_for(|heard| {
+        let figures = heard.metrics.last()?.figures();
+        (figures.responses_5xx == Some(2)).then_some(figures)
+    });
+    let told = told.await.unwrap();
+    assert_eq!(told.responses_2xx, Some(5));
+    assert_eq!(told.responses_4xx, Some(0));
+    assert_eq!(told.applies_applied, Some(1));
+    assert_eq!(told.reloads_failed, Some(0));
+    assert_eq!(told.starts, Some(1));
+    assert!(
+        told.workers > Some(0) && told.requests >= Some(7),
+        "{told:?}"
+    );
+    agent.stop().await.unwrap();
+}

@@ -9,7 +9,10 @@ use super::BoxError;
 use crate::{
     model::AgentId,
     seal::SessionKey,
-    wire::{AgentMessage, MasterMessage, RegisterAgentRequest, RegisterAgentResponse},
+    wire::{
+        AgentMessage, HealthReport, MasterMessage, MetricsBatch, RegisterAgentRequest,
+        RegisterAgentResponse,
+    },
 };
 
 /// Who an enrolled agent is, towards its master.
@@ -37,6 +40,9 @@ pub struct Credentials {
 /// 4. Messages that are forged, replayed or reordered are never received; the
 ///    session ends with an error.
 /// 5. Dropping the session closes it for the peer.
+/// 6. A report for which `Ok` was returned was taken in whole, once, and needs no
+///    session; `Refused` passes a refusal on. None is retried by itself, but for a
+///    date that the master corrects.
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Stable short name for metric labels and errors, for example `"grpc"`.
@@ -70,6 +76,29 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
         digest: Bytes,
         size_bytes: u64,
     ) -> Result<Bytes, TransportError>;
+
+    /// Tells by a call of its own how the agent is: for where calls get through
+    /// and sessions do not last.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError`]
+    async fn report_health(
+        &self,
+        credentials: &Credentials,
+        report: HealthReport,
+    ) -> Result<(), TransportError>;
+
+    /// As [`report_health`](Self::report_health), for what the agent counts.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError`]
+    async fn report_metrics(
+        &self,
+        credentials: &Credentials,
+        batch: MetricsBatch,
+    ) -> Result<(), TransportError>;
 }
 
 /// An open session: its two directions, each to be used by one task.

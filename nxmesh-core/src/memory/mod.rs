@@ -16,5 +16,5 @@ pub use storage::MemoryStorage;
 #[cfg(feature = "wire")]
 pub use transport::{
     BundleRequest, Enrolment, Incoming, MasterSession, MemoryMaster, MemoryTransport, Opening,
-    memory_transport,
+    Report, Reported, memory_transport,
 };

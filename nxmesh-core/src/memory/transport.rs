@@ -18,7 +18,10 @@ use crate::{
         Credentials, Session, SessionReceiver, SessionSender, Transport, TransportError,
     },
     seal::stream::{Direction, Opener, SealError, Sealer},
-    wire::{AgentMessage, MasterMessage, RegisterAgentRequest, RegisterAgentResponse},
+    wire::{
+        AgentMessage, HealthReport, MasterMessage, MetricsBatch, RegisterAgentRequest,
+        RegisterAgentResponse,
+    },
 };
 
 /// How many calls wait for the master, and how many frames for a peer.
@@ -82,6 +85,8 @@ pub enum Incoming {
     Session(Opening),
     /// An agent fetches the content of an offer.
     Bundle(BundleRequest),
+    /// An agent tells how it is, without a session.
+    Report(Reported),
 }
 
 type Answer<T> = oneshot::Sender<Result<T, TransportError>>;
@@ -185,6 +190,37 @@ impl BundleRequest {
     /// Hands the content over.
     pub fn answer(self, content: Bytes) {
         answer(self.answer, Ok(content));
+    }
+
+    /// Turns the agent away.
+    pub fn refuse(self, reason: &str) {
+        answer(self.answer, refused(reason));
+    }
+}
+
+/// What is told in a call of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// How the agent is.
+    Health(Box<HealthReport>),
+    /// What it counts.
+    Metrics(MetricsBatch),
+}
+
+/// An agent tells how it is, without a session.
+#[derive(Debug)]
+pub struct Reported {
+    /// Who tells.
+    pub credentials: Credentials,
+    /// What.
+    pub report: Report,
+    answer: Answer<()>,
+}
+
+impl Reported {
+    /// Takes the report in.
+    pub fn accept(self) {
+        answer(self.answer, Ok(()));
     }
 
     /// Turns the agent away.
@@ -313,9 +349,41 @@ impl Transport for MemoryTransport {
         };
         self.call(request).await
     }
+
+    async fn report_health(
+        &self,
+        credentials: &Credentials,
+        report: HealthReport,
+    ) -> Result<(), TransportError> {
+        self.report(credentials, Report::Health(report.into()))
+            .await
+    }
+
+    async fn report_metrics(
+        &self,
+        credentials: &Credentials,
+        batch: MetricsBatch,
+    ) -> Result<(), TransportError> {
+        self.report(credentials, Report::Metrics(batch)).await
+    }
 }
 
 impl MemoryTransport {
+    async fn report(
+        &self,
+        credentials: &Credentials,
+        report: Report,
+    ) -> Result<(), TransportError> {
+        let reported = |answer| {
+            Incoming::Report(Reported {
+                credentials: credentials.clone(),
+                report,
+                answer,
+            })
+        };
+        self.call(reported).await
+    }
+
     async fn call<T>(
         &self,
         incoming: impl FnOnce(Answer<T>) -> Incoming,

@@ -11,6 +11,7 @@ mod health;
 mod health_check;
 mod location;
 mod metadata;
+mod metrics;
 mod nginx_settings;
 mod policy;
 mod resource;
@@ -39,6 +40,7 @@ pub(crate) use location::{
     RawLocation, RawParam, RawRedirect, RawRequestHeader, RawRewrite, RawRoute, RawStaticFiles,
 };
 pub use metadata::{Labels, Metadata};
+pub use metrics::{AgentMetrics, FIGURES, Figure};
 pub use nginx_settings::{NginxSettings, NginxSettingsSpec, WorkerProcesses};
 pub use policy::{Policy, PolicySpec};
 pub(crate) use resource::for_each_kind;

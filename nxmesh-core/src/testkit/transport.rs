@@ -7,10 +7,12 @@ use futures_util::future::join;
 use super::{patience::patiently, sample};
 use crate::{
     contract::transport::{Credentials, Session, Transport, TransportError},
+    memory::Report,
+    model::AgentMetrics,
     seal::SessionKey,
     wire::{
-        AgentMessage, ConfigUpdate, LogBatch, LogLine, MasterMessage, RegisterAgentRequest,
-        RegisterAgentResponse, agent_message, master_message,
+        AgentMessage, ConfigUpdate, HealthReport, LogBatch, LogLine, MasterMessage, MetricsBatch,
+        RegisterAgentRequest, RegisterAgentResponse, agent_message, master_message,
     },
 };
 
@@ -41,6 +43,10 @@ pub trait Rig: Sized + Send + Sync {
     /// Waits for the next fetch, answers it with `content` and returns the
     /// digest that was asked for.
     async fn bundle(&mut self, content: Bytes) -> Bytes;
+
+    /// Waits for the next report of the agent of [`credentials`], its signature
+    /// checked, answers it (`Err`: refuses it for that reason) and returns it.
+    async fn report(&mut self, answer: Result<(), String>) -> Report;
 }
 
 /// The master's end of a session.
@@ -90,6 +96,9 @@ macro_rules! transport_conformance {
             a_frame_of_another_session_is_not_received,
             // 5
             dropping_the_session_closes_it_for_the_master,
+            // 6
+            reports_are_told_without_a_session,
+            a_refused_report_is_not_retried,
         }
     };
     (@each $rig:ty: $($clause:ident,)+) => {
@@ -445,4 +454,60 @@ pub async fn dropping_the_session_closes_it_for_the_master<R: Rig>() {
     drop(session);
     let end = patiently("noticing the end", peer.receive()).await;
     assert_eq!(end, None);
+}
+
+fn health() -> HealthReport {
+    HealthReport {
+        nginx_running: true,
+        nginx_workers: 3,
+        running_digest: "ab".repeat(32),
+        uptime_seconds: 77,
+        ..HealthReport::default()
+    }
+}
+
+fn metrics() -> MetricsBatch {
+    let figures = AgentMetrics {
+        requests: Some(1 << 40),
+        workers: Some(3),
+        ..AgentMetrics::default()
+    };
+    MetricsBatch::of(&figures, 1_700_000_000_000)
+}
+
+/// Clause 6: whole, in turn, and beside a session too.
+pub async fn reports_are_told_without_a_session<R: Rig>() {
+    let (mut rig, subject) = start::<R>().await;
+    let credentials = credentials();
+    for with_session in [false, true] {
+        let _session = match with_session {
+            true => Some(open(&mut rig, &subject).await),
+            false => None,
+        };
+        let told = subject.report_health(&credentials, health());
+        let both = join(told, rig.report(Ok(())));
+        let (told, heard) = patiently("a report", both).await;
+        told.expect("report");
+        assert_eq!(heard, Report::Health(health().into()));
+        let told = subject.report_metrics(&credentials, metrics());
+        let both = join(told, rig.report(Ok(())));
+        let (told, heard) = patiently("figures", both).await;
+        told.expect("report");
+        assert_eq!(heard, Report::Metrics(metrics()));
+    }
+}
+
+/// Clause 6: a second attempt would wait here for an answer that never comes.
+pub async fn a_refused_report_is_not_retried<R: Rig>() {
+    let (mut rig, subject) = start::<R>().await;
+    let credentials = credentials();
+    let reason = "the key is not known".to_owned();
+    let told = subject.report_health(&credentials, health());
+    let both = join(told, rig.report(Err(reason.clone())));
+    let (told, _) = patiently("a refused report", both).await;
+    expect_refusal(told, &reason);
+    let told = subject.report_metrics(&credentials, metrics());
+    let both = join(told, rig.report(Err(reason.clone())));
+    let (told, _) = patiently("refused figures", both).await;
+    expect_refusal(told, &reason);
 }

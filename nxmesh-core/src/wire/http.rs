@@ -2,9 +2,10 @@
 //!
 //! Signatures, seals and messages are those of gRPC; a call is signed for its
 //! path here. [`STREAM`] is a WebSocket (RFC 6455) with one sealed frame per
-//! binary message. The other two are plain `POST` requests beside it and not
-//! frames within it: an agent enrols before it can sign a stream, and a large
-//! bundle does not hold up what else the stream has to say.
+//! binary message. The others are plain `POST` requests beside it and not
+//! frames within it: an agent enrols before it can sign a stream, a large bundle
+//! does not hold up what else the stream has to say, and reports are for agents
+//! whose stream does not last.
 
 /// `GET` with an upgrade to WebSocket; signed, without a body. The answer
 /// carries [`SESSION_NONCE`](crate::seal::request::SESSION_NONCE).
@@ -17,6 +18,12 @@ pub const REGISTER: &str = "/agent/v1/register";
 /// `POST` of a `FetchBundleRequest`; signed. Answered by the bytes of the
 /// bundle from the offset to its end, bare.
 pub const BUNDLE: &str = "/agent/v1/bundle";
+
+/// `POST` of a `HealthReport`; signed. Answered by an `Ack`.
+pub const HEALTH: &str = "/agent/v1/health";
+
+/// `POST` of a `MetricsBatch`; signed. Answered by an `Ack`.
+pub const METRICS: &str = "/agent/v1/metrics";
 
 /// The type of messages in bodies.
 pub const CONTENT_TYPE: &str = "application/x-protobuf";

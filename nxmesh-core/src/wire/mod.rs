@@ -16,6 +16,7 @@
 #[path = "generated/nxmesh.agent.rs"]
 mod generated;
 pub mod http;
+mod metrics;
 mod redacted;
 
 pub use generated::*;

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use nxmesh_core::{
     contract::transport::Credentials,
-    memory::{Incoming, MasterSession, MemoryMaster, MemoryTransport, memory_transport},
-    testkit::transport::{Peer, Rig},
+    memory::{Incoming, MasterSession, MemoryMaster, MemoryTransport, Report, memory_transport},
+    testkit::transport::{Peer, Rig, credentials},
     wire::{AgentMessage, MasterMessage, RegisterAgentRequest, RegisterAgentResponse},
 };
 
@@ -69,6 +69,19 @@ impl Rig for InMemory {
         let digest = request.digest.clone();
         request.answer(content);
         digest
+    }
+
+    async fn report(&mut self, answer: Result<(), String>) -> Report {
+        let Incoming::Report(reported) = self.next().await else {
+            panic!("a report was expected");
+        };
+        assert_eq!(reported.credentials.key_id, credentials().key_id);
+        let report = reported.report.clone();
+        match answer {
+            Ok(()) => reported.accept(),
+            Err(reason) => reported.refuse(&reason),
+        }
+        report
     }
 }
 

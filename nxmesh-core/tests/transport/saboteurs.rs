@@ -8,14 +8,14 @@ use nxmesh_core::{
     contract::transport::{
         Credentials, Session, SessionReceiver, SessionSender, Transport, TransportError,
     },
-    memory::MemoryTransport,
+    memory::{MemoryTransport, Report},
     testkit::{
         patience::within,
         transport::{self as suite, Peer, Rig},
     },
     wire::{
-        AgentMessage, MasterMessage, RegisterAgentRequest, RegisterAgentResponse, agent_message,
-        master_message,
+        AgentMessage, HealthReport, MasterMessage, MetricsBatch, RegisterAgentRequest,
+        RegisterAgentResponse, agent_message, master_message,
     },
 };
 use prost::Message as _;
@@ -42,6 +42,8 @@ enum Fault {
     ChecksNothing,
     /// Leaves the line open when it is dropped.
     LeaksSessions,
+    /// Leaves out what reports say.
+    EmptiesReports,
 }
 
 #[derive(Debug)]
@@ -99,6 +101,25 @@ impl Transport for Sabotaged {
             Fault::Truncates => content.slice(..content.len().min(32 << 10)),
             _ => content,
         })
+    }
+
+    async fn report_health(
+        &self,
+        credentials: &Credentials,
+        mut report: HealthReport,
+    ) -> Result<(), TransportError> {
+        if self.fault == Fault::EmptiesReports {
+            report = HealthReport::default();
+        }
+        self.hide(self.inner.report_health(credentials, report).await)
+    }
+
+    async fn report_metrics(
+        &self,
+        credentials: &Credentials,
+        batch: MetricsBatch,
+    ) -> Result<(), TransportError> {
+        self.hide(self.inner.report_metrics(credentials, batch).await)
     }
 }
 
@@ -276,6 +297,10 @@ macro_rules! saboteurs {
                 async fn bundle(&mut self, content: Bytes) -> Bytes {
                     self.0.bundle(content).await
                 }
+
+                async fn report(&mut self, answer: Result<(), String>) -> Report {
+                    self.0.report(answer).await
+                }
             }
 
             suite::$clause::<Saboteur>().await;
@@ -302,4 +327,6 @@ saboteurs! {
     one_that_overlooks_gaps: ChecksNothing fails a_gap_is_noticed;
     one_that_takes_frames_of_others: ChecksNothing fails a_frame_of_another_session_is_not_received;
     one_that_leaks_sessions: LeaksSessions fails dropping_the_session_closes_it_for_the_master;
+    one_that_empties_reports: EmptiesReports fails reports_are_told_without_a_session;
+    one_that_hides_refused_reports: HidesRefusals fails a_refused_report_is_not_retried;
 }

@@ -12,7 +12,7 @@ use nxmesh_core::{
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{content::Content, slices::Target};
+use super::{content::Content, counted::Counted, slices::Target};
 
 /// An enrolled agent.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub(super) struct Agent {
     pub(super) refusal: Option<Refusal>,
     /// What it measured last; not stored.
     pub(super) measured: Option<Box<AgentHealth>>,
+    /// What it counted last; not stored.
+    pub(super) counted: Option<Box<Counted>>,
 }
 
 /// The session an agent has now.
@@ -103,6 +105,7 @@ impl Agent {
             offer: None,
             refusal,
             measured: None,
+            counted: None,
             record,
         }
     }

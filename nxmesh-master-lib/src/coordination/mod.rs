@@ -16,6 +16,7 @@ mod audit;
 mod coalesce;
 mod commands;
 mod content;
+mod counted;
 mod desired;
 mod enrolment;
 mod facts;
@@ -62,6 +63,7 @@ pub(crate) use registry::HelloError;
 pub(crate) use session::{Next, Offer, Session};
 
 pub use commands::CommandError;
+pub use counted::FleetMetrics;
 pub use logs::LogStream;
 pub use options::{FleetCounts, FleetOptions};
 
@@ -153,8 +155,10 @@ impl Fleet {
             .views(|agent| agent.record.id == *id && agent.record.workspace == *workspace)
             .pop()?;
         let registry = self.registry();
-        let measured = registry.get(id).and_then(|agent| agent.measured.as_deref());
-        view.measured = measured.cloned();
+        if let Some(agent) = registry.get(id) {
+            view.measured = agent.measured.as_deref().cloned();
+            view.metrics = agent.counted.as_deref().map(|counted| counted.view);
+        }
         Some(view)
     }
 

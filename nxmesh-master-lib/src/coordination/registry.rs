@@ -7,7 +7,7 @@ use std::{
 
 use nxmesh_core::{
     contract::storage::AgentRecord,
-    model::{AgentId, Labels, Quarantine, Selector, value::WorkspaceName},
+    model::{AgentId, AgentMetrics, Labels, Quarantine, Selector, value::WorkspaceName},
     seal::SessionKey,
     wire::{RegistrationRequest, master_message::Payload},
 };
@@ -30,6 +30,8 @@ pub(super) struct Registry {
     unsaved: BTreeSet<AgentId>,
     sessions: u64,
     pub(super) offers_sent: u64,
+    /// What was added to agents' counters since the start.
+    pub(super) added: AgentMetrics,
 }
 
 /// Why an agent's hello is not accepted.
@@ -121,6 +123,11 @@ impl Registry {
 
     pub(super) fn get(&self, id: &AgentId) -> Option<&Agent> {
         self.agents.get(id)
+    }
+
+    /// An agent to be changed in what is not stored, or not at once.
+    pub(super) fn get_mut(&mut self, id: &AgentId) -> Option<&mut Agent> {
+        self.agents.get_mut(id)
     }
 
     /// An agent to be changed; its record will be stored.

@@ -125,6 +125,7 @@ pub(super) fn agent_view(agent: &Agent, target: &Target, head: Version) -> Agent
         nginx: facts.nginx.clone(),
         health: facts.health.clone(),
         measured: None,
+        metrics: None,
         drift: facts.drift.clone(),
         desired,
         sent: facts.sent,

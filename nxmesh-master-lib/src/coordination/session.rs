@@ -7,7 +7,7 @@ use nxmesh_core::{
     digest::Digest,
     model::{AgentId, Labels, Version},
     wire::{
-        Ack, CommandResult, ConfigStatus, ConfigUpdate, HealthReport, LogBatch,
+        Ack, CommandResult, ConfigStatus, ConfigUpdate, HealthReport, LogBatch, MetricsBatch,
         RegistrationRequest, master_message::Payload,
     },
 };
@@ -99,20 +99,18 @@ impl Fleet {
         self.touched();
     }
 
-    /// Notes that an agent was heard.
-    pub(crate) fn heard(&self, id: &AgentId) {
-        let at = self.clock().unix_millis();
-        if let Some(agent) = self.registry().change(id) {
-            agent.record.last_seen_at = at;
-        }
-        self.touched();
-    }
-
     /// The content called `digest`, if it is on offer to the agent.
     pub(crate) fn offered_content(&self, id: &AgentId, digest: &Digest) -> Option<Arc<Content>> {
         let registry = self.registry();
         let content = &registry.get(id)?.offer.as_ref()?.content;
         (content.digest() == *digest).then(|| Arc::clone(content))
+    }
+
+    /// Whether two machines have the identity of an agent.
+    pub(crate) fn is_quarantined(&self, id: &AgentId) -> bool {
+        let registry = self.registry();
+        let agent = registry.get(id);
+        agent.is_some_and(|agent| agent.record.facts.quarantine.is_some())
     }
 
     fn touched(&self) {
@@ -223,6 +221,17 @@ impl Session {
     /// Takes in how the agent's nginx is.
     pub(crate) fn health(&self, report: &HealthReport) {
         self.told(|agent| agent.healthy(report));
+    }
+
+    /// Takes in what the agent counts.
+    pub(crate) fn metrics(&self, batch: &MetricsBatch) {
+        let is_ours = self.with_agent(|agent| {
+            let live = agent.session.as_ref();
+            live.is_some_and(|live| live.number == self.number)
+        });
+        if is_ours == Some(true) {
+            self.fleet.report_metrics(&self.agent, batch);
+        }
     }
 
     /// Takes the result of a command in, and says so: also of one that is not

@@ -1,5 +1,7 @@
 //! The master's metrics, in one list.
 
+mod fleet;
+
 use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -10,6 +12,7 @@ use prometheus::{
     TextEncoder,
 };
 
+use self::fleet::FleetSums;
 use crate::{auth::LoginError, coordination::Fleet};
 
 /// Everything the master counts, in a registry of its own.
@@ -22,6 +25,7 @@ pub(crate) struct Metrics {
     agents: IntGaugeVec,
     revision: IntGauge,
     offers: IntCounter,
+    sums: FleetSums,
     /// One scrape at a time brings the figures of the fleet up to date.
     scrape: Mutex<()>,
 }
@@ -81,6 +85,7 @@ impl Metrics {
         registry.register(Box::new(offers.clone()))?;
         registry.register(Box::new(build))?;
         Ok(Self {
+            sums: FleetSums::new(&registry)?,
             registry,
             requests,
             request_duration,
@@ -130,6 +135,7 @@ impl Metrics {
         ] {
             self.agents.with_label_values(&[state]).set(gauge(count));
         }
+        self.sums.set(&fleet.metrics());
         self.revision.set(gauge(fleet.head().revision));
         self.offers
             .inc_by(counts.offers_sent.saturating_sub(self.offers.get()));

@@ -10,6 +10,7 @@ use crate::{
     client::Client,
     command::{
         agent::find,
+        counted,
         get::{path, segment},
         measured,
     },
@@ -140,6 +141,7 @@ fn agent(agent: &AgentView) -> String {
         ));
     }
     lines.extend(agent.measured.iter().flat_map(measured::lines));
+    lines.extend(agent.metrics.iter().flat_map(counted::lines));
     if let Some(failure) = &agent.failure {
         let progress = AgentProgress {
             id: agent.id.clone(),

@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod apply;
 pub(crate) mod audit;
+pub(crate) mod counted;
 pub(crate) mod delete;
 pub(crate) mod describe;
 pub(crate) mod diff;

@@ -20,7 +20,7 @@ use nxmesh_core::{
         request::{MASTER_TIME, SignedHeaders},
         stream::MAX_FRAME_BYTES,
     },
-    wire::{BundleChunk, RegisterAgentRequest, RegisterAgentResponse},
+    wire::{BundleChunk, HealthReport, MetricsBatch, RegisterAgentRequest, RegisterAgentResponse},
 };
 use prost::Message as _;
 use tokio::sync::mpsc;
@@ -112,6 +112,42 @@ impl GrpcTransport {
         Ok(answer.into_inner())
     }
 
+    /// Tells `report` by one call; once more if it was refused for its date.
+    async fn report(
+        &self,
+        credentials: &Credentials,
+        of: Reports,
+        report: Bytes,
+    ) -> Result<(), TransportError> {
+        let before = self.clock.ahead();
+        let told = self.tell(credentials, of, &report).await;
+        match told {
+            Err(_) if self.clock.ahead() != before => self.tell(credentials, of, &report).await,
+            told => told,
+        }
+    }
+
+    async fn tell(
+        &self,
+        credentials: &Credentials,
+        of: Reports,
+        report: &Bytes,
+    ) -> Result<(), TransportError> {
+        let method = match of {
+            Reports::Health => "/nxmesh.agent.AgentService/ReportHealth",
+            Reports::Metrics => "/nxmesh.agent.AgentService/ReportMetrics",
+        };
+        let headers = signed(credentials, &self.clock, method, report);
+        let mut request = Request::new(report.clone());
+        self.put(&headers, request.metadata_mut())?;
+        let mut client = self.client();
+        match of {
+            Reports::Health => self.within_limit(client.report_health(request)).await,
+            Reports::Metrics => self.within_limit(client.report_metrics(request)).await,
+        }
+        .map(drop)
+    }
+
     async fn within_limit<T>(
         &self,
         call: impl Future<Output = Result<T, Status>> + Send,
@@ -129,6 +165,13 @@ impl GrpcTransport {
             Err(_) => Err(failure::unanswered(&self.options.url, limit)),
         }
     }
+}
+
+/// What is told by calls.
+#[derive(Debug, Clone, Copy)]
+enum Reports {
+    Health,
+    Metrics,
 }
 
 #[async_trait]
@@ -176,6 +219,24 @@ impl Transport for GrpcTransport {
         size_bytes: u64,
     ) -> Result<Bytes, TransportError> {
         bundle::fetch(self, credentials, digest, size_bytes).await
+    }
+
+    async fn report_health(
+        &self,
+        credentials: &Credentials,
+        report: HealthReport,
+    ) -> Result<(), TransportError> {
+        let report = report.encode_to_vec().into();
+        self.report(credentials, Reports::Health, report).await
+    }
+
+    async fn report_metrics(
+        &self,
+        credentials: &Credentials,
+        batch: MetricsBatch,
+    ) -> Result<(), TransportError> {
+        let batch = batch.encode_to_vec().into();
+        self.report(credentials, Reports::Metrics, batch).await
     }
 }
 

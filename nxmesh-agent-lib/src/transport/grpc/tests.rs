@@ -18,6 +18,7 @@ use nxmesh_core::{
         transport::{Credentials, Transport as _, TransportError},
     },
     digest::Digest,
+    memory::Report,
     seal::{
         request::{SESSION_NONCE, SignedHeaders},
         stream::{Direction, Opener, Sealer},
@@ -27,8 +28,8 @@ use nxmesh_core::{
         transport::{Peer, Rig, credentials},
     },
     wire::{
-        AgentMessage, BundleChunk, FetchBundleRequest, MasterMessage, RegisterAgentRequest,
-        RegisterAgentResponse,
+        Ack, AgentMessage, BundleChunk, FetchBundleRequest, HealthReport, MasterMessage,
+        MetricsBatch, RegisterAgentRequest, RegisterAgentResponse,
     },
 };
 use prost::Message as _;
@@ -53,6 +54,9 @@ use crate::transport::{Keepalive, Trust, line::Line, sealed::BASE64};
 
 nxmesh_core::transport_conformance!(GrpcRig);
 
+const HEALTH: &str = "/nxmesh.agent.AgentService/ReportHealth";
+const METRICS: &str = "/nxmesh.agent.AgentService/ReportMetrics";
+
 type Frames = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
 type Reply<T> = oneshot::Sender<Result<Response<T>, Status>>;
 type Replying<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
@@ -62,6 +66,7 @@ enum Call {
     Enrolment(Bytes, Reply<Bytes>),
     Session(MetadataMap, Streaming<Bytes>, Reply<Frames>),
     Bundle(MetadataMap, Bytes, Reply<Frames>),
+    Report(&'static str, MetadataMap, Bytes, Reply<Bytes>),
 }
 
 /// Hands every call to the test.
@@ -86,6 +91,20 @@ impl UnaryService<Bytes> for Service {
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         self.ask(|reply| Call::Enrolment(request.into_inner(), reply))
+    }
+}
+
+/// Takes reports at one path.
+struct Reported(Service, &'static str);
+
+impl UnaryService<Bytes> for Reported {
+    type Response = Bytes;
+    type Future = Replying<Bytes>;
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        let Self(service, path) = self;
+        let (metadata, _, body) = request.into_parts();
+        service.ask(|reply| Call::Report(path, metadata, body, reply))
     }
 }
 
@@ -130,6 +149,8 @@ impl tower::Service<http::Request<Body>> for Service {
                 "/nxmesh.agent.AgentService/FetchBundle" => {
                     grpc.server_streaming(service, request).await
                 }
+                HEALTH => grpc.unary(Reported(service, HEALTH), request).await,
+                METRICS => grpc.unary(Reported(service, METRICS), request).await,
                 other => panic!("no method {other}"),
             })
         })
@@ -271,6 +292,21 @@ impl Rig for GrpcRig {
 
     async fn bundle(&mut self, content: Bytes) -> Bytes {
         self.part_of_bundle(&content, usize::MAX >> 1).await.digest
+    }
+
+    async fn report(&mut self, answer: Result<(), String>) -> Report {
+        let Call::Report(path, metadata, body, reply) = self.next().await else {
+            panic!("a report was expected");
+        };
+        verify(&metadata, path, &body);
+        let answer = answer
+            .map(|()| Response::new(Ack::default().encode_to_vec().into()))
+            .map_err(Status::permission_denied);
+        reply.send(answer).ok();
+        match path {
+            HEALTH => Report::Health(HealthReport::decode(body).unwrap().into()),
+            _ => Report::Metrics(MetricsBatch::decode(body).unwrap()),
+        }
     }
 }
 

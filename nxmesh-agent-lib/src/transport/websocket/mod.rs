@@ -21,7 +21,9 @@ use hyper_util::rt::TokioIo;
 use nxmesh_core::{
     contract::transport::{Credentials, Session, Transport, TransportError},
     seal::request::SignedHeaders,
-    wire::{RegisterAgentRequest, RegisterAgentResponse, http as paths},
+    wire::{
+        HealthReport, MetricsBatch, RegisterAgentRequest, RegisterAgentResponse, http as paths,
+    },
 };
 use prost::Message as _;
 use tokio::sync::mpsc;
@@ -100,6 +102,19 @@ impl WebSocketTransport {
         builder
             .body(Full::new(body))
             .map_err(|error| failure::unreachable(&self.options.url, error))
+    }
+
+    /// Tells `report` by one request.
+    async fn report(
+        &self,
+        credentials: &Credentials,
+        path: &'static str,
+        report: Bytes,
+    ) -> Result<(), TransportError> {
+        let headers = signed(credentials, &*self.options.clock, path, &report);
+        let answer = self.post(path, Some(headers), report).await?;
+        let acknowledged = answer.message(&self.options.url);
+        self.within_limit(acknowledged).await.map(drop)
     }
 
     /// What an answer means that is no success.
@@ -199,6 +214,24 @@ impl Transport for WebSocketTransport {
         size_bytes: u64,
     ) -> Result<Bytes, TransportError> {
         bundle::fetch(self, credentials, digest, size_bytes).await
+    }
+
+    async fn report_health(
+        &self,
+        credentials: &Credentials,
+        report: HealthReport,
+    ) -> Result<(), TransportError> {
+        let report = report.encode_to_vec().into();
+        self.report(credentials, paths::HEALTH, report).await
+    }
+
+    async fn report_metrics(
+        &self,
+        credentials: &Credentials,
+        batch: MetricsBatch,
+    ) -> Result<(), TransportError> {
+        let batch = batch.encode_to_vec().into();
+        self.report(credentials, paths::METRICS, batch).await
     }
 }
 

@@ -13,6 +13,7 @@ use hyper::{
 };
 use nxmesh_core::{
     digest::Digest,
+    memory::Report,
     seal::{
         request::SESSION_NONCE,
         stream::{Direction, MAX_FRAME_BYTES, Opener, Sealer},
@@ -21,7 +22,7 @@ use nxmesh_core::{
         patience::patiently,
         transport::{Peer, Rig, credentials},
     },
-    wire::{AgentMessage, FetchBundleRequest, MasterMessage},
+    wire::{Ack, AgentMessage, FetchBundleRequest, MasterMessage},
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
@@ -222,6 +223,23 @@ impl Rig for WebSocketRig {
 
     async fn bundle(&mut self, content: Bytes) -> Bytes {
         self.part_of_bundle(&content, usize::MAX >> 1).await.digest
+    }
+
+    async fn report(&mut self, answer: Result<(), String>) -> Report {
+        let call = self.calls.recv().await.expect("the server runs");
+        assert_eq!(call.head.method, "POST");
+        let path = call.head.uri.path().to_owned();
+        verify(&call.head.headers, &path, &call.body);
+        let answer = match answer {
+            Ok(()) => Response::new(body(Ack::default().encode_to_vec())),
+            Err(reason) => refusal(Code::PermissionDenied, &reason),
+        };
+        call.reply.send(answer).ok();
+        match &*path {
+            paths::HEALTH => Report::Health(HealthReport::decode(call.body).unwrap().into()),
+            paths::METRICS => Report::Metrics(MetricsBatch::decode(call.body).unwrap()),
+            other => panic!("{other}"),
+        }
     }
 }
 

@@ -140,7 +140,7 @@ impl Container {
         };
         let pid = match run.pid {
             0 => 0,
-            pid => pid + self.offset.load(Ordering::SeqCst),
+            main => self.first(main) + self.offset.load(Ordering::SeqCst),
         };
         let mounts: Vec<Value> = self
             .mounts
@@ -159,8 +159,19 @@ impl Container {
         })
     }
 
+    /// The first process of the container: nginx, or the shell that started it.
+    fn first(&self, main: u32) -> u32 {
+        if !self.under_a_shell.load(Ordering::SeqCst) {
+            return main;
+        }
+        let status = fs::read_to_string(format!("/proc/{main}/status")).unwrap_or_default();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        parent.and_then(|it| it.trim().parse().ok()).unwrap_or(main)
+    }
+
     fn top(&self) -> Value {
         let main = self.run.lock().unwrap().pid;
+        let first = self.first(main);
         let offset = self.offset.load(Ordering::SeqCst);
         let listed = std::process::Command::new("ps")
             .args(["-eo", "pid,ppid,stat,args", "-ww"])
@@ -177,12 +188,12 @@ impl Container {
                     .unwrap_or(0)
             };
             let (pid, parent) = (number(), number());
-            if pid != main && parent != main {
+            if ![main, first].contains(&pid) && parent != main {
                 continue;
             }
             let state = words.next().unwrap_or_default().to_owned();
             let mut title = words.collect::<Vec<_>>().join(" ");
-            if pid == main && self.under_a_shell.load(Ordering::SeqCst) {
+            if pid == first && first != main {
                 title = "/bin/sh /entrypoint.sh".to_owned();
             }
             let (pid, parent) = (pid + offset, parent + offset);

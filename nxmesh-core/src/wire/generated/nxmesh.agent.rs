@@ -414,13 +414,19 @@ pub struct DriftedFile {
     #[prost(enumeration = "FileChange", tag = "2")]
     pub change: i32,
 }
+/// What the agent counts: of its metrics those that a master keeps, summed over
+/// all names that come from the configuration. Two dozen samples.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MetricsBatch {
     #[prost(message, repeated, tag = "1")]
     pub samples: ::prost::alloc::vec::Vec<MetricSample>,
+    /// When they were taken, in Unix milliseconds on the agent's clock.
+    #[prost(uint64, tag = "2")]
+    pub at: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MetricSample {
+    /// As the agent tells Prometheus.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     #[prost(btree_map = "string, string", tag = "2")]

@@ -138,27 +138,44 @@ impl Calls {
     }
 
     /// Takes a `HealthReport` from an agent whose stream is down.
-    pub(super) fn report_health(
+    pub(in crate::api) fn report_health(
         &self,
         headers: &HeaderMap,
         method: &str,
         body: &Bytes,
     ) -> Result<Bytes, Status> {
-        let (caller, report) = self.unary::<HealthReport>(headers, method, body)?;
+        let (caller, report) = self.report::<HealthReport>(headers, method, body)?;
         self.fleet.report_health(&caller.agent, &report);
         Ok(encode(&Ack::default()))
     }
 
     /// Takes a `MetricsBatch` from an agent whose stream is down.
-    pub(super) fn report_metrics(
+    pub(in crate::api) fn report_metrics(
         &self,
         headers: &HeaderMap,
         method: &str,
         body: &Bytes,
     ) -> Result<Bytes, Status> {
-        let (caller, _) = self.unary::<MetricsBatch>(headers, method, body)?;
-        self.fleet.heard(&caller.agent);
+        let (caller, batch) = self.report::<MetricsBatch>(headers, method, body)?;
+        self.fleet.report_metrics(&caller.agent, &batch);
         Ok(encode(&Ack::default()))
+    }
+
+    /// As [`unary`](Self::unary), from an agent that is one.
+    fn report<M: Message + Default>(
+        &self,
+        headers: &HeaderMap,
+        method: &str,
+        body: &Bytes,
+    ) -> Result<(Caller, M), Status> {
+        let (caller, report) = self.unary(headers, method, body)?;
+        if self.fleet.is_quarantined(&caller.agent) {
+            return Err(Status::permission_denied(format!(
+                "agent {} is in quarantine: two machines have its identity",
+                caller.agent
+            )));
+        }
+        Ok((caller, report))
     }
 
     /// Proves and decodes a unary call.

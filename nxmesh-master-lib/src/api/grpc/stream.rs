@@ -227,9 +227,10 @@ fn take_in(session: &Session, message: AgentMessage) -> Result<(), Status> {
         Some(Payload::ConfigStatus(status)) => session.status(&status),
         Some(Payload::Health(report)) => session.health(&report),
         Some(Payload::CommandResult(result)) => session.command_result(message.sequence, &result),
-        // Of a kind that newer agents have, or that nothing here reads yet.
         Some(Payload::Logs(batch)) => session.logs(batch),
-        Some(Payload::Metrics(_)) | None => session.heard(),
+        Some(Payload::Metrics(batch)) => session.metrics(&batch),
+        // Of a kind that newer agents have.
+        None => session.heard(),
     }
     Ok(())
 }

@@ -51,6 +51,8 @@ pub(super) fn of(calls: Arc<Calls>, keepalive: Keepalive) -> Router {
         .route(paths::STREAM, get(stream))
         .route(paths::REGISTER, post(register))
         .route(paths::BUNDLE, post(bundle))
+        .route(paths::HEALTH, post(health))
+        .route(paths::METRICS, post(metrics))
         .with_state(Served { calls, keepalive })
 }
 
@@ -95,6 +97,24 @@ async fn bundle(State(served): State<Served>, request: Request) -> Result<Respon
     let asked = body(rest).await?;
     let (_, content) = served.calls.bundle(&head.headers, paths::BUNDLE, &asked)?;
     Ok(content.into_response())
+}
+
+async fn health(State(served): State<Served>, request: Request) -> Result<Response, Refusal> {
+    let (head, rest) = request.into_parts();
+    let report = body(rest).await?;
+    let ack = served
+        .calls
+        .report_health(&head.headers, paths::HEALTH, &report)?;
+    Ok(([(CONTENT_TYPE, paths::CONTENT_TYPE)], ack).into_response())
+}
+
+async fn metrics(State(served): State<Served>, request: Request) -> Result<Response, Refusal> {
+    let (head, rest) = request.into_parts();
+    let batch = body(rest).await?;
+    let ack = served
+        .calls
+        .report_metrics(&head.headers, paths::METRICS, &batch)?;
+    Ok(([(CONTENT_TYPE, paths::CONTENT_TYPE)], ack).into_response())
 }
 
 async fn body(body: Body) -> Result<Bytes, Status> {

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use nxmesh_core::{contract::storage::ListAudit, model::Labels};
+use nxmesh_core::{
+    contract::storage::ListAudit,
+    model::{AgentId, Labels},
+};
 use secrecy::ExposeSecret as _;
 use tonic::Code;
 
@@ -83,7 +86,7 @@ async fn a_removed_agent_is_out_for_good() {
     let enrolled = master.enrol(&token, "install-a").await.unwrap();
     let mut agent = master.agent(&[]).await;
     let mut session = agent.connect(&master, Hello::fresh()).await;
-    let remove = async |id| {
+    let remove = async |id: &AgentId| {
         let removed = master.fleet.remove(&workspace(), id, "ada").await;
         removed.unwrap()
     };

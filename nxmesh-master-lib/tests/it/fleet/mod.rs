@@ -4,6 +4,7 @@
 mod commands;
 mod conversation;
 mod enrolment;
+mod figures;
 mod holey;
 mod offers;
 mod recovery;
