@@ -23,6 +23,7 @@ use crate::{
     options::{ActiveChecksPolicy, BadResourcePolicy, Drift, ManagedMode, Settings},
     proxy,
     reloaders::Reached,
+    tuning::Tuning,
     values::TransportChoice,
 };
 
@@ -53,6 +54,28 @@ pub(crate) async fn compose(settings: &Settings, patience: Duration) -> Result<A
     options.health.checks = health::checks(settings.health_checks.as_deref().unwrap_or_default())?;
     options.metrics.listen = settings.metrics_listen;
     options.metrics.statsd = settings.statsd.clone().map(|server| server.0);
+    for (interval, to) in [
+        (
+            settings.statsd_interval,
+            &mut options.metrics.statsd_interval,
+        ),
+        (
+            settings.metrics_interval,
+            &mut options.metrics.master_interval,
+        ),
+    ] {
+        if let Some(interval) = interval {
+            *to = interval.as_duration();
+        }
+    }
+    options.hostname = settings.hostname.clone();
+    let tuning = Tuning {
+        reload: &settings.reload,
+        connection: settings.connection.as_ref(),
+        apply: settings.apply.as_ref(),
+        watchdog: settings.watchdog.as_ref(),
+    };
+    tuning.apply_to(&mut options)?;
     options.labels = settings.labels.clone().unwrap_or_default().0;
     options.control.watchdog.drift = match settings.drift.unwrap_or_default() {
         Drift::Report => DriftPolicy::Report,

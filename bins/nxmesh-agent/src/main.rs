@@ -6,6 +6,7 @@ mod options;
 mod proxy;
 mod reloaders;
 mod status;
+mod tuning;
 mod values;
 
 use std::{

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nxmesh_agent_lib::transport::MasterUrl;
-use nxmesh_core::snippet::SnippetPolicy;
+use nxmesh_core::{model::value::Time, snippet::SnippetPolicy};
 use nxmesh_process::{
     config::{self, Secret},
     exit::{Exit, OrExit as _},
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::health::HealthCheckSettings;
 use crate::reloaders::{CommandSettings, ContainerSettings, SystemdSettings};
+use crate::tuning::{ApplySettings, ConnectionSettings, ReloadSettings, WatchdogSettings};
 use crate::values::{
     DeploymentMode, HostPort, LabelList, ReloaderChoice, TransportChoice, Words, one_or_many,
 };
@@ -135,6 +136,9 @@ pub(crate) struct Settings {
     /// Labels that selectors choose this agent by; told at the enrolment
     #[arg(long, env = "NXMESH_LABELS", value_name = "K=V,K=V")]
     pub(crate) labels: Option<LabelList>,
+    /// What the machine is called [default: its host name]
+    #[arg(long, env = "NXMESH_HOSTNAME", value_name = "NAME")]
+    pub(crate) hostname: Option<String>,
     /// How much of nginx's configuration is managed [default: include]
     #[arg(long, env = "NXMESH_MODE", value_enum, value_name = "MODE")]
     pub(crate) mode: Option<ManagedMode>,
@@ -199,7 +203,7 @@ pub(crate) struct Settings {
         help_heading = "Metrics"
     )]
     pub(crate) metrics_listen: Option<SocketAddr>,
-    /// The statsd server that is told metrics over UDP every 10 s [default: none]
+    /// The statsd server that is told metrics over UDP [default: none]
     #[arg(
         long,
         env = "NXMESH_STATSD",
@@ -207,6 +211,22 @@ pub(crate) struct Settings {
         help_heading = "Metrics"
     )]
     pub(crate) statsd: Option<HostPort>,
+    /// How often the statsd server is told [default: 10s]
+    #[arg(
+        long,
+        env = "NXMESH_STATSD_INTERVAL",
+        value_name = "TIME",
+        help_heading = "Metrics"
+    )]
+    pub(crate) statsd_interval: Option<Time>,
+    /// How often the master is told figures [default: 60s]
+    #[arg(
+        long,
+        env = "NXMESH_METRICS_INTERVAL",
+        value_name = "TIME",
+        help_heading = "Metrics"
+    )]
+    pub(crate) metrics_interval: Option<Time>,
     /// Whether requests are counted, by lines that nginx writes to a socket of the agent: in mode
     /// include these stand beside the access_log of your http block, and silence the one that is
     /// built in [default: true in mode full with --metrics-listen or --statsd, else false]
@@ -218,7 +238,18 @@ pub(crate) struct Settings {
     )]
     pub(crate) request_log: Option<bool>,
     #[command(flatten)]
+    pub(crate) reload: ReloadSettings,
+    #[command(flatten)]
     pub(crate) log: LogOptions,
+    /// How the connection to the master is kept; in the settings file only
+    #[arg(skip)]
+    pub(crate) connection: Option<ConnectionSettings>,
+    /// Deadlines and limits of applies; in the settings file only
+    #[arg(skip)]
+    pub(crate) apply: Option<ApplySettings>,
+    /// When nginx is restarted; in the settings file only
+    #[arg(skip)]
+    pub(crate) watchdog: Option<WatchdogSettings>,
     /// What is asked over HTTP; in the settings file only
     #[arg(skip)]
     pub(crate) health_checks: Option<Vec<HealthCheckSettings>>,
@@ -235,6 +266,7 @@ nxmesh_process::overlay!(Settings {
     token_file,
     master_ca,
     labels,
+    hostname,
     mode,
     bad_resource,
     active_checks,
@@ -253,8 +285,14 @@ nxmesh_process::overlay!(Settings {
     deployment_mode,
     metrics_listen,
     statsd,
+    statsd_interval,
+    metrics_interval,
     request_log,
+    reload,
     log,
+    connection,
+    apply,
+    watchdog,
     health_checks,
     snippets,
 });

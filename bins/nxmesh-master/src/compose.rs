@@ -20,6 +20,9 @@ pub(crate) struct Composed {
 /// Whether the settings name only backends that this build has.
 pub(crate) fn check(settings: &Settings) -> Result<()> {
     settings.data_dir()?;
+    if let Some(fleet) = &settings.fleet {
+        fleet.apply_to(&mut MasterConfig::default())?;
+    }
     if settings.redis_url.is_some() {
         return Err(anyhow!(
             "--redis-url: built without feature `redis`; leave it out to run a single master"
@@ -62,6 +65,12 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Composed> {
     }
     config.server_names = settings.agent_server_name.clone().unwrap_or_default();
     config.host_name = host_name();
+    if let Some(limit) = settings.drain_timeout {
+        config.drain_timeout = limit.as_duration();
+    }
+    if let Some(fleet) = &settings.fleet {
+        fleet.apply_to(&mut config)?;
+    }
     let builder = Master::builder(data_dir)
         .config(config)
         .snippet_policy(settings.snippets.clone().unwrap_or_default())

@@ -2,6 +2,7 @@
 
 mod compose;
 mod options;
+mod tuning;
 
 use std::{
     io::{self, Write as _},

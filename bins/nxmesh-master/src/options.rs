@@ -4,13 +4,18 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Result, anyhow};
 use clap::{Args, Parser, Subcommand};
-use nxmesh_core::{model::value::UserName, snippet::SnippetPolicy};
+use nxmesh_core::{
+    model::value::{Time, UserName},
+    snippet::SnippetPolicy,
+};
 use nxmesh_process::{
     config::{self, Secret},
     exit::{Exit, OrExit as _},
     logging::LogOptions,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::tuning::FleetSettings;
 
 /// The NxMesh master: keeps the desired state of a fleet of nginx and brings it to the agents
 ///
@@ -133,6 +138,12 @@ pub(crate) struct Settings {
     pub(crate) redis_url: Option<Secret>,
     #[command(flatten)]
     pub(crate) log: LogOptions,
+    /// How long open requests may take to finish once the master stops [default: 10s]
+    #[arg(long, env = "NXMESH_DRAIN_TIMEOUT", value_name = "TIME")]
+    pub(crate) drain_timeout: Option<Time>,
+    /// How agents are led; in the settings file only
+    #[arg(skip)]
+    pub(crate) fleet: Option<FleetSettings>,
     /// What snippets may say beside the built-in rules; in the settings file only
     #[arg(skip)]
     pub(crate) snippets: Option<SnippetPolicy>,
@@ -146,6 +157,8 @@ nxmesh_process::overlay!(Settings {
     database_url,
     redis_url,
     log,
+    drain_timeout,
+    fleet,
     snippets,
 });
 
