@@ -15,7 +15,14 @@ use crate::port::Port;
 #[derive(Debug)]
 pub struct Backend {
     port: Port,
-    stop: Arc<AtomicBool>,
+    told: Arc<Told>,
+}
+
+/// What the threads of a server are told.
+#[derive(Debug, Default)]
+struct Told {
+    stop: AtomicBool,
+    fail: AtomicBool,
 }
 
 impl Backend {
@@ -27,24 +34,32 @@ impl Backend {
     pub fn start(answer: &str) -> Result<Self> {
         let port = Port::take()?;
         let listener = TcpListener::bind(port.on_loopback()).context("could not listen")?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let answer: Arc<str> = format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}",
-            answer.len()
-        )
-        .into();
+        let told = Arc::<Told>::default();
+        let heard = Arc::clone(&told);
+        let answers = ["200 OK", "503 Service Unavailable"].map(|status| {
+            format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}",
+                answer.len()
+            )
+        });
+        let answers = Arc::new(answers);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                if stopped.load(Ordering::Relaxed) {
+                if heard.stop.load(Ordering::Relaxed) {
                     return;
                 }
-                let answer = Arc::clone(&answer);
+                let fails = usize::from(heard.fail.load(Ordering::Relaxed));
+                let answers = Arc::clone(&answers);
                 // A client that goes away early is its own business.
-                thread::spawn(move || drop(serve(stream, &answer)));
+                thread::spawn(move || drop(serve(stream, &answers[fails])));
             }
         });
-        Ok(Self { port, stop })
+        Ok(Self { port, told })
+    }
+
+    /// From now on it answers with status 503, or with 200 again.
+    pub fn fail(&self, fail: bool) {
+        self.told.fail.store(fail, Ordering::Relaxed);
     }
 
     /// Where it listens.
@@ -56,7 +71,7 @@ impl Backend {
 
 impl Drop for Backend {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.told.stop.store(true, Ordering::Relaxed);
         // Wakes the thread that waits for a connection; it then sees the flag.
         drop(TcpStream::connect(self.address()));
     }

@@ -47,6 +47,31 @@ fn agents_are_told_what_to_do() {
     assert!(ending.count() > 0, "{}", logs.text());
     assert_eq!(run(&cluster, &["logs", &id, "-n", "1001"]).code, 64);
 
+    let audited = wait::until("the results are in the audit log", || {
+        let audit = run(&cluster, &["get", "audit", "--since", "1h", "-o", "json"]);
+        let audit = audit.json()?;
+        let entries = audit["items"].as_array().cloned().unwrap_or_default();
+        let told: Vec<_> = entries
+            .iter()
+            .filter(|it| it["action"] == "agent:recheck" || it["action"] == "agent:restart")
+            .map(|it| ["actor", "action", "outcome"].map(|field| it[field].clone()))
+            .collect();
+        Ok((told.len() == 4).then_some(told))
+    });
+    let subject = format!("agent/{id}");
+    let expected: Vec<_> = ["agent:recheck", "agent:restart"]
+        .iter()
+        .flat_map(|action| [["admin", action, "asked"], [&subject, action, "done"]])
+        .collect();
+    assert_eq!(audited.unwrap(), expected);
+    let newest = run(&cluster, &["get", "audit", "-n", "2", "-o", "name"]);
+    assert_eq!(newest.stdout.lines().count(), 2, "{}", newest.text());
+    let table = run(&cluster, &["get", "audit", "--since", "1h"]);
+    assert_eq!(table.code, 0, "{}", table.text());
+    assert!(table.stdout.starts_with("NUMBER"), "{}", table.text());
+    assert!(table.stdout.contains("agent:reload"), "{}", table.text());
+    assert_eq!(run(&cluster, &["get", "agents", "-n", "4"]).code, 64);
+
     let drain = run(&cluster, &["agent", "drain", &id]);
     assert_eq!(drain.code, 0, "{}", drain.text());
     let text = site(&cluster, "two");

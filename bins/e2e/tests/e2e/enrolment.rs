@@ -111,9 +111,15 @@ fn a_master_of_another_authority_is_not_talked_to() {
 #[test]
 fn a_removed_agent_comes_back_in_the_way_its_refusal_tells() {
     let mut cluster = Cluster::start(1).unwrap();
+    let documents = cluster.nodes[0].answering("shop", "shop.test", "served");
+    cluster.apply(&documents).unwrap().success().unwrap();
     let removed = cluster.agents().unwrap()[0].id.clone();
     let delete = ["delete", "agent", removed.as_str(), "--yes"];
     cluster.ctl.run(&delete).unwrap().success().unwrap();
+    let audit = ["get", "audit", "-n", "1", "-o", "json"];
+    let audit = cluster.ctl.run(&audit).unwrap().json().unwrap();
+    assert_eq!(audit["items"][0]["action"], "agent:delete", "{audit}");
+    assert_eq!(audit["items"][0]["subject"], format!("agent/{removed}"));
 
     let node = &mut cluster.nodes[0];
     wait::until("the agent is told how to come back", || {
@@ -121,6 +127,8 @@ fn a_removed_agent_comes_back_in_the_way_its_refusal_tells() {
         Ok(said.contains("remove the file identity").then_some(()))
     })
     .unwrap();
+    let answer = node.http("shop.test", "/").get().unwrap();
+    assert_eq!(answer.text(), "served", "nginx goes on");
     node.stop().unwrap();
     let folder = node.folder().to_owned();
     std::fs::remove_file(folder.join("state/identity")).unwrap();
