@@ -10,7 +10,8 @@ use std::{
 
 use crate::{
     digest::Digest,
-    model::{ResourceKey, ResourceSet},
+    document::Problem,
+    model::{ResourceKey, ResourceKind, ResourceSet},
     snippet::SnippetPolicy,
 };
 
@@ -358,4 +359,29 @@ pub enum RenderError {
         /// What is wrong.
         reason: String,
     },
+}
+
+impl RenderError {
+    /// The document at fault, where in it, and why.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::MissingReference { resource, .. }
+            | Self::Unsupported { resource, .. }
+            | Self::MissingModule { resource, .. }
+            | Self::OutsideOfHttp { resource, .. }
+            | Self::Unrenderable { resource, .. }
+            | Self::Structure { resource, .. } => Problem::new(resource, "", &self.to_string()),
+            Self::Template {
+                template,
+                line,
+                column,
+                reason,
+            } => {
+                let document = format!("{}/{template}", ResourceKind::Template);
+                let rule = format!("line {line}, column {column}: {reason}");
+                Problem::new(document, "/spec/source", &rule)
+            }
+        }
+    }
 }

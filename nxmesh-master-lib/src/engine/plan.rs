@@ -11,7 +11,7 @@ use nxmesh_core::{
     bundle::with_references,
     check::{check_with, disruptions, references_of, referrers},
     contract::{
-        renderer::{NginxVersion, RenderError, RenderSettings, Renderer},
+        renderer::{NginxVersion, RenderSettings, Renderer},
         storage::{Expected, NewChange, StoredResource},
     },
     document::Problem,
@@ -201,7 +201,7 @@ impl Plan {
             .renderer
             .render(&trial, &settings)
             .map(drop)
-            .map_err(|error| unrenderable(&error))
+            .map_err(|error| error.problem())
     }
 
     /// What is doubtful about certificates that changed, or that changed hosts use.
@@ -234,23 +234,6 @@ impl Plan {
             }
         }
         warnings
-    }
-}
-
-/// The document at fault, and why.
-pub(super) fn unrenderable(error: &RenderError) -> Problem {
-    match error {
-        RenderError::MissingReference { resource, .. }
-        | RenderError::Unsupported { resource, .. }
-        | RenderError::MissingModule { resource, .. }
-        | RenderError::OutsideOfHttp { resource, .. }
-        | RenderError::Unrenderable { resource, .. }
-        | RenderError::Structure { resource, .. } => Problem::new(resource, "", &error.to_string()),
-        RenderError::Template { template, .. } => {
-            let document = format!("{}/{template}", ResourceKind::Template);
-            Problem::new(document, "/spec/source", &error.to_string())
-        }
-        _ => Problem::new("the rendered tree", "", &error.to_string()),
     }
 }
 

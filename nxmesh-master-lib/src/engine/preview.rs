@@ -10,7 +10,7 @@ use nxmesh_core::{
 };
 use nxmesh_render::diff::diff;
 
-use super::{Engine, EngineError, WriteRequest, current::Workspace, plan};
+use super::{Engine, EngineError, WriteRequest, current::Workspace};
 
 /// The most text of files in one preview, in bytes; what follows is left out.
 const MOST_TEXT: usize = 8 << 20;
@@ -84,7 +84,7 @@ fn render(
     let resources = slice.as_ref().map_or(workspace, Slice::resources);
     renderer
         .render(resources, settings)
-        .map_err(|error| EngineError::Invalid(vec![plan::unrenderable(&error)]))
+        .map_err(|error| EngineError::Invalid(vec![error.problem()]))
 }
 
 /// The files that differ, and how many do not.

@@ -291,6 +291,12 @@ fn kinds_and_fields_are_explained() {
             "proxy_connect_timeout",
         ),
         ("upstream.spec.balance", "round_robin | least_conn"),
+        (
+            "upstream.spec.balance",
+            "  least_conn\n      The one with the fewest connections",
+        ),
+        // Fields with the whole of what is said of them.
+        ("virtualhost.spec.tls", "(nginx:\n      `ssl_buffer_size`)."),
     ] {
         let told = explain(&[path]).success().unwrap();
         assert!(

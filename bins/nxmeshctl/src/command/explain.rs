@@ -56,6 +56,10 @@ pub(crate) fn run(arguments: &ExplainArguments) -> anyhow::Result<Exit> {
     if let Some(example) = document.resolve(field)["examples"][0].as_str() {
         output::line(&format!("  for example {example}"))?;
     }
+    for (word, about) in document.words(field) {
+        output::line(&format!("  {word}"))?;
+        output::line(&format!("      {}", about.replace('\n', "\n      ")))?;
+    }
     document.print(field, 0, arguments.recursive)?;
     Ok(Exit::Success)
 }
@@ -137,6 +141,12 @@ impl<'d> Document<'d> {
         fields.map(|(name, field)| (name.as_str(), field)).collect()
     }
 
+    /// The words it may be, and what each means.
+    fn words(&self, schema: &'d Value) -> impl Iterator<Item = (&'d str, &'d str)> {
+        let variants = self.inner(schema)["oneOf"].as_array().into_iter().flatten();
+        variants.filter_map(|variant| Some((variant["const"].as_str()?, description(variant)?)))
+    }
+
     /// A field, and what is said of it there.
     fn field(&self, schema: &'d Value, name: &str) -> Option<(&'d Value, Option<&'d str>)> {
         let fields = self.fields(schema);
@@ -198,8 +208,11 @@ impl<'d> Document<'d> {
             output::line(&format!("{indent}{name}: {}{mark}", self.type_of(field)))?;
             if depth == 0 || recursive {
                 let said = description(field).or_else(|| description(self.resolve(field)));
-                let first = said.unwrap_or_default().lines().next().unwrap_or_default();
-                output::line(&format!("{indent}    {first}"))?;
+                // Its first paragraph: the rest is told where it is asked for by its name.
+                let paragraph = said.unwrap_or_default().lines();
+                for line in paragraph.take_while(|line| !line.is_empty()) {
+                    output::line(&format!("{indent}    {line}"))?;
+                }
             }
             if recursive {
                 self.print(field, depth + 1, recursive)?;

@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: RenderArguments) -> anyhow::Result<Exit> {
     };
     let tree = HandlebarsRenderer::new()
         .render(checked.resources(), &settings)
-        .or_exit(Exit::Invalid)?;
+        .map_err(|error| documents::refuse(&[error.problem()]))?;
     let full = FullOptions::default();
     let placement = Placement {
         release_dir: &out,

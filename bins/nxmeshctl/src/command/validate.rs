@@ -4,7 +4,7 @@ use nxmesh_core::{
     check,
     contract::renderer::{RenderSettings, Renderer as _},
     document::{MAX_PROBLEMS, Parsed, Problem},
-    model::ResourceSet,
+    model::{Resource, ResourceKind, ResourceSet},
 };
 use nxmesh_process::exit::Exit;
 use nxmesh_render::HandlebarsRenderer;
@@ -37,27 +37,25 @@ fn problems(documents: Vec<Parsed>) -> (Vec<Problem>, Vec<String>) {
         .collect();
     let dangling = dangling(&resources);
     if !dangling.is_empty() {
-        let found = resources
-            .iter()
-            .flat_map(|(_, resource)| check::document(resource))
+        let found = resources.iter();
+        let found = found.flat_map(|(_, resource)| check::document(resource));
+        let templates = resources.iter();
+        let templates = templates.filter(|(key, _)| key.kind == ResourceKind::Template);
+        let templates = templates
+            .map(|(_, resource)| Resource::clone(resource))
             .collect();
-        return (found, dangling);
+        return (found.chain(rendering(&templates)).collect(), dangling);
     }
     match check::check(resources) {
         Err(problems) => (problems, dangling),
-        Ok(checked) => {
-            let rendered =
-                HandlebarsRenderer::new().render(checked.resources(), &RenderSettings::default());
-            (
-                rendered
-                    .err()
-                    .map(|error| Problem::new("the rendered tree", "", &error.to_string()))
-                    .into_iter()
-                    .collect(),
-                dangling,
-            )
-        }
+        Ok(checked) => (rendering(checked.resources()).collect(), dangling),
     }
+}
+
+/// What does not become files of the newest nginx.
+fn rendering(resources: &ResourceSet) -> impl Iterator<Item = Problem> {
+    let rendered = HandlebarsRenderer::new().render(resources, &RenderSettings::default());
+    rendered.err().map(|error| error.problem()).into_iter()
 }
 
 fn dangling(resources: &ResourceSet) -> Vec<String> {
