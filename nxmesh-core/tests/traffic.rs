@@ -72,6 +72,33 @@ fn settings_are_refused_at_their_field() {
             "at most 20",
         ),
         (
+            json!({ "rate_limit": { "limits": many(1), "agents": 0 } }),
+            "/rate_limit/agents",
+            "1 to 1000 agents",
+        ),
+        (
+            limit(json!({ "rate": "1r/s", "otherwise": true })),
+            "/rate_limit/limits/0/otherwise",
+            "beside limits with one",
+        ),
+        (
+            limit(json!({ "rate": "1r/s", "when": {} })),
+            "/rate_limit/limits/0/when",
+            "for some requests",
+        ),
+        (
+            limit(json!({ "rate": "1r/s", "when": { "headers": [{ "name": "X_A" }] } })),
+            "/rate_limit/limits/0/when/headers/0/name",
+            "letters, digits and '-' only",
+        ),
+        (
+            limit(json!({ "rate": "1r/s", "when": {
+                "variables": [{ "name": "proxy_add_x_forwarded_for" }],
+            } })),
+            "/rate_limit/limits/0/when/variables/0/name",
+            "no condition",
+        ),
+        (
             json!({ "rate_limit": { "limits": [] } }),
             "/rate_limit/limits",
             "1 to 10",
@@ -474,6 +501,18 @@ fn what_only_a_host_says_is_refused_at_its_field() {
             "/client/keepalive/requests",
         ),
         (json!({ "server_tokens": "off" }), "/server_tokens"),
+        (
+            json!({ "behind_tls_proxy": { "redirect_code_other_methods": 307 } }),
+            "/behind_tls_proxy/redirect_code_other_methods",
+        ),
+        (
+            secure(json!({ "certificate": "a", "redirect_code_other_methods": 307 })),
+            "/tls/redirect_code_other_methods",
+        ),
+        (
+            secure(json!({ "certificate": "a", "dh_parameters": "dh.pem" })),
+            "/tls/dh_parameters",
+        ),
         (
             json!({ "behind_tls_proxy": { "redirect_code": 200 } }),
             "/behind_tls_proxy/redirect_code",

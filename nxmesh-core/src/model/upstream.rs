@@ -21,7 +21,8 @@ pub struct UpstreamSpec {
     /// How a server is chosen. Default: `round_robin`.
     #[serde(default)]
     pub balance: Balance,
-    /// Idle connections kept open by each worker, 1 to 10000. Default: none (nginx: `keepalive`).
+    /// Idle connections kept open by each worker, 1 to 10000. Default: nginx's, none
+    /// before 1.29.7 (nginx: `keepalive`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keepalive: Option<u32>,
     /// How long idle connections are kept. Default: nginx's.

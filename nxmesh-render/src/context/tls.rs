@@ -26,6 +26,7 @@ record! {
         /// `on` or `off`, as the next ones that are no sizes and times.
         prefer_server_ciphers: Word<'a>,
         curves: Word<'a>,
+        dh_parameters: Option<Word<'a>>,
         session_timeout: Word<'a>,
         session_cache: Word<'a>,
         session_tickets: Word<'a>,
@@ -59,12 +60,16 @@ record! {
 const INTERMEDIATE: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305";
 /// OpenSSL 3 has the old ones at this level only.
 const OLD: &str = "\"@SECLEVEL=0:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256:ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA:DHE-RSA-AES128-SHA256:DHE-RSA-AES256-SHA256:AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA256:AES256-SHA256:AES128-SHA:AES256-SHA:DES-CBC3-SHA\"";
+const AWS_RESTRICTED: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+const AWS: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384";
 const CURVES: &str = "X25519:prime256v1:secp384r1";
 
 const fn protocols(policy: TlsPolicy) -> &'static [TlsVersion] {
     match policy {
-        TlsPolicy::Modern => &[TlsVersion::Tls13],
-        TlsPolicy::Intermediate => &[TlsVersion::Tls12, TlsVersion::Tls13],
+        TlsPolicy::Modern | TlsPolicy::Aws13 => &[TlsVersion::Tls13],
+        TlsPolicy::Intermediate | TlsPolicy::Aws12Restricted | TlsPolicy::Aws12 => {
+            &[TlsVersion::Tls12, TlsVersion::Tls13]
+        }
         TlsPolicy::Old => &[
             TlsVersion::Tls10,
             TlsVersion::Tls11,
@@ -83,6 +88,7 @@ struct Terms<'a> {
     protocols: &'a [TlsVersion],
     ciphers: Option<&'a CipherList>,
     curves: Option<&'a CurveList>,
+    dh_parameters: Option<&'a FilePath>,
     prefer_server_ciphers: Option<bool>,
     session: Option<&'a TlsSession>,
     /// What the memory for sessions is called; nginx has one for each protocol.
@@ -121,6 +127,7 @@ pub(super) fn record<'a>(
         protocols: &tls.protocols,
         ciphers: tls.ciphers.as_ref(),
         curves: tls.curves.as_ref(),
+        dh_parameters: tls.dh_parameters.as_ref(),
         prefer_server_ciphers: tls.prefer_server_ciphers,
         session: tls.session.as_ref(),
         cache: "nxmesh_tls",
@@ -158,6 +165,7 @@ pub(super) fn of_stream<'a>(
         protocols: &tls.protocols,
         ciphers: tls.ciphers.as_ref(),
         curves: tls.curves.as_ref(),
+        dh_parameters: tls.dh_parameters.as_ref(),
         prefer_server_ciphers: None,
         session: tls.session.as_ref(),
         cache: "nxmesh_stream_tls",
@@ -187,6 +195,8 @@ fn common<'a>(scene: &Scene<'_>, tls: &Terms<'_>) -> Result<TlsRecord<'a>, Rende
         (Some(ciphers), _) => Some(quote(ciphers.as_str()).map_err(quoting)?.into_owned()),
         (None, _) if versions == [TlsVersion::Tls13] => None,
         (None, TlsPolicy::Old) => Some(Word::fixed(OLD)),
+        (None, TlsPolicy::Aws12) => Some(Word::fixed(AWS)),
+        (None, TlsPolicy::Aws12Restricted) => Some(Word::fixed(AWS_RESTRICTED)),
         (None, _) => Some(Word::fixed(INTERMEDIATE)),
     };
     let session = tls.session.cloned().unwrap_or_default();
@@ -198,11 +208,15 @@ fn common<'a>(scene: &Scene<'_>, tls: &Terms<'_>) -> Result<TlsRecord<'a>, Rende
             .map(|version| Item(Word::fixed(version.nginx_name())))
             .collect(),
         ciphers,
-        prefer_server_ciphers: on_or_off(prefers.unwrap_or(tls.policy == TlsPolicy::Old)),
+        prefer_server_ciphers: on_or_off(prefers.unwrap_or(matches!(
+            tls.policy,
+            TlsPolicy::Old | TlsPolicy::Aws12 | TlsPolicy::Aws12Restricted
+        ))),
         curves: match tls.curves {
             Some(curves) => quote(curves.as_str()).map_err(quoting)?.into_owned(),
             None => Word::fixed(CURVES),
         },
+        dh_parameters: file(scene, tls.dh_parameters)?,
         session_timeout: session.timeout.map_or(Word::fixed("1d"), Word::own),
         // nginx refuses one name with two sizes.
         session_cache: Word::own(match session.cache {
@@ -234,12 +248,15 @@ fn client<'a>(
             ClientVerify::OptionalUnsigned => "optional_no_ca",
         }),
         depth: client.depth.map(|depth| Word::number(depth.into())),
-        revoked: client
-            .revoked
-            .map(|path| quote(path.as_str()).map(Word::into_owned))
-            .transpose()
-            .map_err(|error| scene.unrenderable(error))?,
+        revoked: file(scene, client.revoked)?,
     })
+}
+
+/// A file of the agent's machine.
+fn file<'a>(scene: &Scene<'_>, path: Option<&FilePath>) -> Result<Option<Word<'a>>, RenderError> {
+    path.map(|path| quote(path.as_str()).map(Word::into_owned))
+        .transpose()
+        .map_err(|error| scene.unrenderable(error))
 }
 
 fn trusted<'a>(scene: &Scene<'_>, trust: &Trust) -> Result<Word<'a>, RenderError> {

@@ -137,3 +137,42 @@ fn fastcgi_servers_are_told_what_they_need() {
         Some("hidden")
     );
 }
+
+#[test]
+fn errors_of_all_backends_are_told_as_it_is_said() {
+    let (port, back) = (free_port(), free_port());
+    let site = host(
+        "site",
+        port,
+        r#"
+  intercept_errors: true
+  error_pages: [{ codes: [500], send: { redirect: "https://status.test/" } }]
+  locations:
+    - { path: /broken/php, fastcgi: { upstream: php, root: /srv } }
+    - { path: /broken/as-sent, intercept_errors: false, fastcgi: { upstream: php, root: /srv } }
+    - { path: /shop.Orders/, grpc: { upstream: back, http_errors: true } }
+    - { path: /shop.AsSent/, intercept_errors: false, grpc: { upstream: back, http_errors: true } }"#,
+    );
+    let Some(binary) = binary() else { return };
+    let _backend = Staged::foreign(binary, |folder| {
+        let conf = format!(
+            "pid nginx.pid; error_log error.log; events {{ }} http {{ access_log off; server {{
+                listen 127.0.0.1:{back} http2;
+                location / {{ return 500 broken; }}
+            }} }}"
+        );
+        fs::write(folder.join("nginx.conf"), conf).expect("write its configuration");
+    });
+    let php = upstream("php", &[fastcgi_server::start()]);
+    let Some(_nginx) = serving(&[site, php, upstream("back", &[back])]) else {
+        return;
+    };
+    for (path, status) in [
+        ("/broken/php", 302),
+        ("/broken/as-sent", 500),
+        ("/shop.Orders/Get", 302),
+        ("/shop.AsSent/Get", 500),
+    ] {
+        assert_eq!(ask(port, path).status, status, "{path}");
+    }
+}

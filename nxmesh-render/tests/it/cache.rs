@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use crate::{
-    echo,
-    nginx::free_port,
+    echo, fastcgi_server,
+    nginx::{free_port, request},
     site::{ask, ask_with, body as text, header, serving_set as serving, site, upstream},
 };
 
@@ -87,4 +87,80 @@ fn another_key_or_size_is_another_cache() {
     ] {
         assert_ne!(plain, zone(other), "{other}");
     }
+}
+
+#[test]
+fn answers_of_fastcgi_servers_are_kept() {
+    let port = free_port();
+    let rules = "max_size: 10m, valid: [{ statuses: [200], time: 1h }], status_header: true";
+    let site = site(
+        port,
+        &format!(
+            "
+  cache: {{ rules: {{ {rules}, use_stale: [error, http502], bypass: [{{ cookie: session }}] }} }}
+  locations:
+    - {{ path: /, fastcgi: {{ upstream: php, root: /srv, params: [{{ name: COUNTED, value: \"1\" }}] }} }}
+    - {{ path: /proxied, proxy: {{ upstream: backend }} }}
+    - {{ path: /never, cache: none, fastcgi: {{ upstream: php, root: /srv, params: [{{ name: COUNTED, value: \"1\" }}] }} }}
+    - {{ path: /own, cache: {{ rules: {{ {rules}, min_uses: 2 }} }}, fastcgi: {{ upstream: php, root: /srv, params: [{{ name: COUNTED, value: \"1\" }}] }} }}"
+        ),
+        &(upstream("php", &[fastcgi_server::start()]) + &upstream("backend", &[counting()])),
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    let body = |path: &str, headers: &str| text(&ask_with(port, path, headers));
+    let head = request(port, "HEAD", "site.test", b"/a.php", "");
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    let first = body("/a.php", "");
+    assert!(first.contains("SCRIPT_NAME=/a.php"), "{first}");
+    assert_eq!(body("/a.php", ""), first);
+    let hit = ask(port, "/a.php");
+    assert_eq!(header(&hit, "X-Cache-Status").as_deref(), Some("HIT"));
+    assert_ne!(body("/a.php", "Cookie: session=1\r\n"), first, "a session");
+    assert_ne!(body("/a.php?b", ""), first, "another query");
+    assert_ne!(body("/never", ""), body("/never", ""));
+    let own: Vec<String> = (0..3).map(|_| body("/own", "")).collect();
+    assert_ne!(own[0], own[1]);
+    assert_eq!(own[1], own[2], "kept from the second time on");
+    assert_eq!(body("/proxied", ""), body("/proxied", ""));
+}
+
+/// nginx takes over each directive for itself; a field counts as a whole.
+#[test]
+fn a_cache_takes_nothing_over_from_further_out() {
+    let backend = echo::start_with({
+        let count = AtomicUsize::new(0);
+        move |request| {
+            let seen = count.fetch_add(1, Ordering::SeqCst);
+            if request.starts_with("GET /expires") {
+                ("200 OK", format!("Cache-Control: max-age=60\r\n\r\n{seen}"))
+            } else {
+                ("200 OK", format!("Cache-Control: no-store\r\n\r\n{seen}"))
+            }
+        }
+    });
+    let port = free_port();
+    let site = site(
+        port,
+        "
+  cache: { rules: { max_size: 10m, valid: [{ time: 1h }], min_uses: 3, bypass: [{ query: fresh }], ignore_headers: [Cache-Control] } }
+  locations:
+    - { path: /, proxy: { upstream: backend } }
+    - { path: /accel, proxy: { upstream: backend, ignore_headers: [X-Accel-Redirect] } }
+    - { path: /own, cache: { rules: { max_size: 10m } }, proxy: { upstream: backend } }
+    - { path: /expires, cache: { rules: { max_size: 10m } }, proxy: { upstream: backend } }",
+        &upstream("backend", &[backend]),
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    let body = |path: &str| text(&ask(port, path));
+    for path in ["/", "/accel"] {
+        let outer: Vec<String> = (0..4).map(|_| body(path)).collect();
+        assert_ne!(outer[1], outer[2], "{path}: {outer:?}");
+        assert_eq!(outer[2], outer[3], "{path}: {outer:?}");
+    }
+    assert_ne!(body("/own"), body("/own"), "it does not say how long");
+    assert_eq!(
+        body("/expires?fresh=1"),
+        body("/expires?fresh=1"),
+        "nor when not"
+    );
 }

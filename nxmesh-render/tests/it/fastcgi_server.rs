@@ -12,19 +12,20 @@ const STDOUT: u8 = 6;
 const END_REQUEST: u8 = 3;
 
 /// Starts it and returns its port. Each answer's body is the parameters, one per
-/// line as `NAME=value`, an empty line and the body of the request.
+/// line as `NAME=value`, an empty line and the body of the request; with a parameter
+/// `COUNTED` also how many requests there were. One for `/broken` is answered with 500.
 pub(crate) fn start() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let port = listener.local_addr().expect("its address").port();
     thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            thread::spawn(move || answer(stream));
+        for (count, stream) in listener.incoming().flatten().enumerate() {
+            thread::spawn(move || answer(stream, count + 1));
         }
     });
     port
 }
 
-fn answer(mut stream: TcpStream) {
+fn answer(mut stream: TcpStream, count: usize) {
     let (mut params, mut body) = (Vec::new(), Vec::new());
     loop {
         let mut header = [0; 8];
@@ -55,9 +56,25 @@ fn answer(mut stream: TcpStream) {
     }
     text.push(b'\n');
     text.extend(body);
+    let told = |line: &str| {
+        String::from_utf8_lossy(&text)
+            .lines()
+            .any(|it| it.starts_with(line))
+    };
+    let status = if told("REQUEST_URI=/broken") {
+        "500 Broken"
+    } else {
+        "200 OK"
+    };
+    let (is_head, is_counted) = (told("REQUEST_METHOD=HEAD"), told("COUNTED="));
+    if is_head {
+        text.clear();
+    } else if is_counted {
+        text.extend(format!("SEEN={count}\n").bytes());
+    }
     // With its length, or nginx sends it in pieces that end anywhere.
     let head = format!(
-        "Content-Type: text/plain\r\nX-Secret: hidden\r\nContent-Length: {}\r\n\r\n",
+        "Status: {status}\r\nContent-Type: text/plain\r\nX-Secret: hidden\r\nContent-Length: {}\r\n\r\n",
         text.len()
     );
     text.splice(0..0, head.into_bytes());

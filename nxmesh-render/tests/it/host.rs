@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     echo,
-    nginx::{free_port, get, get_with},
+    nginx::{free_port, get, get_with, request},
     site::{ask, ask_with, body, header, host, resources, serving, status, upstream},
 };
 
@@ -56,7 +56,7 @@ fn some_paths_are_answered_whatever_is_said() {
 #[test]
 fn what_a_proxy_in_front_says_counts() {
     let port = free_port();
-    let spec = "  behind_tls_proxy: { redirect_http: true, redirect_code: 301, hsts: { max_age: 1d, preload: true } }
+    let spec = "  behind_tls_proxy: { redirect_http: true, redirect_code: 301, redirect_code_other_methods: 307, hsts: { max_age: 1d, preload: true } }
   locations: [{ path: /, respond: { status: 200 } }]";
     let Some(_nginx) = serving(&[host("site", port, spec)]) else {
         return;
@@ -66,6 +66,11 @@ fn what_a_proxy_in_front_says_counts() {
     let to = header(&plain, "Location");
     assert_eq!(to.as_deref(), Some("https://site.test/a?b=c"));
     assert_eq!(header(&plain, "Strict-Transport-Security"), None);
+    let posted = |proto: &str| {
+        let headers = format!("X-Forwarded-Proto: {proto}\r\nContent-Length: 0\r\n");
+        request(port, "POST", "site.test", b"/a", &headers).status
+    };
+    assert_eq!((posted("http"), posted("https")), (307, 200));
     let secure = ask_with(port, "/", "X-Forwarded-Proto: https\r\n");
     assert_eq!(secure.status, 200);
     let hsts = header(&secure, "Strict-Transport-Security");

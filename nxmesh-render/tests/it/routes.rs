@@ -236,3 +236,27 @@ fn requests_are_split_by_share_and_stay_where_they_are() {
         assert!(seen.starts_with(line), "{path}: {seen}");
     }
 }
+
+#[test]
+fn what_nginx_knows_decides_too() {
+    let port = free_port();
+    let site = host(
+        "site",
+        port,
+        r#"
+  locations:
+    - path: /
+      respond: { status: 200, body: others }
+      routes:
+        - { when: { variables: [{ name: server_protocol, value: HTTP/1.0 }] }, respond: { status: 200, body: old } }
+        - { when: { variables: [{ name: scheme, value: https }] }, respond: { status: 200, body: secure } }
+        - { when: { variables: [{ name: remote_addr, pattern: '^127\.' }], query: [{ name: near }] }, respond: { status: 200, body: near } }"#,
+    );
+    let Some(_nginx) = serving(&[site]) else {
+        return;
+    };
+    assert_eq!(body(&ask(port, "/")), "others");
+    assert_eq!(body(&ask(port, "/?near=1")), "near");
+    let old = send(port, "GET / HTTP/1.0\r\nHost: site.test\r\n\r\n");
+    assert!(old.ends_with("old"), "{old}");
+}

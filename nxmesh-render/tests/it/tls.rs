@@ -16,9 +16,19 @@ use rustls::{
 
 use crate::{
     echo,
-    nginx::{free_port, get},
+    nginx::{free_port, get, request},
     site::{body, header, serving, upstream},
 };
+
+/// The group ffdhe2048 (RFC 7919, appendix A.1).
+const DH_PARAMETERS: &str = "-----BEGIN DH PARAMETERS-----\n\
+MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz\n\
++8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a\n\
+87VXE15/V8k1mE8McODmi3fipona8+/och3xWKE2rec1MKzKT0g6eXq8CrGCsyT7\n\
+YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi\n\
+7MA0BM0oNC9hkXL+nOmFg/+OTxIy7vKBg8P+OxtMb61zO7X8vC7CIAXFjvGDfRaD\n\
+ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==\n\
+-----END DH PARAMETERS-----\n";
 
 /// An authority, and certificates it signs.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -122,6 +132,8 @@ fn clients_show_certificates_and_hosts_are_told_apart() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let trusted = folder.path().join("ca.pem");
     std::fs::write(&trusted, authority.0.pem()).expect("a file");
+    let dh_parameters = folder.path().join("dh.pem");
+    std::fs::write(&dh_parameters, DH_PARAMETERS).expect("a file");
     let site = format!(
         "kind: VirtualHost
 metadata: {{ name: site }}
@@ -142,6 +154,8 @@ spec:
     strict_sni: true
     redirect_http: true
     redirect_code: 301
+    redirect_code_other_methods: 307
+    dh_parameters: {}
     hsts: {{ max_age: 1d }}
     client:
       trusted: {{ file: {} }}
@@ -152,6 +166,7 @@ spec:
     - {{ path: /, respond: {{ status: 200, body: hello }} }}
     - {{ path: /echo, proxy: {{ upstream: backend }} }}
 ",
+        dh_parameters.display(),
         trusted.display()
     );
     let other = format!(
@@ -216,5 +231,7 @@ spec:
     assert_eq!(led.status, 301);
     let to = format!("https://site.test:{secure}/a");
     assert_eq!(header(&led, "Location"), Some(to));
+    let posted = request(plain, "POST", "site.test", b"/a", "Content-Length: 0\r\n");
+    assert_eq!(posted.status, 307);
     assert_eq!(body(&get(plain, "site.test", b"/healthz")), "ok");
 }

@@ -160,14 +160,35 @@ fn responses_are_compressed_where_it_is_said() {
         port,
         &format!(
             "
-  gzip: {{ types: [text/plain], min_length: 100 }}
+  gzip: {{ types: [text/plain], min_length: 100, level: 9, disable: [curl], buffers: {{ count: 16, size: 8k }}, unpack: true }}
   locations:
     - {{ path: /, respond: {{ status: 200, body: \"{body}\" }} }}
-    - {{ path: /plain, gzip: {{ enabled: false }}, respond: {{ status: 200, body: \"{body}\" }} }}"
+    - {{ path: /plain, gzip: {{ enabled: false }}, respond: {{ status: 200, body: \"{body}\" }} }}
+    - {{ path: /html, gzip: {{}}, respond: {{ status: 200, body: \"{body}\", content_type: text/html }} }}
+    - {{ path: /other, gzip: {{}}, respond: {{ status: 200, body: \"{body}\" }} }}
+    - {{ path: /curl, gzip: {{}}, respond: {{ status: 200, body: short but long enough, content_type: text/html }} }}"
         ),
         "",
     );
     let Some(_nginx) = serving(&site) else { return };
+    let ask = |path: &str| {
+        crate::nginx::get_with(
+            port,
+            "site.test",
+            path.as_bytes(),
+            "Accept-Encoding: gzip\r\nUser-Agent: curl/8\r\n",
+        )
+    };
+    assert_eq!(ask("/").header("Content-Encoding"), None, "to curl");
+    let html = ask("/html");
+    assert_eq!(html.header("Content-Encoding"), Some(&b"gzip"[..]));
+    let short = ask("/curl");
+    assert_eq!(short.header("Content-Encoding"), Some(&b"gzip"[..]));
+    assert_eq!(
+        ask("/other").header("Content-Encoding"),
+        None,
+        "no type is said"
+    );
     let ask = |path: &str| {
         crate::nginx::get_with(
             port,
@@ -180,4 +201,39 @@ fn responses_are_compressed_where_it_is_said() {
     assert_eq!(compressed.header("Content-Encoding"), Some(&b"gzip"[..]));
     assert_eq!(compressed.header("Vary"), Some(&b"Accept-Encoding"[..]));
     assert_eq!(ask("/plain").header("Content-Encoding"), None);
+}
+
+#[test]
+fn each_tier_has_a_limit_of_its_own() {
+    let port = free_port();
+    let site = site(
+        port,
+        "
+  rate_limit:
+    agents: 2
+    log_level: warn
+    limits:
+      - { when: { headers: [{ name: X-Tier, value: gold }], methods: [GET] }, rate: 10r/m, burst: 7, without_delay: 7 }
+      - { when: { headers: [{ name: X-Tier, value: silver }] }, rate: 10r/m, burst: 2, without_delay: 2 }
+      - { otherwise: true, rate: 1r/m }
+  connection_limit: { limits: [{ connections: 1000 }], dry_run: true, log_level: notice }
+  locations: [{ path: /, respond: { status: 200 } }]",
+        "",
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    let served = |tier: &str| {
+        let headers = format!("X-Tier: {tier}\r\n");
+        let statuses = (0..10).map(|_| crate::site::ask_with(port, "/", &headers).status);
+        statuses.filter(|status| *status == 200).count()
+    };
+    assert_eq!(
+        (served("gold"), served("silver"), served("none")),
+        (8, 3, 1)
+    );
+    let text = rendered(&site);
+    assert!(text.contains("rate=5r/m"), "half of it: {text}");
+    assert!(text.contains("rate=1r/m"), "at least one: {text}");
+    assert!(text.contains("limit_req_log_level warn;"), "{text}");
+    assert!(text.contains("limit_conn_log_level notice;"), "{text}");
+    assert!(text.contains("limit_conn_dry_run on;"), "{text}");
 }

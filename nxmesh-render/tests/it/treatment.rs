@@ -324,6 +324,29 @@ fn another_service_decides() {
 }
 
 #[test]
+fn another_service_is_asked_with_another_method() {
+    let service = echo::start_with(|request| {
+        let asked = request.starts_with("HEAD /check HTTP/1.1");
+        (if asked { "200 OK" } else { "403 No" }, String::new())
+    });
+    let port = free_port();
+    let site = site(
+        port,
+        "
+  external_auth: { service: { upstream: service, path: /check, method: HEAD } }
+  locations:
+    - { path: /, respond: { status: 200 } }
+    - { path: /get, external_auth: { service: { upstream: service, path: /check } }, respond: { status: 200 } }",
+        &upstream("service", &[service]),
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    let length = "Content-Length: 0\r\n";
+    let posted = request(port, "POST", "site.test", b"/", length);
+    assert_eq!((status(port, "/"), posted.status), (200, 200));
+    assert_eq!(status(port, "/get"), 403);
+}
+
+#[test]
 fn copies_of_requests_go_elsewhere() {
     use std::sync::{
         Arc,

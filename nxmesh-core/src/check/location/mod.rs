@@ -6,6 +6,7 @@ mod proxy;
 mod route;
 
 pub(super) use proxy::{request_headers, shares, tls as upstream_tls};
+pub(super) use route::condition;
 
 use super::Found;
 use crate::model::{Action, Location, PathMatch, value::HeaderName};

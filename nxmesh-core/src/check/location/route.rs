@@ -1,7 +1,7 @@
 //! What routes and their conditions have to be in themselves.
 
 use super::{Found, action, has_variable};
-use crate::model::{Condition, Location};
+use crate::model::{Condition, FieldMatch, Location, Variable};
 
 pub(super) fn check(at: &str, location: &Location, found: &mut Found) {
     if location.routes.len() > 20 {
@@ -11,7 +11,7 @@ pub(super) fn check(at: &str, location: &Location, found: &mut Found) {
         );
     }
     let routes = location.routes.iter();
-    let conditions: usize = routes.map(|route| count(&route.when)).sum();
+    let conditions: usize = routes.map(|route| route.when.count()).sum();
     if conditions > 60 {
         found.say(
             format!("{at}/routes"),
@@ -25,18 +25,12 @@ pub(super) fn check(at: &str, location: &Location, found: &mut Found) {
     }
 }
 
-fn count(when: &Condition) -> usize {
-    usize::from(!when.methods.is_empty())
-        + when.headers.len()
-        + when.query.len()
-        + when.cookies.len()
-}
-
-fn condition(at: &str, when: &Condition, found: &mut Found) {
+/// Checks which requests something is for.
+pub(in crate::check) fn condition(at: &str, when: &Condition, found: &mut Found) {
     if *when == Condition::default() {
         found.say(
             at,
-            "a route is for some requests, for example when: { methods: [POST] }",
+            "a condition is for some requests, for example { methods: [POST] }",
         );
     }
     at_most_ten(at, "methods", &when.methods, found);
@@ -47,6 +41,14 @@ fn condition(at: &str, when: &Condition, found: &mut Found) {
     at_most_ten(at, "headers", &when.headers, found);
     at_most_ten(at, "query", &when.query, found);
     at_most_ten(at, "cookies", &when.cookies, found);
+    at_most_ten(at, "variables", &when.variables, found);
+    let appended = |it: &FieldMatch<Variable>| it.name == Variable::ProxyAddXForwardedFor;
+    if let Some(index) = when.variables.iter().position(appended) {
+        found.say(
+            format!("{at}/variables/{index}/name"),
+            "what is told to upstreams is no condition, for example { name: remote_addr, value: 192.0.2.1 }",
+        );
+    }
     for (index, header) in when.headers.iter().enumerate() {
         if !has_variable(&header.name) {
             found.say(

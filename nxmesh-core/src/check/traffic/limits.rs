@@ -1,7 +1,7 @@
 //! Limits of requests and connections.
 
 use super::Found;
-use crate::check::location::has_variable;
+use crate::check::location::{condition, has_variable};
 use crate::model::{
     traffic::{ConnectionLimit, LimitKey, RateLimit},
     value::{SizeBytes, StatusCode},
@@ -13,10 +13,14 @@ pub(super) fn requests(at: &str, limit: &RateLimit, found: &mut Found) {
     if limit.except.len() > 1000 {
         found.say(format!("{at}/except"), "there are at most 1000 networks");
     }
+    if limit.agents.is_some_and(|it| !(1..=1000).contains(&it)) {
+        found.say(format!("{at}/agents"), "1 to 1000 agents share a rate");
+    }
     for (index, one) in limit.limits.iter().enumerate() {
         let at = format!("{at}/limits/{index}");
         key(&at, &one.key, found);
         zone(&at, one.zone_size, found);
+        tier(&at, index, limit, found);
         if one.burst.is_some_and(|burst| burst > 100_000) {
             found.say(
                 format!("{at}/burst"),
@@ -29,6 +33,24 @@ pub(super) fn requests(at: &str, limit: &RateLimit, found: &mut Found) {
                 "without_delay is at most the burst, for example { burst: 20, without_delay: 20 }",
             );
         }
+    }
+}
+
+/// For which requests a limit is.
+fn tier(at: &str, index: usize, limit: &RateLimit, found: &mut Found) {
+    let one = &limit.limits[index];
+    if let Some(when) = &one.when {
+        condition(&format!("{at}/when"), when, found);
+        if when.count() > 10 {
+            found.say(format!("{at}/when"), "a limit has at most 10 conditions");
+        }
+    }
+    let others = limit.limits.iter().any(|other| other.when.is_some());
+    if one.otherwise && (one.when.is_some() || !others) {
+        found.say(
+            format!("{at}/otherwise"),
+            "otherwise is for a limit without when, beside limits with one",
+        );
     }
 }
 

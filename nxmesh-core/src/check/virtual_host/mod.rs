@@ -15,6 +15,9 @@ pub(super) fn check(spec: &VirtualHostSpec, found: &mut Found) {
     if let Some(tls) = &spec.tls {
         tls::check(tls, &spec.listen, found);
     }
+    if let Some(proxy) = &spec.behind_tls_proxy {
+        tls::behind(proxy, found);
+    }
     if spec.reject_handshake && spec.tls.is_some() {
         found.say(
             "/spec/reject_handshake",

@@ -1,7 +1,10 @@
 //! What TLS towards clients has to be.
 
 use super::Found;
-use crate::model::{Listen, Tls, value::SizeBytes};
+use crate::model::{
+    Listen, Tls, TlsProxy,
+    value::{RedirectCode, SizeBytes},
+};
 
 pub(super) fn check(tls: &Tls, listens: &[Listen], found: &mut Found) {
     if !listens.iter().any(|listen| listen.tls) {
@@ -22,11 +25,9 @@ pub(super) fn check(tls: &Tls, listens: &[Listen], found: &mut Found) {
             "there are at most 3 more certificates, one for each type of key",
         );
     }
-    if tls.redirect_code.is_some() && !tls.redirect_http {
-        found.say(
-            "/spec/tls/redirect_code",
-            "redirect_code goes with redirect_http: true",
-        );
+    if !tls.redirect_http {
+        let codes = (tls.redirect_code, tls.redirect_code_other_methods);
+        redirect_codes("/spec/tls", codes, found);
     }
     let buffer = tls.buffer_size.map(SizeBytes::bytes);
     if buffer.is_some_and(|size| !(1 << 10..=64 << 10).contains(&size)) {
@@ -52,5 +53,33 @@ pub(super) fn check(tls: &Tls, listens: &[Listen], found: &mut Found) {
                 "there are at most 100 patterns of subjects",
             );
         }
+    }
+}
+
+/// What someone in front of nginx who ends TLS has to be.
+pub(super) fn behind(proxy: &TlsProxy, found: &mut Found) {
+    if !proxy.redirect_http {
+        let codes = (proxy.redirect_code, proxy.redirect_code_other_methods);
+        redirect_codes("/spec/behind_tls_proxy", codes, found);
+    }
+}
+
+/// Codes where nothing is redirected.
+fn redirect_codes(
+    at: &str,
+    (code, of_other_methods): (Option<RedirectCode>, Option<RedirectCode>),
+    found: &mut Found,
+) {
+    if code.is_some() {
+        found.say(
+            format!("{at}/redirect_code"),
+            "redirect_code goes with redirect_http: true",
+        );
+    }
+    if of_other_methods.is_some() {
+        found.say(
+            format!("{at}/redirect_code_other_methods"),
+            "redirect_code_other_methods goes with redirect_http: true",
+        );
     }
 }

@@ -53,6 +53,8 @@ pub enum Variable {
     RequestId,
     /// `X-Forwarded-For` as received, with the client's address appended.
     ProxyAddXForwardedFor,
+    /// The version of HTTP the client speaks: `HTTP/1.1`.
+    ServerProtocol,
 }
 
 impl Variable {
@@ -70,6 +72,7 @@ impl Variable {
             Self::RequestUri => "request_uri",
             Self::RequestId => "request_id",
             Self::ProxyAddXForwardedFor => "proxy_add_x_forwarded_for",
+            Self::ServerProtocol => "server_protocol",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, written::Actions, written::RawRoute};
+use super::{Action, Variable, written::Actions, written::RawRoute};
 use crate::model::value::{HeaderName, MatchText, Method, RegexPattern, ValueError, VariableName};
 
 /// Another action for some requests of a location. The first route that a
@@ -50,6 +50,21 @@ pub struct Condition {
     /// Its cookies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cookies: Vec<FieldMatch<VariableName>>,
+    /// What nginx knows about it otherwise: `{ name: scheme, value: https }`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<FieldMatch<Variable>>,
+}
+
+impl Condition {
+    /// How many things it asks for; a request of any of its methods is one.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        usize::from(!self.methods.is_empty())
+            + self.headers.len()
+            + self.query.len()
+            + self.cookies.len()
+            + self.variables.len()
+    }
 }
 
 /// A header, argument or cookie and what it has to be like.

@@ -31,6 +31,10 @@ pub struct StreamTls {
     /// Default: `X25519:prime256v1:secp384r1` (nginx: `ssl_ecdh_curve`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub curves: Option<CurveList>,
+    /// A PEM file with Diffie-Hellman parameters on the agent's machine, for ciphers
+    /// with `DHE`. Default: none, and such ciphers are not offered (nginx: `ssl_dhparam`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dh_parameters: Option<FilePath>,
     /// How handshakes are cut short. Default: a cache of 10m for a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<TlsSession>,

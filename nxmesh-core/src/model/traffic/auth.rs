@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::RequestHeader;
 use crate::model::value::{
-    ApiKey, ClientName, HeaderVariable, PasswordHash, Realm, RedirectTarget, RequestTarget,
+    ApiKey, ClientName, HeaderVariable, Method, PasswordHash, Realm, RedirectTarget, RequestTarget,
     ResourceName, StatusCode, Time, VariableName,
 };
 
@@ -44,6 +44,9 @@ pub struct AuthService {
     pub upstream: ResourceName,
     /// The path there.
     pub path: RequestTarget,
+    /// The method it is asked with. Default: GET (nginx: `proxy_method`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
     /// Headers of its answer that are added to the request to the upstream, and
     /// taken off what the client sent under these names; at most 20. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

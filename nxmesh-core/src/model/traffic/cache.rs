@@ -6,8 +6,8 @@ use crate::model::value::{
     HeaderName, HeaderVariable, Method, SizeBytes, Time, UpstreamStatus, VariableName,
 };
 
-/// Keeps responses of upstreams on the agent's disk (nginx: `proxy_cache` and
-/// its kin). Each virtual host has a cache of its own; another size or key is
+/// Keeps responses of upstreams and FastCGI servers on the agent's disk (nginx:
+/// `proxy_cache`, `fastcgi_cache` and their kin). Each virtual host has a cache of its own; another size or key is
 /// another cache, which starts empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -33,8 +33,8 @@ pub struct CacheRules {
     /// What nobody asked for so long goes. Default: 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inactive: Option<Time>,
-    /// What tells responses apart beside scheme, host, path and query: at most
-    /// 10. Default: nothing (nginx: `proxy_cache_key`).
+    /// What tells responses apart beside scheme, host, path and query, and with
+    /// FastCGI the method: at most 10. Default: nothing (nginx: `proxy_cache_key`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<RequestPart>,
     /// How long responses are kept that do not say so themselves, at most 20.
@@ -44,8 +44,8 @@ pub struct CacheRules {
     /// Methods that are kept beside GET and HEAD: POST at most. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<Method>,
-    /// When an old response is sent rather than none. Default: never (nginx:
-    /// `proxy_cache_use_stale`).
+    /// When an old response is sent rather than none; 502 and 504 of FastCGI servers
+    /// do not lead to it. Default: never (nginx: `proxy_cache_use_stale`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub use_stale: Vec<StaleCase>,
     /// Ask the upstream once for what many want at a time. Default: false.

@@ -4,7 +4,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::model::value::{HeaderName, Network, SizeBytes, StatusCode, ValueError};
+use crate::model::{
+    Condition,
+    value::{HeaderName, Network, SizeBytes, StatusCode, ValueError},
+};
 
 /// Limits of requests per time (nginx: `limit_req`). Each virtual host counts
 /// for itself, also where a policy says this for several.
@@ -20,6 +23,15 @@ pub struct RateLimit {
     /// Only log what would be refused. Default: false (nginx: `limit_req_dry_run`, 1.17.1).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// At which level nginx tells of refused requests; of delayed ones it tells one
+    /// level below. Default: nginx's, `error` (nginx: `limit_req_log_level`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_level: Option<LimitLogLevel>,
+    /// So many agents serve the same clients, 1 to 1000: each of them lets its part of
+    /// every `rate` through, at least one request per minute. Default: 1, each agent
+    /// counts for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents: Option<u16>,
     /// Clients that are not limited, at most 1000 networks. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub except: Vec<Network>,
@@ -33,6 +45,14 @@ pub struct RequestLimit {
     /// What is counted by. Default: `remote_addr`.
     #[serde(default)]
     pub key: LimitKey,
+    /// Only requests like this are counted; of several tiers each has a limit of its
+    /// own: `{ headers: [{ name: X-Tier, value: gold }] }`. Default: all requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Box<Condition>>,
+    /// Only requests that no `when` of the other limits is for are counted. Default:
+    /// false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub otherwise: bool,
     /// How many requests, for example `10r/s` or `30r/m`.
     pub rate: RequestRate,
     /// How many requests more may come at once, up to 100000. Default: none.
@@ -59,6 +79,41 @@ pub struct ConnectionLimit {
     /// What refused requests get, 400 to 599. Default: 429 (nginx: `limit_conn_status`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<StatusCode>,
+    /// Only log what would be refused. Default: false (nginx: `limit_conn_dry_run`, 1.17.6).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// At which level nginx tells of refused requests. Default: nginx's, `error`
+    /// (nginx: `limit_conn_log_level`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_level: Option<LimitLogLevel>,
+}
+
+/// How loud nginx tells of what a limit refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum LimitLogLevel {
+    /// As what may be worth knowing.
+    Info,
+    /// As what is normal but rare.
+    Notice,
+    /// As what looks wrong.
+    Warn,
+    /// As what went wrong with a request.
+    Error,
+}
+
+impl LimitLogLevel {
+    /// The name nginx has for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
 }
 
 /// One limit of connections at a time.
@@ -110,6 +165,26 @@ pub enum LimitKey {
 pub struct RequestRate {
     requests: u32,
     per_minute: bool,
+}
+
+impl RequestRate {
+    /// The part of one of `agents` that let so many requests through together: in
+    /// whole requests per minute, at least one.
+    #[must_use]
+    pub fn part_of(self, agents: u16) -> Self {
+        let agents = u32::from(agents.max(1));
+        if self.requests.is_multiple_of(agents) {
+            return Self {
+                requests: self.requests / agents,
+                ..self
+            };
+        }
+        let minute = if self.per_minute { 1 } else { 60 };
+        Self {
+            requests: (self.requests * minute / agents).max(1),
+            per_minute: true,
+        }
+    }
 }
 
 impl fmt::Display for RequestRate {

@@ -39,7 +39,8 @@ pub use compression::{Gzip, GzipBuffers};
 pub use cors::Cors;
 pub use errors::{ErrorAnswer, ErrorPage, ErrorUpstream};
 pub use limits::{
-    Bandwidth, ConnectionCount, ConnectionLimit, LimitKey, RateLimit, RequestLimit, RequestRate,
+    Bandwidth, ConnectionCount, ConnectionLimit, LimitKey, LimitLogLevel, RateLimit, RequestLimit,
+    RequestRate,
 };
 pub use log::{AccessLog, ErrorLog, ErrorLogLevel, LogEscape, LogSkip, LogStyle, LogTarget};
 pub use mirror::{Mirror, MirrorTarget};
@@ -154,7 +155,8 @@ settings! {
     /// What is sent instead of nginx's error pages, at most 20. Default: those.
     error_pages: Vec<ErrorPage>,
     /// Whether `error_pages` also count for errors that upstreams answer.
-    /// Default: false (nginx: `proxy_intercept_errors`).
+    /// Default: false (nginx: `proxy_intercept_errors`, `fastcgi_intercept_errors`,
+    /// `grpc_intercept_errors`).
     intercept_errors: Option<bool>,
     /// Keeping responses of upstreams. Default: no.
     cache: Option<Box<Cache>>,

@@ -33,6 +33,10 @@ pub struct Tls {
     /// Default: `X25519:prime256v1:secp384r1` (nginx: `ssl_ecdh_curve`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub curves: Option<CurveList>,
+    /// A PEM file with Diffie-Hellman parameters on the agent's machine, for ciphers
+    /// with `DHE`. Default: none, and such ciphers are not offered (nginx: `ssl_dhparam`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dh_parameters: Option<FilePath>,
     /// The order of `ciphers` counts, not that of the client. Default: that of
     /// `policy` (nginx: `ssl_prefer_server_ciphers`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,9 +72,15 @@ pub struct Tls {
     /// With this status. Default: 308.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_code: Option<RedirectCode>,
+    /// Requests of other methods than GET and HEAD with this status: after 301 and 302
+    /// clients ask with GET (RFC 9110, section 15.4). Default: `redirect_code`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_code_other_methods: Option<RedirectCode>,
 }
 
-/// A set of protocols and ciphers, after Mozilla's server side TLS guidelines 5.7.
+/// A set of protocols and ciphers, after Mozilla's server side TLS guidelines 5.7 or,
+/// under their names there, the security policies of AWS's load balancers (their manual,
+/// "Security policies for your Application Load Balancer").
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -82,6 +92,15 @@ pub enum TlsPolicy {
     Intermediate,
     /// TLS 1.0 to 1.3, for very old clients; not secure.
     Old,
+    /// TLS 1.3 only.
+    #[serde(rename = "ELBSecurityPolicy-TLS13-1-3-2021-06")]
+    Aws13,
+    /// TLS 1.2 with forward secrecy and authenticated encryption, and TLS 1.3.
+    #[serde(rename = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06")]
+    Aws12Restricted,
+    /// TLS 1.2 with forward secrecy, and TLS 1.3.
+    #[serde(rename = "ELBSecurityPolicy-TLS13-1-2-2021-06")]
+    Aws12,
 }
 
 /// How handshakes are cut short for clients that come again.
@@ -167,6 +186,10 @@ pub struct TlsProxy {
     /// With this status. Default: 308.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_code: Option<RedirectCode>,
+    /// Requests of other methods than GET and HEAD with this status. Default:
+    /// `redirect_code`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_code_other_methods: Option<RedirectCode>,
     /// Send `Strict-Transport-Security` to those that spoke HTTPS. Default: no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hsts: Option<Hsts>,

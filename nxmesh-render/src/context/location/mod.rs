@@ -22,7 +22,7 @@ use super::{
     Scene,
     headers::{self, HeaderRecord},
     snippet::{self, SnippetRecord},
-    traffic::{self, GatesRecord, Preamble, TellingRecord, TrafficRecord},
+    traffic::{self, Backends, GatesRecord, Preamble, TellingRecord, TrafficRecord},
     virtual_host::Entrance,
 };
 use crate::{
@@ -34,6 +34,7 @@ pub(super) use answer::{RespondRecord, respond};
 pub(in crate::context) use proxy::{
     RequestHeaderRecord, UpstreamTlsRecord, request_headers, tls as upstream_tls,
 };
+pub(in crate::context) use route::conditions;
 
 record! {
     /// A location; exactly one of its actions is there.
@@ -175,7 +176,8 @@ fn act<'a>(
     into: &mut Vec<LocationRecord<'a>>,
 ) -> Result<(), RenderError> {
     let mut fallback = None;
-    treat(scene, location, place, preamble, &mut record)?;
+    let backends = Backends::of(action);
+    treat(scene, location, place, backends, preamble, &mut record)?;
     let quoting = |error: QuoteError| scene.unrenderable(error);
     match action {
         Action::Proxy(proxy) => {
@@ -191,7 +193,7 @@ fn act<'a>(
                 let mut other = head(scene, location, place)?;
                 other.modifier = None;
                 other.path = preamble.guard();
-                treat(scene, location, place, preamble, &mut other)?;
+                treat(scene, location, place, backends, preamble, &mut other)?;
                 let proxied = proxy::record(scene, location, proxy, place, preamble)?;
                 other.proxy = Some(Box::new(proxied));
                 fallback = Some(other);
@@ -223,6 +225,7 @@ fn treat<'a>(
     scene: &Scene<'a>,
     location: &'a Location,
     place: &Place<'a, '_>,
+    backends: Backends,
     preamble: &mut Preamble<'a>,
     record: &mut LocationRecord<'a>,
 ) -> Result<(), RenderError> {
@@ -237,7 +240,7 @@ fn treat<'a>(
     }
     record.gates = traffic::gates(scene, place.entrance, settings, host, preamble)?;
     record.snippets = snippet::named(scene, &settings.snippets, SnippetContext::Location)?;
-    record.traffic = traffic::record(scene, settings, host, preamble)?;
+    record.traffic = traffic::record(scene, settings, host, backends, preamble)?;
     Ok(())
 }
 

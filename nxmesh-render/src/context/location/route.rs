@@ -54,7 +54,7 @@ pub(super) fn dispatch<'a>(
 }
 
 /// The variables that all are 1 if a request is as it has to be.
-fn conditions<'a>(
+pub(in crate::context) fn conditions<'a>(
     when: &Condition,
     preamble: &mut Preamble<'a>,
 ) -> Result<Vec<String>, QuoteError> {
@@ -71,7 +71,9 @@ fn conditions<'a>(
     let query = query.map(|field| (format!("arg_{}", field.name), &field.text));
     let cookies = when.cookies.iter();
     let cookies = cookies.map(|field| (format!("cookie_{}", field.name), &field.text));
-    for (source, text) in headers.chain(query).chain(cookies) {
+    let others = when.variables.iter();
+    let others = others.map(|field| (field.name.nginx_name().to_owned(), &field.text));
+    for (source, text) in headers.chain(query).chain(cookies).chain(others) {
         let (key, found) = match text {
             TextMatch::Present => (Word::empty(), false),
             TextMatch::Absent => (Word::empty(), true),

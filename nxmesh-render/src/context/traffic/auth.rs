@@ -59,6 +59,7 @@ pub(super) fn record<'a>(
         .filter(|name| !is_set(name))
         .collect();
     let mut pass = PassRecord::to(scene, &service.upstream, service.path.as_str(), &cleared)?;
+    pass.method = service.method.as_ref().map(Word::own);
     pass.headers = location::request_headers(scene, &service.request_headers, preamble)?;
     let asked = pass.id("auth", preamble);
     if let Some(kept) = &service.cache {

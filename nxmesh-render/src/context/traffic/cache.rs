@@ -2,7 +2,7 @@
 
 use nxmesh_core::{
     contract::renderer::RenderError,
-    model::traffic::{AuthCache, Cache, CacheRules, RequestPart},
+    model::traffic::{AuthCache, Cache, CacheRules, RequestPart, StaleCase},
 };
 
 use super::{Preamble, internal::KeptRecord};
@@ -15,6 +15,8 @@ use crate::{
 record! {
     /// A cache outside of all servers: its folder, and the memory for its keys.
     CacheZoneRecord<'a> {
+        /// Of FastCGI servers; else of upstreams.
+        fastcgi: bool,
         path: Word<'a>,
         /// The parameter of its name and size.
         zone: Word<'a>,
@@ -58,9 +60,20 @@ const DEFAULT_ZONE_SIZE: &str = "10m";
 const DECISIONS_MAX_SIZE: &str = "64m";
 const DEFAULT_INACTIVE: &str = "600s";
 
+/// Whose responses are kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    OfUpstreams,
+    OfFastCgi,
+}
+
+/// The record of `cache`, which counts in place of what is said further out, `over`:
+/// that is said anew, as nginx takes it over otherwise.
 pub(super) fn record<'a>(
     scene: &Scene<'_>,
+    kept: Kept,
     cache: &'a Cache,
+    over: Option<&Cache>,
     preamble: &mut Preamble<'a>,
 ) -> Result<CacheRecord<'a>, RenderError> {
     let switch = |on| Word::fixed(if on { "on" } else { "off" });
@@ -83,7 +96,19 @@ pub(super) fn record<'a>(
     if rules.background_update {
         scene.require("background_update", (1, 11, 10))?;
     }
-    let key = key(rules);
+    let said = |is: fn(&CacheRules) -> bool| matches!(over, Some(Cache::Rules(it)) if is(it));
+    let or_word = |mut items: Vec<Item<'a>>, is: fn(&CacheRules) -> bool, word| {
+        if items.is_empty() && said(is) {
+            items.push(Item(Word::fixed(word)));
+        }
+        items
+    };
+    // nginx asks FastCGI servers with HEAD where a client does, and would keep an
+    // answer without a body for everybody.
+    let key = match kept {
+        Kept::OfUpstreams => key(rules),
+        Kept::OfFastCgi => format!("$request_method|{}", key(rules)),
+    };
     let valid = rules.valid.iter().map(|valid| ValidityRecord {
         statuses: super::items(
             valid
@@ -95,25 +120,44 @@ pub(super) fn record<'a>(
     });
     let ignored = rules.ignore_headers.iter();
     let ignored: Result<Vec<Word<'a>>, _> = ignored.map(|it| quote(it.as_str())).collect();
+    let ignored = ignored.map_err(|error| scene.unrenderable(error))?;
+    let mut valid: Vec<_> = valid.collect();
+    if valid.is_empty() && said(|it| !it.valid.is_empty()) {
+        valid.push(ValidityRecord {
+            statuses: Vec::new(),
+            time: Word::fixed("0s"),
+        });
+    }
+    let stale = rules.use_stale.iter();
+    let stale = stale.filter(|it| {
+        let told = matches!(it, StaleCase::Http502 | StaleCase::Http504);
+        kept == Kept::OfUpstreams || !told
+    });
+    let stale = super::items(stale.map(|it| Word::fixed(it.as_str())));
+    let methods = super::items(rules.methods.iter().map(|it| Word::own(it.as_str())));
     let bypass = rules
         .bypass
         .iter()
         .map(|part| Word::made_variable(variable(part)));
     Ok(CacheRecord {
-        zone: zone(scene, rules, &key, preamble)?,
+        zone: zone(scene, kept, rules, &key, preamble)?,
         on: true,
-        valid: valid.collect(),
-        methods: super::items(rules.methods.iter().map(|it| Word::own(it.as_str()))),
-        use_stale: super::items(rules.use_stale.iter().map(|it| Word::fixed(it.as_str()))),
+        valid,
+        methods: or_word(methods, |it| !it.methods.is_empty(), "GET"),
+        use_stale: or_word(stale, |it| !it.use_stale.is_empty(), "off"),
         lock: switch(rules.lock),
         revalidate: switch(rules.revalidate),
         background_update: switch(rules.background_update),
-        min_uses: rules.min_uses.map(|it| Word::number(it.into())),
-        bypass: super::items(bypass),
-        ignore_headers: super::items(
-            ignored
-                .map_err(|error| scene.unrenderable(error))?
-                .into_iter(),
+        min_uses: rules
+            .min_uses
+            .map(|it| Word::number(it.into()))
+            .or_else(|| said(|it| it.min_uses.is_some()).then(|| Word::number(1))),
+        bypass: or_word(super::items(bypass), |it| !it.bypass.is_empty(), "0"),
+        // There is no word for none; of this header nothing depends on what is kept.
+        ignore_headers: or_word(
+            super::items(ignored.into_iter()),
+            |it| !it.ignore_headers.is_empty(),
+            "X-Accel-Charset",
         ),
         key: Word::expression(key),
     })
@@ -139,7 +183,8 @@ pub(super) fn decisions<'a>(
     );
     let time = kept.time.to_string();
     let of = [asked, &key, &time];
-    let zone = named_zone(scene, &of, (DECISIONS_MAX_SIZE, "1m", &time), preamble)?;
+    let sizes = (DECISIONS_MAX_SIZE, "1m", &*time);
+    let zone = named_zone(scene, Kept::OfUpstreams, &of, sizes, preamble)?;
     Ok(KeptRecord {
         zone,
         key: Word::expression(key),
@@ -151,6 +196,7 @@ pub(super) fn decisions<'a>(
 /// be found under another.
 fn zone<'a>(
     scene: &Scene<'_>,
+    kept: Kept,
     rules: &CacheRules,
     key: &str,
     preamble: &mut Preamble<'a>,
@@ -159,18 +205,24 @@ fn zone<'a>(
     let max_size = text(rules.max_size.map(|it| it.to_string()), DEFAULT_MAX_SIZE);
     let size = text(rules.zone_size.map(|it| it.to_string()), DEFAULT_ZONE_SIZE);
     let inactive = text(rules.inactive.map(|it| it.to_string()), DEFAULT_INACTIVE);
-    named_zone(scene, &[key], (&max_size, &size, &inactive), preamble)
+    let sizes = (&*max_size, &*size, &*inactive);
+    named_zone(scene, kept, &[key], sizes, preamble)
 }
 
 /// The cache that only what is of these parts has.
 fn named_zone<'a>(
     scene: &Scene<'_>,
+    kept: Kept,
     of: &[&str],
     (max_size, size, inactive): (&str, &str, &str),
     preamble: &mut Preamble<'a>,
 ) -> Result<Word<'a>, RenderError> {
     let sizes = [max_size, size, inactive];
-    let id = preamble.id(["cache"].iter().chain(of).chain(&sizes).copied());
+    let kind = match kept {
+        Kept::OfUpstreams => "cache",
+        Kept::OfFastCgi => "fastcgi",
+    };
+    let id = preamble.id([kind].iter().chain(of).chain(&sizes).copied());
     let name = format!("nxmesh_cache_{id}");
     let word = Word::own(&name);
     if !preamble.caches.iter().any(|it| it.name == word) {
@@ -181,6 +233,7 @@ fn named_zone<'a>(
         // nginx expands no variables here.
         let path = quote(folder).map(Word::into_owned);
         preamble.caches.push(CacheZoneRecord {
+            fastcgi: kept == Kept::OfFastCgi,
             path: path.map_err(|error| scene.unrenderable(error))?,
             zone: Word::expression(format!("keys_zone={name}:{size}")),
             max_size: Word::own(max_size),

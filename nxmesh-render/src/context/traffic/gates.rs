@@ -25,6 +25,8 @@ record! {
     GatesRecord<'a> {
         /// The status with which plain HTTP is led to HTTPS, by what a proxy says.
         to_https: Option<Word<'a>>,
+        /// Those of other methods than GET and HEAD with another status.
+        others_to_https: Option<GateRecord<'a>>,
         refusals: Vec<GateRecord<'a>>,
         maintenance: Option<DetourRecord<'a>>,
         /// A condition for the preflight requests of other origins.
@@ -75,6 +77,7 @@ pub(crate) fn record<'a>(
     let keys = clients::gate(scene, own, host, preamble)?;
     Ok(Some(Box::new(GatesRecord {
         to_https: entrance.to_https(),
+        others_to_https: entrance.others_to_https(),
         refusals,
         keys,
         maintenance: maintenance

@@ -43,6 +43,8 @@ record! {
     PassRecord<'a> {
         /// A URL.
         target: Word<'a>,
+        /// Where it is not GET.
+        method: Option<Word<'a>>,
         /// Headers that are nobody's business there.
         cleared: Vec<Item<'a>>,
         /// Headers of its own.
@@ -124,6 +126,7 @@ impl<'a> PassRecord<'a> {
         let (target, cleared) = words().map_err(|error| scene.unrenderable(error))?;
         Ok(Self {
             target,
+            method: None,
             cleared,
             headers: Vec::new(),
             cache: None,
@@ -140,6 +143,7 @@ impl<'a> PassRecord<'a> {
             self.target.to_string(),
             self.body.to_string(),
         ];
+        parts.extend(self.method.iter().map(|it| format!("method {it}")));
         parts.extend(self.unless.iter().map(ToString::to_string));
         parts.extend(self.cleared.iter().map(|item| item.0.to_string()));
         for header in &self.headers {

@@ -7,16 +7,16 @@
 use nxmesh_core::{
     contract::renderer::RenderError,
     model::{
-        traffic::{ConnectionLimit, LimitKey, RateLimit},
+        traffic::{ConnectionLimit, LimitKey, RateLimit, RequestLimit},
         value::{Network, SizeBytes, StatusCode},
     },
 };
 
 use super::Preamble;
 use crate::{
-    context::{Scene, maps::header_variable},
+    context::{Scene, location::conditions, maps::header_variable},
     handlebars::record::{Item, record},
-    token::Word,
+    token::{Part, QuoteError, Word, quote_parts},
 };
 
 record! {
@@ -66,8 +66,9 @@ pub(super) fn requests<'a>(
 ) -> Result<Vec<LimitRecord<'a>>, RenderError> {
     let mut records = Vec::new();
     for one in &limit.limits {
-        let rate = one.rate.to_string();
-        let zone = preamble.zone(&one.key, one.zone_size, Some(&rate), &limit.except);
+        let rate = one.rate.part_of(limit.agents.unwrap_or(1)).to_string();
+        let counted = counted(limit, one, preamble).map_err(|error| scene.unrenderable(error))?;
+        let zone = preamble.zone(&counted, one.zone_size, Some(&rate), &limit.except);
         let burst = one.burst.filter(|burst| *burst > 0);
         let without_delay = one.without_delay.filter(|it| *it > 0);
         let nodelay = burst.is_some() && without_delay == burst;
@@ -94,13 +95,56 @@ pub(super) fn connections<'a>(
     preamble: &mut Preamble<'a>,
 ) -> Result<Vec<LimitRecord<'a>>, RenderError> {
     let records = limit.limits.iter().map(|one| LimitRecord {
-        zone: preamble.zone(&one.key, one.zone_size, None, &[]),
+        zone: preamble.zone(&variable(&one.key), one.zone_size, None, &[]),
         connections: Some(Word::number(one.connections.into())),
         burst: None,
         nodelay: false,
         delay: None,
     });
     Ok(records.collect())
+}
+
+/// The variable that requests are counted by; it is empty for those that the limit is
+/// not for.
+fn counted(
+    limit: &RateLimit,
+    one: &RequestLimit,
+    preamble: &mut Preamble<'_>,
+) -> Result<String, QuoteError> {
+    let key = variable(&one.key);
+    let (tests, fulfilled) = match &one.when {
+        Some(when) => (conditions(when, preamble)?, "1"),
+        None if one.otherwise => {
+            let mut tiers = Vec::new();
+            for when in limit.limits.iter().filter_map(|it| it.when.as_deref()) {
+                let tests = conditions(when, preamble)?;
+                tiers.push(all(
+                    &tests,
+                    "1",
+                    Word::number(1),
+                    Word::number(0),
+                    preamble,
+                )?);
+            }
+            (tiers, "0")
+        }
+        None => return Ok(key),
+    };
+    let key = Word::made_variable(key);
+    all(&tests, fulfilled, key, Word::empty(), preamble)
+}
+
+/// The variable that is `then` where each of `tests` is the digit, else `otherwise`.
+fn all<'a>(
+    tests: &[String],
+    digit: &str,
+    then: Word<'a>,
+    otherwise: Word<'a>,
+    preamble: &mut Preamble<'a>,
+) -> Result<String, QuoteError> {
+    let source = quote_parts(tests.iter().map(|name| Part::Variable(name)))?.into_owned();
+    let rows = vec![(Word::own(digit.repeat(tests.len())), then)];
+    Ok(preamble.map(source, rows, otherwise))
 }
 
 /// What refused requests get.
@@ -112,20 +156,19 @@ impl Preamble<'_> {
     /// The name of a zone; it is added if it is not there yet.
     fn zone<'w>(
         &mut self,
-        key: &LimitKey,
+        variable: &str,
         size: Option<SizeBytes>,
         rate: Option<&str>,
         except: &[Network],
     ) -> Word<'w> {
         let size = size.map_or_else(|| DEFAULT_SIZE.to_owned(), |size| size.to_string());
-        let variable = variable(key);
         let networks: Vec<String> = except.iter().map(ToString::to_string).collect();
         let kind = if rate.is_some() {
             "requests"
         } else {
             "connections"
         };
-        let parts = [kind, &variable, &size, rate.unwrap_or_default()];
+        let parts = [kind, variable, &size, rate.unwrap_or_default()];
         let parts = parts.into_iter().chain(networks.iter().map(String::as_str));
         let id = self.id(parts);
         let name = format!("nxmesh_limit_{id}");
@@ -135,7 +178,7 @@ impl Preamble<'_> {
                 name: Word::own(&name),
                 size: Word::own(size),
                 key: Word::made_variable(if networks.is_empty() {
-                    variable.clone()
+                    variable.to_owned()
                 } else {
                     format!("nxmesh_key_{id}")
                 }),

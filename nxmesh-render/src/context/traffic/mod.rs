@@ -3,6 +3,7 @@
 
 mod access;
 mod auth;
+mod backends;
 mod cache;
 mod clients;
 mod compression;
@@ -21,13 +22,19 @@ use nxmesh_core::{
     contract::renderer::RenderError,
     model::{
         TrafficSettings,
-        traffic::{Cache, ExternalAuth},
+        traffic::{Cache, ExternalAuth, LimitLogLevel},
     },
 };
 
 use self::{
-    auth::AuthRecord, cache::CacheRecord, clients::BasicAuthRecord, compression::GzipRecord,
-    errors::ErrorPageRecord, limits::LimitRecord, logs::AccessLogRecord, mirror::MirrorRecord,
+    auth::AuthRecord,
+    cache::{CacheRecord, Kept},
+    clients::BasicAuthRecord,
+    compression::GzipRecord,
+    errors::ErrorPageRecord,
+    limits::LimitRecord,
+    logs::AccessLogRecord,
+    mirror::MirrorRecord,
     real_ip::RealIpRecord,
 };
 use super::{Scene, maps::on_or_off};
@@ -37,6 +44,7 @@ use crate::{
 };
 pub(super) use access::{AccessRuleRecord, rules};
 pub(super) use auth::copied_headers;
+pub(crate) use backends::Backends;
 pub(crate) use cache::CacheZoneRecord;
 pub(crate) use clients::KeysRecord;
 pub(super) use clients::{key_headers, private_headers};
@@ -55,13 +63,21 @@ record! {
     /// What a server or a location says; each of these replaces what is said
     /// further out, as in the model.
     TrafficRecord<'a> {
+        /// Whether requests are passed on over HTTP, and what the next ones say.
+        proxy: bool,
+        fastcgi: bool,
+        grpc: bool,
         access: Vec<AccessRuleRecord<'a>>,
         request_limits: Vec<LimitRecord<'a>>,
         request_limit_status: Option<Word<'a>>,
         /// `on` or `off`.
         request_limit_dry_run: Option<Word<'a>>,
+        request_limit_log_level: Option<Word<'a>>,
         connection_limits: Vec<LimitRecord<'a>>,
         connection_limit_status: Option<Word<'a>>,
+        /// `on` or `off`.
+        connection_limit_dry_run: Option<Word<'a>>,
+        connection_limit_log_level: Option<Word<'a>>,
         bandwidth: Option<Word<'a>>,
         bandwidth_after: Option<Word<'a>>,
         gzip: Option<GzipRecord<'a>>,
@@ -73,6 +89,7 @@ record! {
         /// `on` or `off`.
         intercept_errors: Option<Word<'a>>,
         cache: Option<CacheRecord<'a>>,
+        fastcgi_cache: Option<CacheRecord<'a>>,
         mirror: Option<MirrorRecord<'a>>,
         real_ip: Option<RealIpRecord<'a>>,
         access_log: Option<AccessLogRecord<'a>>,
@@ -138,6 +155,7 @@ pub(crate) fn record<'a>(
     scene: &Scene<'a>,
     own: &'a TrafficSettings,
     host: &'a TrafficSettings,
+    backends: Backends,
     preamble: &mut Preamble<'a>,
 ) -> Result<Option<Box<TrafficRecord<'a>>>, RenderError> {
     let TrafficSettings {
@@ -184,18 +202,41 @@ pub(crate) fn record<'a>(
     if nothing {
         return Ok(None);
     }
+    // What a field says further out does not count where the field is there again.
+    let over = (!std::ptr::eq(own, host)).then_some(host);
+    let outer_bandwidth = over.and_then(|it| it.bandwidth.as_ref());
+    let outer_after = outer_bandwidth.and_then(|it| it.after);
+    let mut kept = |kept, is: bool| {
+        let cache = cache.as_deref().filter(|_| is);
+        let outer = over.and_then(|it| it.cache.as_deref());
+        let record = cache.map(|cache| cache::record(scene, kept, cache, outer, preamble));
+        record.transpose()
+    };
+    let (proxy_cache, fastcgi_cache) = (
+        kept(Kept::OfUpstreams, backends.proxy)?,
+        kept(Kept::OfFastCgi, backends.fastcgi)?,
+    );
     let mut record = TrafficRecord {
+        proxy: backends.proxy,
+        fastcgi: backends.fastcgi,
+        grpc: backends.grpc,
         access: access::rules(scene, access.as_deref())?,
         request_limits: Vec::new(),
         request_limit_status: None,
         request_limit_dry_run: None,
+        request_limit_log_level: None,
         connection_limits: Vec::new(),
         connection_limit_status: None,
+        connection_limit_dry_run: None,
+        connection_limit_log_level: None,
         bandwidth: bandwidth.as_ref().map(|it| Word::own(it.rate)),
-        bandwidth_after: bandwidth.as_ref().and_then(|it| it.after).map(Word::own),
+        bandwidth_after: bandwidth.as_ref().and_then(|it| match it.after {
+            None => outer_after.map(|_| Word::number(0)),
+            after => after.map(Word::own),
+        }),
         gzip: gzip
             .as_deref()
-            .map(|gzip| compression::record(scene, gzip))
+            .map(|gzip| compression::record(scene, gzip, over.and_then(|it| it.gzip.as_deref())))
             .transpose()?,
         basic: basic_auth
             .as_deref()
@@ -208,10 +249,8 @@ pub(crate) fn record<'a>(
         satisfy: auth::satisfy(own),
         error_pages: errors::records(scene, own, host, preamble)?,
         intercept_errors: intercept_errors.map(on_or_off),
-        cache: cache
-            .as_deref()
-            .map(|cache| cache::record(scene, cache, preamble))
-            .transpose()?,
+        cache: proxy_cache,
+        fastcgi_cache,
         mirror: mirror
             .as_deref()
             .map(|mirror| mirror::record(scene, mirror, &private_headers(own, host), preamble))
@@ -236,12 +275,28 @@ pub(crate) fn record<'a>(
             scene.require("a dry run of rate limits", (1, 17, 1))?;
         }
         record.request_limit_dry_run = scene.nginx_is((1, 17, 1)).then(|| on_or_off(limit.dry_run));
+        let outer = over.and_then(|it| it.rate_limit.as_deref());
+        record.request_limit_log_level = level(limit.log_level, outer.and_then(|it| it.log_level));
     }
     if let Some(limit) = connection_limit {
         record.connection_limits = limits::connections(scene, limit, preamble)?;
         record.connection_limit_status = Some(limits::status(limit.status));
+        let outer = over.and_then(|it| it.connection_limit.as_deref());
+        if limit.dry_run {
+            scene.require("a dry run of connection limits", (1, 17, 6))?;
+        }
+        record.connection_limit_dry_run =
+            (limit.dry_run || outer.is_some_and(|it| it.dry_run)).then(|| on_or_off(limit.dry_run));
+        let outer = outer.and_then(|it| it.log_level);
+        record.connection_limit_log_level = level(limit.log_level, outer);
     }
     Ok(Some(Box::new(record)))
+}
+
+/// How loud a limit is; as by default where that was said further out.
+fn level<'a>(own: Option<LimitLogLevel>, outer: Option<LimitLogLevel>) -> Option<Word<'a>> {
+    let default = outer.map(|_| LimitLogLevel::Error);
+    own.or(default).map(|it| Word::fixed(it.as_str()))
 }
 
 /// A list of words of our own or of values that need no quotes.

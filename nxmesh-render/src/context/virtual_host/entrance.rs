@@ -22,6 +22,9 @@ pub(in crate::context) struct Entrance {
     refusals: Vec<(String, u16)>,
     /// The status with which plain HTTP is led to HTTPS, by what a proxy says.
     to_https: Option<u16>,
+    /// A variable that is 1 for those of other methods than GET and HEAD, and the
+    /// status with which these are led there.
+    others_to_https: Option<(String, u16)>,
     /// Whether upstreams are told about certificates of clients.
     passes_client: bool,
 }
@@ -36,6 +39,15 @@ pub(super) fn of(
         && proxy.redirect_http
     {
         entrance.to_https = Some(proxy.redirect_code.map_or(308, |code| code.get()));
+        if let Some(code) = proxy.redirect_code_other_methods {
+            let rows = vec![
+                (Word::fixed("\"~^http:(GET|HEAD)$\""), Word::fixed("0")),
+                (Word::fixed("\"~^http:\""), Word::fixed("1")),
+            ];
+            let source = Word::fixed("\"$http_x_forwarded_proto:$request_method\"");
+            let name = preamble.map(source, rows, Word::fixed("0"));
+            entrance.others_to_https = Some((name, code.get()));
+        }
     }
     if let Some(tls) = &spec.tls {
         entrance.tls(scene, tls, preamble)?;
@@ -96,6 +108,14 @@ impl Entrance {
 
     pub(in crate::context) fn to_https<'a>(&self) -> Option<Word<'a>> {
         self.to_https.map(|code| Word::number(code.into()))
+    }
+
+    pub(in crate::context) fn others_to_https<'a>(&self) -> Option<GateRecord<'a>> {
+        let (name, code) = self.others_to_https.as_ref()?;
+        Some(GateRecord {
+            test: Word::condition(name),
+            status: Word::number((*code).into()),
+        })
     }
 
     /// What upstreams are told about the certificate of a client.

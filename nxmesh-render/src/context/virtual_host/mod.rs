@@ -19,8 +19,8 @@ use super::{
     maps::{GeoRecord, MapRecord, SplitRecord},
     snippet::{self, SnippetRecord},
     traffic::{
-        self, CacheZoneRecord, Effective, GatesRecord, InternalRecord, KeysRecord, LogFormatRecord,
-        Preamble, Secrets, TellingRecord, TrafficRecord, ZoneRecord,
+        self, Backends, CacheZoneRecord, Effective, GatesRecord, InternalRecord, KeysRecord,
+        LogFormatRecord, Preamble, Secrets, TellingRecord, TrafficRecord, ZoneRecord,
     },
 };
 use crate::{
@@ -79,7 +79,8 @@ impl<'a> VirtualHostRecord<'a> {
         let spec = &document.spec;
         let settings = effective.host(spec);
         let mut preamble = Preamble::new(identity, &document.metadata.name);
-        let traffic = traffic::record(scene, settings, settings, &mut preamble)?;
+        let backends = Backends::of_host(spec);
+        let traffic = traffic::record(scene, settings, settings, backends, &mut preamble)?;
         let telling = traffic::telling(scene, settings, settings, &mut preamble)?;
         let entrance = entrance::of(scene, spec, &mut preamble)?;
         let gates = traffic::gates(scene, &entrance, settings, settings, &mut preamble)?;

@@ -30,6 +30,8 @@ record! {
         hsts: Option<Word<'a>>,
         /// The status with which it answers everything by leading to HTTPS.
         leads_to_https: Option<Word<'a>>,
+        /// The status for other methods than GET and HEAD, where it is another.
+        leads_others: Option<Word<'a>>,
         /// The port to lead to, unless it is the usual one.
         https_port: Option<Word<'a>>,
         /// Names of its own, which are led elsewhere.
@@ -131,6 +133,9 @@ pub(super) fn records<'a>(
             hsts: own_hsts.or_else(|| by_proxy.clone()).filter(|_| sends_hsts),
             leads_to_https: (plain_alone && tls.is_some_and(|tls| tls.redirect_http))
                 .then(|| Word::number(code.into())),
+            leads_others: tls
+                .and_then(|tls| tls.redirect_code_other_methods)
+                .map(|code| Word::number(code.get().into())),
             https_port: https_port(spec),
             led_names: Vec::new(),
             led_to: None,
@@ -181,6 +186,7 @@ fn leading<'a>(
             alt_svc: None,
             hsts: None,
             leads_to_https: None,
+            leads_others: None,
             https_port: None,
             led_names: names.map_err(quoting)?.into_iter().map(Item).collect(),
             led_to: Some(url.map_err(quoting)?),

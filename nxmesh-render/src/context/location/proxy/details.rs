@@ -4,11 +4,12 @@ use nxmesh_core::{
     contract::renderer::RenderError,
     model::{
         CookieFlags, CookieRewrites, Location, Proxy, Redirects, Retry, RetryOn, SameSite,
-        value::HeaderName,
+        traffic::Cache, value::HeaderName,
     },
 };
 
 use super::{
+    Place,
     rewrite::{self, RewriteRecord},
     tls::{self, UpstreamTlsRecord},
 };
@@ -85,6 +86,7 @@ pub(super) fn record<'a>(
     scene: &Scene<'_>,
     location: &Location,
     proxy: &'a Proxy,
+    place: &Place<'a, '_>,
 ) -> Result<Option<Box<DetailsRecord<'a>>>, RenderError> {
     let rewrites = proxy.rewrite.is_some() && rewrite::prefix(location, proxy).is_none();
     let nothing = proxy.tls.is_none()
@@ -142,16 +144,44 @@ pub(super) fn record<'a>(
         cookie_flags: Vec::new(),
         hide_headers: names(&proxy.hide_headers).map_err(quoting)?,
         pass_headers: names(&proxy.pass_headers).map_err(quoting)?,
-        ignore_headers: proxy
-            .ignore_headers
-            .iter()
-            .map(|header| Item(Word::fixed(header.name())))
-            .collect(),
+        ignore_headers: ignored(proxy, place).map_err(quoting)?,
     };
     if let Some(cookies) = &proxy.cookies {
         self::cookies(scene, cookies, &mut record)?;
     }
     Ok(Some(Box::new(record)))
+}
+
+/// The headers that nginx does not act on. What the cache of the place says of them
+/// stands beside it; that of the host's cache would count no more.
+fn ignored<'a>(proxy: &Proxy, place: &Place<'a, '_>) -> Result<Vec<Item<'a>>, QuoteError> {
+    if proxy.ignore_headers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let of = |cache: Option<&'a Cache>| match cache {
+        Some(Cache::Rules(rules)) => &rules.ignore_headers[..],
+        _ => &[],
+    };
+    let own = place.settings.cache.as_deref();
+    let outer = place.host.cache.as_deref().filter(|_| own.is_none());
+    let headers = proxy.ignore_headers.iter().map(|header| header.name());
+    let among = |list: &[HeaderName], name: &str| {
+        list.iter().any(|it| it.as_str().eq_ignore_ascii_case(name))
+    };
+    let mut items: Vec<_> = headers
+        .clone()
+        .filter(|name| !among(of(own), name))
+        .map(|name| Item(Word::fixed(name)))
+        .collect();
+    for name in of(outer) {
+        if !headers
+            .clone()
+            .any(|said| said.eq_ignore_ascii_case(name.as_str()))
+        {
+            items.push(Item(quote(name.as_str())?));
+        }
+    }
+    Ok(items)
 }
 
 /// When another server is asked, of `proxy_` and `grpc_` alike.

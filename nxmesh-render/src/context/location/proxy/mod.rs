@@ -107,7 +107,7 @@ pub(super) fn record<'a>(
         read_timeout: proxy.timeouts.read.map(Word::own),
         send_timeout: proxy.timeouts.send.map(Word::own),
         buffering: proxy.buffering.map(maps::on_or_off),
-        details: details::record(scene, location, proxy)?,
+        details: details::record(scene, location, proxy, place)?,
     };
     let is_set = |name: &str| sets(&proxy.request_headers, name);
     let copied = copied_headers(scene, place, is_set, preamble)?;
