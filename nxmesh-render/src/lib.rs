@@ -7,6 +7,7 @@
 //! - [`HandlebarsRenderer`] renders a set of resources into a tree of files, with
 //!   one thread or several.
 //! - [`placement`] makes the files that depend on where the tree lies.
+//! - [`older_forms`] tells what an older nginx is told in a form that does less.
 //! - [`diff`](diff::diff) compares two trees.
 //! - [`import`] makes resources of an existing configuration.
 //! - [`HandlebarsRenderer::templates`] tells what templates can name.
@@ -59,6 +60,7 @@
 
 mod context;
 pub mod diff;
+mod forms;
 mod handlebars;
 pub mod import;
 mod names;
@@ -67,6 +69,7 @@ pub mod request_log;
 mod structure;
 pub mod token;
 
+pub use forms::{OlderForm, older_forms};
 pub use handlebars::{HandlebarsRenderer, TemplateField, TemplateRecord, TemplateReference};
 
 /// The code of the README.

@@ -67,6 +67,11 @@ impl Identity {
         ["nxmesh_up_", &object(self.0)].concat()
     }
 
+    /// The name of a variable that holds the address of an upstream's one server.
+    pub(crate) fn address(self) -> String {
+        ["nxmesh_addr_", &object(self.0)].concat()
+    }
+
     /// The digest.
     pub(crate) const fn digest(&self) -> &Digest {
         &self.0

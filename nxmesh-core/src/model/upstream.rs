@@ -127,6 +127,11 @@ pub struct Affinity {
 }
 
 /// Who is asked for addresses (nginx: `resolver` in an upstream, 1.27.3).
+///
+/// An older nginx passes requests to a variable instead, where the upstream has one
+/// server without `down`, `max_conns` and snippets: idle connections are not kept then
+/// and failures not counted, which a plan tells. It is refused what else would use it:
+/// streams, splits, mirrors, pages for errors and services that are asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

@@ -8,7 +8,7 @@ use nxmesh_core::{
     contract::renderer::{RenderSettings, RenderedFile, RenderedTree, Renderer},
     model::{AgentId, Labels, ResourceSet},
 };
-use nxmesh_render::diff::diff;
+use nxmesh_render::{diff::diff, older_forms};
 
 use super::{Engine, EngineError, WriteRequest, current::Workspace};
 
@@ -53,6 +53,16 @@ impl Engine {
 }
 
 impl Preview {
+    /// Adds what an agent with `labels`, or some agent, is told in a form that does
+    /// less, as its nginx is older, to the warnings.
+    pub fn warn_of_older_forms(&mut self, labels: Option<&Labels>, settings: &RenderSettings) {
+        let slice = labels.map(|labels| Slice::cut(&self.after, labels));
+        let resources = slice.as_ref().map_or(&self.after, Slice::resources);
+        let forms = older_forms(resources, settings).into_iter();
+        self.warnings
+            .extend(forms.map(|form| format!("{}: {}", form.resource, form.note)));
+    }
+
     /// The files that differ, by path, and how many do not: of an agent with
     /// `labels`, or of the whole workspace. What is there now and cannot be
     /// rendered with these `settings` counts as no files.

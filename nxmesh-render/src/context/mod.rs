@@ -11,7 +11,7 @@ pub(crate) mod snippet;
 mod stream_server;
 mod tls;
 pub(crate) mod traffic;
-mod upstream;
+pub(crate) mod upstream;
 mod virtual_host;
 
 use std::{fmt, net::SocketAddr};
@@ -31,7 +31,7 @@ use crate::{
 pub(crate) use nginx_settings::{EventsRecord, MainRecord};
 pub(crate) use snippet::SnippetRecord;
 pub(crate) use stream_server::StreamServerRecord;
-pub(crate) use upstream::UpstreamRecord;
+pub(crate) use upstream::{ResolverRecord, UpstreamRecord, asked_again};
 pub(crate) use virtual_host::VirtualHostRecord;
 
 /// What is known while the record of one resource is made.
@@ -40,6 +40,25 @@ pub(crate) struct Scene<'a> {
     pub(crate) workspace: &'a WorkspaceName,
     pub(crate) resources: &'a ResourceSet,
     pub(crate) settings: &'a RenderSettings,
+}
+
+/// What requests are passed to.
+pub(crate) struct Target {
+    /// Of an upstream's block or, where there is a resolver, of a variable.
+    pub(crate) name: String,
+    /// Who is asked for its addresses, in each place that passes requests to it.
+    pub(crate) resolver: Option<ResolverRecord<'static>>,
+}
+
+impl Target {
+    /// The word for it behind the scheme.
+    pub(crate) fn word<'w>(&self) -> Word<'w> {
+        if self.resolver.is_some() {
+            Word::made_variable(&self.name)
+        } else {
+            Word::own(&self.name)
+        }
+    }
 }
 
 impl Scene<'_> {
@@ -59,14 +78,36 @@ impl Scene<'_> {
         }
     }
 
-    /// What nginx calls the upstream called `name`.
+    /// What nginx calls the upstream called `name`, which has to be a block for it.
     pub(crate) fn upstream(&self, name: &ResourceName) -> Result<String, RenderError> {
+        let target = self.target(name)?;
+        if target.resolver.is_some() {
+            self.require(
+                "resolve for what is passed on otherwise than by proxy, grpc or fastcgi",
+                upstream::RESOLVE,
+            )?;
+        }
+        Ok(target.name)
+    }
+
+    /// What requests for the upstream called `name` are passed to.
+    pub(crate) fn target(&self, name: &ResourceName) -> Result<Target, RenderError> {
         let kind = ResourceKind::Upstream;
-        if self.resources.upstream(name).is_none() {
+        let Some(document) = self.resources.upstream(name) else {
             let name = name.clone();
             return Err(self.missing(ResourceKey { kind, name }));
-        }
-        Ok(Identity::of(self.workspace, kind, name).upstream())
+        };
+        let identity = Identity::of(self.workspace, kind, name);
+        Ok(match upstream::asked_again(self.settings, document) {
+            Some(again) => Target {
+                name: identity.address(),
+                resolver: Some(upstream::resolver(again)),
+            },
+            None => Target {
+                name: identity.upstream(),
+                resolver: None,
+            },
+        })
     }
 
     /// What `listen` says for a port at an address, or at every one.
@@ -148,11 +189,11 @@ impl Scene<'_> {
 
     /// Whether nginx is `version` or newer.
     pub(crate) fn nginx_is(&self, version: (u16, u16, u16)) -> bool {
-        let NginxVersion {
-            major,
-            minor,
-            patch,
-        } = self.settings.nginx;
-        (major, minor, patch) >= version
+        at_least(self.settings.nginx, version)
     }
+}
+
+/// Whether `nginx` is `version` or newer.
+pub(crate) fn at_least(nginx: NginxVersion, version: (u16, u16, u16)) -> bool {
+    (nginx.major, nginx.minor, nginx.patch) >= version
 }

@@ -1,17 +1,18 @@
 //! Upstreams and their servers.
 
 use nxmesh_core::{
-    contract::renderer::RenderError,
-    model::{Affinity, Balance, Resolver, SameSite, Upstream, UpstreamServer},
+    contract::renderer::{RenderError, RenderSettings},
+    model::{Affinity, Balance, Resolver, ResourceKind, SameSite, Upstream, UpstreamServer},
     snippet::SnippetContext,
 };
 
 use super::{
-    Scene,
+    Scene, at_least,
     snippet::{self, SnippetRecord},
 };
 use crate::{
     handlebars::record::{Item, record},
+    names::Identity,
     token::{Word, quote},
 };
 
@@ -36,6 +37,17 @@ record! {
         resolver: Option<ResolverRecord<'a>>,
         sticky: Option<StickyRecord<'a>>,
         snippets: Vec<SnippetRecord<'a>>,
+        /// Where this nginx does not ask for the addresses of an upstream again: what
+        /// stands in its place.
+        variable: Option<AddressRecord<'a>>,
+    }
+}
+
+record! {
+    /// A variable with an address; requests are passed to it.
+    AddressRecord<'a> {
+        variable: Word<'a>,
+        address: Word<'a>,
     }
 }
 
@@ -77,7 +89,30 @@ record! {
 }
 
 /// nginx changes, 1.29.6: `sticky` in the open source version.
-const STICKY: (u16, u16, u16) = (1, 29, 6);
+pub(crate) const STICKY: (u16, u16, u16) = (1, 29, 6);
+
+/// nginx changes, 1.27.3: `resolve` and `resolver` in an upstream.
+pub(super) const RESOLVE: (u16, u16, u16) = (1, 27, 3);
+
+/// Who is asked again and again for the addresses of an upstream that this nginx cannot
+/// ask for itself. Requests are passed to a variable with its name then: for that, nginx
+/// asks. It is one server, of which nothing can be said that an upstream's block says.
+pub(crate) fn asked_again<'u>(
+    settings: &RenderSettings,
+    upstream: &'u Upstream,
+) -> Option<&'u Resolver> {
+    if at_least(settings.nginx, RESOLVE) {
+        return None;
+    }
+    let [server] = &upstream.spec.servers[..] else {
+        return None;
+    };
+    let can = server.resolve
+        && !server.down
+        && server.max_conns.is_none()
+        && upstream.spec.snippets.is_empty();
+    upstream.spec.resolver.as_ref().filter(|_| can)
+}
 
 impl<'a> UpstreamRecord<'a> {
     pub(crate) fn of(
@@ -110,10 +145,23 @@ impl<'a> UpstreamRecord<'a> {
         if limits.time.is_some() {
             scene.require("keepalive_limits.time", (1, 19, 10))?;
         }
-        if spec.resolver.is_some() {
-            scene.require("resolver of an upstream", (1, 27, 3))?;
-        }
         let resolves = spec.servers.iter().any(|server| server.resolve);
+        let again = asked_again(scene.settings, upstream);
+        if resolves && again.is_none() {
+            scene.require(
+                "resolve in an upstream of several servers, or with max_conns, down or snippets",
+                RESOLVE,
+            )?;
+        }
+        let identity = Identity::of(scene.workspace, ResourceKind::Upstream, &scene.key.name);
+        let variable = match (again, &spec.servers[..]) {
+            (Some(_), [server]) => Some(AddressRecord {
+                variable: Word::made_variable(identity.address()),
+                address: quote(server.address.as_str())
+                    .map_err(|error| scene.unrenderable(error))?,
+            }),
+            _ => None,
+        };
         Ok(Self {
             name: Word::own(name),
             zone_size: match spec.zone_size {
@@ -135,7 +183,8 @@ impl<'a> UpstreamRecord<'a> {
             keepalive_requests: limits.requests.map(|it| Word::number(it.into())),
             keepalive_timeout: limits.idle.map(Word::own),
             keepalive_time: limits.time.map(Word::own),
-            resolver: spec.resolver.as_ref().map(resolver),
+            resolver: spec.resolver.as_ref().filter(|_| resolves).map(resolver),
+            variable,
             sticky: match spec.affinity.as_deref() {
                 Some(affinity) if sticky => Some(self::sticky(scene, affinity)?),
                 _ => None,
@@ -152,6 +201,9 @@ impl<'a> UpstreamRecord<'a> {
         name: String,
         upstream: &'a Upstream,
     ) -> Result<Self, RenderError> {
+        if asked_again(scene.settings, upstream).is_some() {
+            scene.require("resolve in an upstream of streams", RESOLVE)?;
+        }
         Ok(Self {
             keepalive: None,
             keepalive_requests: None,
@@ -184,7 +236,7 @@ fn server<'a>(
     })
 }
 
-fn resolver<'a>(resolver: &Resolver) -> ResolverRecord<'a> {
+pub(super) fn resolver<'a>(resolver: &Resolver) -> ResolverRecord<'a> {
     let servers = resolver
         .servers
         .iter()

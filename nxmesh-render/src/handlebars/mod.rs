@@ -33,7 +33,7 @@ use crate::context::{
 };
 
 /// The built-in templates.
-const TEMPLATES: [(&str, &str); 23] = [
+const TEMPLATES: [(&str, &str); 24] = [
     (
         VIRTUAL_HOST,
         include_str!("../../templates/virtual-host.hbs"),
@@ -46,6 +46,7 @@ const TEMPLATES: [(&str, &str); 23] = [
     ),
     (MAIN, include_str!("../../templates/main.hbs")),
     (EVENTS, include_str!("../../templates/events.hbs")),
+    ("resolver", include_str!("../../templates/resolver.hbs")),
     ("balancing", include_str!("../../templates/balancing.hbs")),
     ("location", include_str!("../../templates/location.hbs")),
     ("grpc", include_str!("../../templates/grpc.hbs")),
@@ -144,7 +145,7 @@ impl HandlebarsRenderer {
 
     /// With templates in place of built-in ones of the same name, and more
     /// that these include. The built-in ones are `virtual-host`, `upstream`,
-    /// `snippet`, `stream-server`, `main` and `events`, and `balancing`, `location`, `files`, `answer`, `proxy`, `proxy-details`, `grpc`,
+    /// `snippet`, `stream-server`, `main` and `events`, and `balancing`, `resolver`, `location`, `files`, `answer`, `proxy`, `proxy-details`, `grpc`,
     /// `grpc-errors`, `fastcgi`, `headers`, `tls`, `client`, `endpoints`, `traffic`,
     /// `telling`, `gates` and `internal` that the first ones include.
     ///
@@ -257,8 +258,8 @@ impl Renderer for HandlebarsRenderer {
             return self.render(resources, settings);
         }
         let programs = self.programs(resources)?;
+        let dependents = dependents(resources, changed, settings, &previous);
         let mut work = Work::new(&programs, resources, settings, previous);
-        let dependents = dependents(resources, changed);
         for key in changed.union(&dependents) {
             work.forget(key);
             if let Some(resource) = resources.get(key) {

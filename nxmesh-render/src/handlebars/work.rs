@@ -23,7 +23,7 @@ use super::{
 use crate::{
     context::{
         EventsRecord, MainRecord, Scene, StreamServerRecord, UpstreamRecord, VirtualHostRecord,
-        headers, snippet,
+        asked_again, headers, snippet,
         traffic::{Effective, Secrets},
     },
     names::{self, Identity},
@@ -39,12 +39,16 @@ const MAX_FILE_BYTES: usize = 16 << 20;
 pub(super) fn dependents(
     resources: &ResourceSet,
     changed: &BTreeSet<ResourceKey>,
+    settings: &RenderSettings,
+    previous: &RenderedTree,
 ) -> BTreeSet<ResourceKey> {
     let woven = changed.iter().filter(|key| match key.kind {
         ResourceKind::VirtualHost | ResourceKind::StreamServer | ResourceKind::NginxSettings => {
             false
         }
-        ResourceKind::Upstream => resources.get(key).is_none(),
+        ResourceKind::Upstream => resources.upstream(&key.name).is_none_or(|upstream| {
+            asked_again(settings, upstream).is_some() || was_variable(previous, key, upstream)
+        }),
         _ => true,
     });
     let woven: BTreeSet<ResourceKey> = woven.cloned().collect();
@@ -59,6 +63,18 @@ pub(super) fn dependents(
     });
     found.extend(passing.map(|(key, _)| key.clone()));
     found
+}
+
+/// Whether requests were passed to a variable in place of the upstream: its file does not
+/// name it.
+fn was_variable(previous: &RenderedTree, key: &ResourceKey, upstream: &Upstream) -> bool {
+    let identity = Identity::of(&upstream.metadata.workspace, key.kind, &key.name);
+    let name = identity.upstream();
+    let file = previous.file(&identity.path(names::UPSTREAMS, &key.name));
+    file.is_some_and(|file| {
+        let mut parts = file.contents.windows(name.len());
+        !parts.any(|part| part == name.as_bytes())
+    })
 }
 
 /// A tree while it is rendered.

@@ -17,16 +17,24 @@ pub(crate) fn start() -> u16 {
 pub(crate) fn start_with(
     answer: impl Fn(&str) -> (&'static str, String) + Send + Sync + 'static,
 ) -> u16 {
-    let answer = std::sync::Arc::new(answer);
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let port = listener.local_addr().expect("its address").port();
+    serve_on(listener, answer);
+    port
+}
+
+/// The same where a listener is there already.
+pub(crate) fn serve_on(
+    listener: TcpListener,
+    answer: impl Fn(&str) -> (&'static str, String) + Send + Sync + 'static,
+) {
+    let answer = std::sync::Arc::new(answer);
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let answer = std::sync::Arc::clone(&answer);
             thread::spawn(move || serve(stream, &*answer));
         }
     });
-    port
 }
 
 fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> (&'static str, String)) {

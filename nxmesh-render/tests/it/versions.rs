@@ -230,10 +230,36 @@ fn addresses_are_asked_for_again_where_nginx_can() {
     );
     assert!(new.contains("server shop.example:80 resolve;"), "{new}");
     assert!(new.contains(" 64k;"), "a zone is needed: {new}");
-    match render("1.22.1", [upstream()]) {
-        Err(RenderError::Unsupported { needs, .. }) => assert_eq!(needs.to_string(), "1.27.3"),
-        other => panic!("{other:?}"),
+    let old = render("1.22.1", [upstream()]).expect("rendered");
+    assert!(old.contains("map \"\" $nxmesh_addr_"), "{old}");
+    assert!(!old.contains("resolve"), "{old}");
+    let refused = |resources: Vec<Resource>, by: &str| {
+        let [new, old] = ["1.27.3", "1.27.2"].map(|nginx| render(nginx, resources.clone()));
+        new.expect("rendered");
+        match old {
+            Err(RenderError::Unsupported {
+                needs, resource, ..
+            }) => {
+                let told = (needs.to_string(), resource.to_string());
+                assert_eq!(told, ("1.27.3".to_owned(), by.to_owned()));
+            }
+            other => panic!("{by}: {other:?}"),
+        }
+    };
+    let two = json!([
+        { "address": "shop.example:80", "resolve": true }, { "address": "10.0.0.1:80" },
+    ]);
+    let limited = json!([{ "address": "shop.example:80", "resolve": true, "max_conns": 3 }]);
+    for servers in [two, limited] {
+        let spec = json!({ "resolver": { "servers": ["127.0.0.53:53"] }, "servers": servers });
+        let document = json!({ "kind": "Upstream", "metadata": { "name": "shop" }, "spec": spec });
+        refused(vec![resource(document)], "Upstream/shop");
     }
+    let location = json!({
+        "path": "/", "respond": { "status": 200 }, "mirror": { "to": { "upstream": "shop" } },
+    });
+    let mirroring = host(json!({ "server_names": ["a"], "locations": [location] }));
+    refused(vec![upstream(), mirroring], "VirtualHost/shop");
 }
 
 #[test]

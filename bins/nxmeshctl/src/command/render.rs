@@ -15,7 +15,7 @@ use nxmesh_core::{
 };
 use nxmesh_process::exit::{Exit, OrExit as _};
 use nxmesh_render::{
-    HandlebarsRenderer,
+    HandlebarsRenderer, older_forms,
     placement::{FullOptions, Placement, PlacementMode, place},
 };
 
@@ -45,6 +45,9 @@ pub(crate) fn run(arguments: RenderArguments) -> anyhow::Result<Exit> {
     let tree = HandlebarsRenderer::new()
         .render(checked.resources(), &settings)
         .map_err(|error| documents::refuse(&[error.problem()]))?;
+    for form in older_forms(checked.resources(), &settings) {
+        eprintln!("warning: {}: {}", form.resource, form.note);
+    }
     let full = FullOptions::default();
     let placement = Placement {
         release_dir: &out,

@@ -67,6 +67,28 @@ async fn a_template_shows_in_the_files_of_all_that_use_it() {
 }
 
 #[tokio::test]
+async fn a_plan_tells_what_an_older_nginx_does_less_of() {
+    let (_master, client) = master().await;
+    let upstream = r#"{"kind":"Upstream","metadata":{"name":"shop"},"spec":{
+        "resolver":{"servers":["127.0.0.53:53"]},
+        "servers":[{"address":"shop.test:80","resolve":true}]}}"#;
+    let warnings = |version: &'static str| {
+        let client = &client;
+        async move {
+            let path = format!("plan?nginx_version={version}");
+            let plan: PlanResponse = ok(post(client, &path, upstream).await).json().unwrap();
+            plan.warnings
+        }
+    };
+    assert_eq!(warnings("1.28.3").await, [""; 0]);
+    let older = warnings("1.22.1").await;
+    let told = older
+        .iter()
+        .filter(|it| it.starts_with("Upstream/shop: ") && it.contains("1.27.3"));
+    assert_eq!(told.count(), 1, "{older:?}");
+}
+
+#[tokio::test]
 async fn a_plan_is_for_one_version_of_nginx() {
     let (_master, client) = master().await;
     let policy = r#"{"kind":"VirtualHost","metadata":{"name":"site"},"spec":{

@@ -10,7 +10,7 @@ use super::{
     proxy::{RetryRecord, names, retry},
 };
 use crate::{
-    context::{Scene, maps::on_or_off, traffic::Preamble},
+    context::{ResolverRecord, Scene, maps::on_or_off, traffic::Preamble},
     handlebars::record::{Item, record},
     token::{Part, QuoteError, Word, quote, quote_expanding, quote_parts},
 };
@@ -19,6 +19,8 @@ record! {
     /// Passing to a FastCGI server.
     FastCgiRecord<'a> {
         upstream: Word<'a>,
+        /// Who is asked for its addresses.
+        resolver: Option<ResolverRecord<'a>>,
         /// What it says about other origins is not sent.
         hides_cors: bool,
         root: Word<'a>,
@@ -94,8 +96,10 @@ pub(super) fn record<'a>(
             if_not_empty: false,
         });
     }
+    let target = scene.target(&fastcgi.upstream)?;
     Ok(Box::new(FastCgiRecord {
-        upstream: Word::own(scene.upstream(&fastcgi.upstream)?),
+        upstream: target.word(),
+        resolver: target.resolver,
         hides_cors: hides_cors(place),
         root: quote_expanding(fastcgi.root.as_str()).map_err(quoting)?,
         index: index

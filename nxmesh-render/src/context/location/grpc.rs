@@ -13,9 +13,9 @@ use super::{
     },
 };
 use crate::{
-    context::{Scene, traffic::Preamble},
+    context::{ResolverRecord, Scene, traffic::Preamble},
     handlebars::record::{Item, record},
-    token::Word,
+    token::{Part, Word, quote_parts},
 };
 
 record! {
@@ -24,6 +24,10 @@ record! {
         /// `grpc` or `grpcs`.
         scheme: Word<'a>,
         upstream: Word<'a>,
+        /// The whole URL, where it names a variable.
+        url: Option<Word<'a>>,
+        /// Who is asked for its addresses.
+        resolver: Option<ResolverRecord<'a>>,
         /// Whether it is TLS of which nothing else is said.
         plain_tls: bool,
         tls: Option<UpstreamTlsRecord<'a>>,
@@ -65,9 +69,24 @@ pub(super) fn record<'a>(
     let is_set = |name: &str| sets(&grpc.request_headers, name);
     headers.extend(copied_headers(scene, place, is_set, preamble)?);
     preamble.grpc_errors |= !grpc.http_errors;
+    let target = scene.target(&grpc.upstream)?;
+    let scheme = if secure { "grpcs" } else { "grpc" };
+    let url = if target.resolver.is_some() {
+        scene.require("resolve for gRPC", (1, 17, 8))?;
+        let parts = [
+            Part::Text(scheme),
+            Part::Text("://"),
+            Part::Variable(&target.name),
+        ];
+        Some(quote_parts(parts).map_err(|error| scene.unrenderable(error))?)
+    } else {
+        None
+    };
     Ok(Box::new(GrpcRecord {
-        scheme: Word::fixed(if secure { "grpcs" } else { "grpc" }),
-        upstream: Word::own(scene.upstream(&grpc.upstream)?),
+        scheme: Word::fixed(scheme),
+        upstream: target.word(),
+        url: url.map(Word::into_owned),
+        resolver: target.resolver,
         plain_tls: secure && tls.is_none(),
         tls: tls.map(|tls| proxy::tls(scene, tls)).transpose()?,
         hides_cors: hides_cors(place),

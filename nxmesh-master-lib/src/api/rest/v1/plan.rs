@@ -86,12 +86,13 @@ pub(in super::super) async fn plan(
         }
     }
     let labels = agent.map(|agent| agent.labels);
-    let preview = state.engine.preview(&request).await?;
+    let mut preview = state.engine.preview(&request).await?;
     let turn = Arc::clone(&state.reading)
         .acquire_owned()
         .await
         .map_err(|error| Problem::internal(&error))?;
     let work = move || {
+        preview.warn_of_older_forms(labels.as_ref(), &settings);
         let files = preview.files(labels.as_ref(), &settings);
         drop(turn);
         files.map(|files| (preview, files))

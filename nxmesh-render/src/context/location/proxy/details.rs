@@ -88,7 +88,7 @@ pub(super) fn record<'a>(
     proxy: &'a Proxy,
     place: &Place<'a, '_>,
 ) -> Result<Option<Box<DetailsRecord<'a>>>, RenderError> {
-    let rewrites = proxy.rewrite.is_some() && rewrite::prefix(location, proxy).is_none();
+    let rewrites = proxy.rewrite.is_some() && rewrite::prefix(scene, location, proxy).is_none();
     let nothing = proxy.tls.is_none()
         && !rewrites
         && !proxy.socket_keepalive

@@ -18,7 +18,7 @@ pub(super) use self::details::{RetryRecord, names, retry};
 pub(in crate::context) use self::tls::{UpstreamTlsRecord, record as tls};
 use super::{Place, copied_headers, hides_cors};
 use crate::{
-    context::{Scene, maps, traffic::Preamble},
+    context::{ResolverRecord, Scene, maps, traffic::Preamble},
     handlebars::record::record,
     token::{Part, Word, quote, quote_expanding, quote_parts},
 };
@@ -34,6 +34,8 @@ record! {
         upstream: Word<'a>,
         /// The whole URL, where it is more than scheme and upstream.
         url: Option<Word<'a>>,
+        /// Who is asked for the addresses of what the URL names.
+        resolver: Option<ResolverRecord<'a>>,
         /// HTTP/1.0 instead of 1.1.
         http_1_0: bool,
         websocket: bool,
@@ -70,15 +72,25 @@ pub(super) fn record<'a>(
     place: &Place<'a, '_>,
     preamble: &mut Preamble<'a>,
 ) -> Result<ProxyRecord<'a>, RenderError> {
-    let upstream = scene.upstream(&proxy.upstream)?;
+    let target = scene.target(&proxy.upstream)?;
+    let upstream = target.name;
     let default = |name: &str| !sets(&proxy.request_headers, name);
     let (scheme, secure) = match proxy.scheme {
         UpstreamScheme::Http => ("http", false),
         UpstreamScheme::Https => ("https", true),
     };
-    let url = match (&proxy.split, rewrite::prefix(location, proxy)) {
+    let url = match (&proxy.split, rewrite::prefix(scene, location, proxy)) {
+        (None, None) if target.resolver.is_some() => {
+            let parts = [
+                Part::Text(scheme),
+                Part::Text("://"),
+                Part::Variable(&upstream),
+            ];
+            Some(quote_parts(parts))
+        }
         (None, None) => None,
         (Some(split), _) => {
+            scene.upstream(&proxy.upstream)?;
             let name = split::variable(scene, split, &upstream, preamble)?;
             let parts = [Part::Text(scheme), Part::Text("://"), Part::Variable(&name)];
             Some(quote_parts(parts))
@@ -94,6 +106,7 @@ pub(super) fn record<'a>(
         tls: secure && proxy.tls.is_none(),
         upstream: Word::own(upstream),
         url,
+        resolver: target.resolver,
         http_1_0: proxy.http_version == HttpVersion::Http10,
         websocket: proxy.websocket,
         hides_cors: hides_cors(place),

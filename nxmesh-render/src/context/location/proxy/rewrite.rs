@@ -5,7 +5,7 @@ use nxmesh_core::model::{
 };
 
 use crate::{
-    context::location::pattern,
+    context::{Scene, asked_again, location::pattern},
     handlebars::record::record,
     token::{Part, QuoteError, Word, quote, quote_parts},
 };
@@ -24,9 +24,15 @@ record! {
 ///
 /// It does so neither in a location with a name, as routes and what files fall
 /// back to have, nor where the upstream is a variable.
-pub(super) fn prefix<'a>(location: &Location, proxy: &'a Proxy) -> Option<&'a UriPath> {
+pub(super) fn prefix<'a>(
+    scene: &Scene<'_>,
+    location: &Location,
+    proxy: &'a Proxy,
+) -> Option<&'a UriPath> {
     let named = !location.routes.is_empty() || matches!(location.action, Action::Static(_));
-    if named || proxy.split.is_some() {
+    let upstream = scene.resources.upstream(&proxy.upstream);
+    let again = upstream.is_some_and(|it| asked_again(scene.settings, it).is_some());
+    if named || again || proxy.split.is_some() {
         return None;
     }
     match (proxy.rewrite.as_deref(), &location.path) {
