@@ -154,6 +154,12 @@ impl Names {
     }
 }
 
+/// Whether a directive refers to a cache, which no Snippet can define.
+fn names_cache(node: &Node) -> bool {
+    let kinds = ["proxy_cache", "fastcgi_cache", "uwsgi_cache", "scgi_cache"];
+    kinds.contains(&node.name.as_str()) && node.first() != "off"
+}
+
 /// Directives that become a Snippet, if there are any.
 pub(super) struct Leftover {
     name: String,
@@ -186,7 +192,17 @@ impl Leftover {
 
     /// Takes a directive in, or says why it cannot.
     pub(super) fn take(&mut self, node: &Node, report: &mut Report) {
-        let text = node.text();
+        const LOST: &str = "the cache it names is a field, for example cache: { rules: { valid: [{ time: 10m }] } }";
+        if names_cache(node) {
+            report.lost(node, LOST);
+            return;
+        }
+        let mut caches = Vec::new();
+        let without = node.without(names_cache, &mut caches);
+        for cache in caches {
+            report.lost(cache, LOST);
+        }
+        let text = without.text();
         let approved = SnippetText::parse(&text).and_then(|parsed| {
             SnippetPolicy::default()
                 .approve(self.context, &parsed)

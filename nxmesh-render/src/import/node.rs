@@ -51,6 +51,19 @@ impl Node {
         }
     }
 
+    /// The directive without those of its block, and of the blocks in it, that `is` is
+    /// for; these are added to `taken`.
+    pub(super) fn without<'n>(&'n self, is: fn(&Self) -> bool, taken: &mut Vec<&'n Self>) -> Self {
+        let mut rest = self.clone();
+        if let Some(Body::Directives(nodes)) = &self.body {
+            let (out, kept): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| is(node));
+            taken.extend(out);
+            let kept = kept.into_iter().map(|node| node.without(is, taken));
+            rest.body = Some(Body::Directives(kept.collect()));
+        }
+        rest
+    }
+
     /// The directive as text, with what its block includes in place.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();

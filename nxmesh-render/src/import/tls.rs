@@ -54,10 +54,11 @@ impl Certificates {
 }
 
 /// What is said of the protocol, one word each.
-const WORDS: [(&str, &str); 4] = [
+const WORDS: [(&str, &str); 5] = [
     ("ssl_ciphers", "tls/ciphers"),
     ("ssl_ecdh_curve", "tls/curves"),
     ("ssl_buffer_size", "tls/buffer_size"),
+    ("ssl_dhparam", "tls/dh_parameters"),
     ("ssl_crl", "tls/client/revoked"),
 ];
 

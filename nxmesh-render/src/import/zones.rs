@@ -28,7 +28,9 @@ impl Zones {
             match node.name.as_str() {
                 "limit_req_zone" => zones.requests.extend(defined(limit_zone(node))),
                 "limit_conn_zone" => zones.connections.extend(defined(limit_zone(node))),
-                "proxy_cache_path" => zones.caches.extend(defined(cache_path(&node.arguments))),
+                "proxy_cache_path" | "fastcgi_cache_path" => {
+                    zones.caches.extend(defined(cache_path(&node.arguments)))
+                }
                 "log_format" => {
                     let format = log_format(node).map(|(name, it)| (name.to_owned(), it));
                     zones.formats.extend(format);
@@ -44,7 +46,9 @@ impl Zones {
     pub(super) fn defines(node: &Node) -> Option<&str> {
         match node.name.as_str() {
             "limit_req_zone" | "limit_conn_zone" => limit_zone(node).map(|(name, _)| name),
-            "proxy_cache_path" => cache_path(&node.arguments).map(|(name, _)| name),
+            "proxy_cache_path" | "fastcgi_cache_path" => {
+                cache_path(&node.arguments).map(|(name, _)| name)
+            }
             "log_format" => log_format(node).map(|(name, _)| name),
             _ => None,
         }

@@ -11,6 +11,7 @@ use nxmesh_core::{
     testkit::sample::{SHOP_CERTIFICATE, SHOP_KEY},
 };
 use nxmesh_render::import::{Fate, Imported, Note, Scale, import};
+use serde_json::json;
 
 use crate::{
     echo, fastcgi_server,
@@ -375,10 +376,7 @@ fn streams_and_the_process_are_imported_for_the_whole_of_nginx_conf() {
         document["spec"].clone()
     };
     let settings = spec("NginxSettings/imported");
-    assert_eq!(
-        settings["worker_processes"],
-        serde_json::json!({ "count": 2 })
-    );
+    assert_eq!(settings["worker_processes"], json!({ "count": 2 }));
     assert_eq!(settings["worker_connections"], 2048);
     let db = spec("StreamServer/tcp-5432");
     assert_eq!(db["pass"], "db");
@@ -390,7 +388,7 @@ fn streams_and_the_process_are_imported_for_the_whole_of_nginx_conf() {
     assert_eq!(by_name["routes"][0]["upstream"], "shop");
     assert_eq!(
         by_name["routes"][0]["server_names"],
-        serde_json::json!(["shop.test", "*.shop.test"])
+        json!(["shop.test", "*.shop.test"])
     );
     assert_eq!(spec("StreamServer/udp-5353")["datagrams"]["responses"], 1);
     let Some(nginx) = binary() else { return };
@@ -535,6 +533,67 @@ stream {
 }
 
 #[test]
+fn caches_and_pages_of_applications_are_fields() {
+    let (lost, documents) = of("events {}
+http {
+    fastcgi_cache_path /var/cache/php levels=1:2 keys_zone=php:20m inactive=1h max_size=2g;
+    limit_req_zone $binary_remote_addr zone=each:1m rate=5r/s;
+    server {
+        listen 8080;
+        server_name a.test;
+        root /srv/app;
+        fastcgi_cache_key $scheme$request_method$host$request_uri;
+        limit_req zone=each burst=5;
+        limit_req_log_level warn;
+        location ~ \\.php$ {
+            fastcgi_pass 127.0.0.1:9000;
+            fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;
+            fastcgi_intercept_errors on;
+            fastcgi_cache php;
+            fastcgi_cache_valid 200 10m;
+            fastcgi_cache_use_stale error updating http_500;
+            fastcgi_cache_bypass $cookie_session;
+            fastcgi_no_cache $cookie_session;
+        }
+        location /odd/ {
+            fastcgi_pass 127.0.0.1:9000;
+            fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;
+            fastcgi_cache php;
+            fastcgi_cache_lock_age 3s;
+            location /odd/more/ {
+                fastcgi_pass 127.0.0.1:9000;
+                fastcgi_cache php;
+            }
+        }
+    }
+}
+");
+    let host = &documents["VirtualHost/a.test"];
+    let php = &host["locations"][0];
+    let rules = json!({
+        "zone_size": "20m", "inactive": "3600s", "max_size": "2g",
+        "valid": [{ "statuses": [200], "time": "600s" }],
+        "use_stale": ["error", "updating", "http500"],
+        "bypass": [{ "cookie": "session" }],
+    });
+    assert_eq!(php["cache"]["rules"], rules, "{php:#}");
+    assert_eq!(php["intercept_errors"], json!(true));
+    assert_eq!(host["rate_limit"]["log_level"], json!("warn"));
+    // A Snippet that named a cache would be refused by nginx.
+    let lines: Vec<&str> = lost
+        .iter()
+        .map(|note| note.split(':').nth(1).unwrap())
+        .collect();
+    assert_eq!(lines, ["25", "29"], "{lost:#?}");
+    let snippet = documents["Snippet/a.test-server"]["directives"].as_str();
+    assert!(
+        snippet
+            .is_some_and(|text| text.contains("/odd/more/") && !text.contains("fastcgi_cache php")),
+        "{snippet:?}"
+    );
+}
+
+#[test]
 fn strangers_are_shown_no_certificate_and_http3_is_a_field() {
     let (lost, documents) = of("events {}
 http {
@@ -627,7 +686,7 @@ http {{
     assert_eq!(host["listen"][0]["http2"], true);
     assert_eq!(
         host["tls"],
-        serde_json::json!({
+        json!({
             "certificate": "a.test",
             "policy": "intermediate",
             "ciphers": "ECDHE-ECDSA-AES128-GCM-SHA256",

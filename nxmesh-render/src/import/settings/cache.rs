@@ -8,7 +8,7 @@ use crate::import::{
     value::{request_part, time},
 };
 
-pub(super) const NAMES: [&str; 13] = [
+pub(super) const PROXY: [&str; 13] = [
     "proxy_cache",
     "proxy_cache_key",
     "proxy_cache_valid",
@@ -24,74 +24,99 @@ pub(super) const NAMES: [&str; 13] = [
     "proxy_cache_lock_age",
 ];
 
+pub(super) const FASTCGI: [&str; 13] = [
+    "fastcgi_cache",
+    "fastcgi_cache_key",
+    "fastcgi_cache_valid",
+    "fastcgi_cache_methods",
+    "fastcgi_cache_use_stale",
+    "fastcgi_cache_lock",
+    "fastcgi_cache_revalidate",
+    "fastcgi_cache_background_update",
+    "fastcgi_cache_min_uses",
+    "fastcgi_cache_bypass",
+    "fastcgi_no_cache",
+    "fastcgi_cache_lock_timeout",
+    "fastcgi_cache_lock_age",
+];
+
 /// Keys that tell apart what a field's key tells apart anyway.
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
     "$scheme$proxy_host$request_uri",
     "$scheme$host$request_uri",
     "$host$request_uri",
     "$scheme$proxy_host$uri$is_args$args",
     "$scheme$request_method$host$request_uri",
     "$scheme://$host$request_uri",
+    "$request_method$host$request_uri",
 ];
 
-pub(super) fn read(scope: &Scope<'_>, around: &Around<'_>) -> Option<Value> {
-    let zone = scope.word("proxy_cache")?;
+/// The cache that directives with `prefix` say; a block with those of both says none.
+pub(super) fn read(prefix: &str, scope: &Scope<'_>, around: &Around<'_>) -> Option<Value> {
+    if scope.find("proxy_cache").is_some() && scope.find("fastcgi_cache").is_some() {
+        return None;
+    }
+    let named = |name: &str| format!("{prefix}_{name}");
+    let zone = scope.word(&named("cache"))?;
     if zone == "off" {
         return Some(json!("none"));
     }
-    let unsaid = ["proxy_cache_lock_timeout", "proxy_cache_lock_age"];
-    if unsaid.iter().any(|name| scope.find(name).is_some()) {
+    let unsaid = ["cache_lock_timeout", "cache_lock_age"];
+    if unsaid.iter().any(|name| scope.find(&named(name)).is_some()) {
         return None;
     }
     let mut rules = around.zones.caches.get(zone)?.clone();
-    if let Some(key) = scope.word("proxy_cache_key")
+    if let Some(key) = scope.word(&named("cache_key"))
         && !KEYS.contains(&key)
     {
         return None;
     }
     let valid: Option<Vec<Value>> = scope
-        .all("proxy_cache_valid")
+        .all(&named("cache_valid"))
         .into_iter()
         .map(validity)
         .collect();
     rules["valid"] = json!(valid?);
-    if let Some(methods) = scope.find("proxy_cache_methods") {
+    if let Some(methods) = scope.find(&named("cache_methods")) {
         let more = methods.arguments.iter().filter(|it| *it == "POST");
         rules["methods"] = more.map(|it| json!(it)).collect();
     }
-    if let Some(stale) = scope.find("proxy_cache_use_stale") {
+    if let Some(stale) = scope.find(&named("cache_use_stale")) {
         let cases = stale.arguments.iter().filter(|case| *case != "off");
         // The document has `http500` for `http_500`.
         let named = cases.map(|case| json!(case.replace("http_", "http")));
         rules["use_stale"] = named.collect();
     }
     for (name, field) in [
-        ("proxy_cache_lock", "lock"),
-        ("proxy_cache_revalidate", "revalidate"),
-        ("proxy_cache_background_update", "background_update"),
+        ("cache_lock", "lock"),
+        ("cache_revalidate", "revalidate"),
+        ("cache_background_update", "background_update"),
     ] {
-        if scope.on(name) {
+        if scope.on(&named(name)) {
             rules[field] = json!(true);
         }
     }
-    if let Some(uses) = scope.word("proxy_cache_min_uses") {
+    if let Some(uses) = scope.word(&named("cache_min_uses")) {
         rules["min_uses"] = json!(uses.parse::<u64>().ok()?);
     }
-    rules["bypass"] = json!(bypass(scope)?);
+    rules["bypass"] = json!(bypass(prefix, scope)?);
     Some(json!({ "rules": rules }))
 }
 
 /// What is not answered from the cache is not kept either, and the other way.
-fn bypass(scope: &Scope<'_>) -> Option<Vec<Value>> {
-    let words = |name: &str| scope.find(name).map_or(&[][..], |node| &node.arguments[..]);
-    let (asked, kept) = (words("proxy_cache_bypass"), words("proxy_no_cache"));
+fn bypass(prefix: &str, scope: &Scope<'_>) -> Option<Vec<Value>> {
+    let words = |name: &str| {
+        let node = scope.find(&format!("{prefix}_{name}"));
+        node.map_or(&[][..], |node| &node.arguments[..])
+    };
+    let (asked, kept) = (words("cache_bypass"), words("no_cache"));
     if asked != kept {
         return None;
     }
     asked.iter().map(|word| request_part(word)).collect()
 }
 
-/// The name of a `proxy_cache_path`, and what a field says of it.
+/// The name of a `proxy_cache_path` or `fastcgi_cache_path`, and what a field says of it.
 pub(in crate::import) fn path(arguments: &[String]) -> Option<(&str, Value)> {
     let mut rules = json!({});
     let mut name = None;

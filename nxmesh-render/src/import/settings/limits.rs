@@ -17,9 +17,7 @@ pub(super) fn requests(scope: &Scope<'_>, around: &Around<'_>) -> Option<Value> 
         .collect();
     let limits = limits.filter(|limits| !limits.is_empty())?;
     let mut field = json!({ "limits": limits, "status": status(scope, "limit_req_status")? });
-    if scope.on("limit_req_dry_run") {
-        field["dry_run"] = json!(true);
-    }
+    said(scope, "limit_req", &mut field);
     Some(field)
 }
 
@@ -66,7 +64,19 @@ pub(super) fn connections(scope: &Scope<'_>, around: &Around<'_>) -> Option<Valu
         })
         .collect();
     let limits = limits.filter(|limits| !limits.is_empty())?;
-    Some(json!({ "limits": limits, "status": status(scope, "limit_conn_status")? }))
+    let mut field = json!({ "limits": limits, "status": status(scope, "limit_conn_status")? });
+    said(scope, "limit_conn", &mut field);
+    Some(field)
+}
+
+/// What limits of requests and connections say alike.
+fn said(scope: &Scope<'_>, directive: &str, field: &mut Value) {
+    if scope.on(&format!("{directive}_dry_run")) {
+        field["dry_run"] = json!(true);
+    }
+    if let Some(level) = scope.word(&format!("{directive}_log_level")) {
+        field["log_level"] = json!(level);
+    }
 }
 
 /// nginx's default is 503.

@@ -34,7 +34,7 @@ struct Group {
     read: fn(&Scope<'_>, &Around<'_>) -> Option<Value>,
 }
 
-const GROUPS: [Group; 13] = [
+const GROUPS: [Group; 14] = [
     Group {
         field: "max_body_size",
         names: &["client_max_body_size"],
@@ -57,12 +57,22 @@ const GROUPS: [Group; 13] = [
     },
     Group {
         field: "rate_limit",
-        names: &["limit_req", "limit_req_status", "limit_req_dry_run"],
+        names: &[
+            "limit_req",
+            "limit_req_status",
+            "limit_req_dry_run",
+            "limit_req_log_level",
+        ],
         read: limits::requests,
     },
     Group {
         field: "connection_limit",
-        names: &["limit_conn", "limit_conn_status"],
+        names: &[
+            "limit_conn",
+            "limit_conn_status",
+            "limit_conn_dry_run",
+            "limit_conn_log_level",
+        ],
         read: limits::connections,
     },
     Group {
@@ -77,8 +87,13 @@ const GROUPS: [Group; 13] = [
     },
     Group {
         field: "cache",
-        names: &cache::NAMES,
-        read: cache::read,
+        names: &cache::PROXY,
+        read: |scope, around| cache::read("proxy", scope, around),
+    },
+    Group {
+        field: "cache",
+        names: &cache::FASTCGI,
+        read: |scope, around| cache::read("fastcgi", scope, around),
     },
     Group {
         field: "access_log",
@@ -97,8 +112,8 @@ const GROUPS: [Group; 13] = [
     },
     Group {
         field: "intercept_errors",
-        names: &["proxy_intercept_errors"],
-        read: |scope, _| Some(json!(scope.on("proxy_intercept_errors"))),
+        names: &pages::INTERCEPT,
+        read: |scope, _| pages::intercept(scope),
     },
 ];
 

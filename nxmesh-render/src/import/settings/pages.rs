@@ -15,6 +15,21 @@ pub(super) fn read(scope: &Scope<'_>, _: &Around<'_>) -> Option<Value> {
     pages.map(Value::Array)
 }
 
+pub(super) const INTERCEPT: [&str; 3] = [
+    "proxy_intercept_errors",
+    "fastcgi_intercept_errors",
+    "grpc_intercept_errors",
+];
+
+/// Whether pages count for errors of upstreams; `None` where that depends on how these
+/// are spoken to.
+pub(super) fn intercept(scope: &Scope<'_>) -> Option<Value> {
+    let mut said = INTERCEPT.iter().filter(|name| scope.find(name).is_some());
+    let first = scope.on(said.next()?);
+    said.all(|name| scope.on(name) == first)
+        .then(|| json!(first))
+}
+
 fn page(scope: &Scope<'_>, node: &Node) -> Option<Value> {
     let (target, codes) = node.arguments.split_last()?;
     let (status, codes) = match codes.split_last() {
