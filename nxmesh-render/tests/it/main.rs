@@ -29,6 +29,7 @@ mod nginx_reads_back;
 mod placement;
 mod proxy;
 mod purity;
+mod reload;
 mod resolving;
 mod routes;
 mod site;

@@ -4,7 +4,7 @@ use std::{
     env, fs,
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    os::unix::net::UnixStream,
+    os::unix::{fs::MetadataExt as _, net::UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -94,17 +94,31 @@ impl Staged {
         host: Option<&str>,
     ) -> Result<Self, RenderError> {
         let folder = TempDir::new().expect("make a temporary folder");
+        let staged = Self { nginx, folder };
+        for folder in ["cache", "temp"] {
+            fs::create_dir(staged.path(folder)).expect("make a folder");
+        }
+        staged.lay(resources, (release, RELEASE), host)?;
+        Ok(staged)
+    }
+
+    /// Writes a release into its folder, and the main file that leads there.
+    fn lay(
+        &self,
+        resources: &ResourceSet,
+        (release, id): (&str, &str),
+        host: Option<&str>,
+    ) -> Result<(), RenderError> {
+        let staged = self;
         let settings = RenderSettings {
-            nginx: version(&nginx),
-            tls_dir: folder.path().join("tls"),
-            cache_dir: folder.path().join("cache"),
+            nginx: version(&staged.nginx),
+            tls_dir: staged.path("tls"),
+            cache_dir: staged.path("cache"),
             ipv6: TcpListener::bind("[::1]:0").is_ok(),
             whole_conf: host.is_none(),
             ..RenderSettings::default()
         };
-        fs::create_dir(&settings.cache_dir).expect("make a folder");
         let tree = HandlebarsRenderer::new().render(resources, &settings)?;
-        let staged = Self { nginx, folder };
         let options = FullOptions {
             worker_processes: Some(1),
             pid_file: staged.path("nginx.pid"),
@@ -116,7 +130,7 @@ impl Staged {
         let (release_dir, probe_socket) = (staged.path(release), staged.socket());
         let placement = Placement {
             release_dir: &release_dir,
-            release_id: RELEASE,
+            release_id: id,
             probe_socket: &probe_socket,
             mode: match host {
                 Some(_) => PlacementMode::Include,
@@ -124,12 +138,11 @@ impl Staged {
             },
             settings: &settings,
         };
-        fs::create_dir(staged.path("temp")).expect("make the temporary folder of nginx");
         write_tree(&tree, &placement, &settings.tls_dir);
         let entry = entry(&placement);
         let conf = host.map_or(entry.clone(), |host| host.replace("INCLUDE", &entry));
         fs::write(staged.path("nginx.conf"), conf).expect("write the configuration");
-        Ok(staged)
+        Ok(())
     }
 
     /// A configuration of somebody else, that `write` lays out; it runs.
@@ -193,9 +206,21 @@ impl Staged {
     /// Starts nginx and waits until it serves.
     pub(crate) fn start(self) -> Nginx {
         // One process: nothing is left over when it is killed.
+        self.start_as("daemon off; master_process off;")
+    }
+
+    /// The same with a master and a worker, so that it can be reloaded.
+    pub(crate) fn start_with_worker(self) -> Nginx {
+        let owner = fs::metadata(self.folder.path()).expect("its folder").uid();
+        // The folder is its owner's alone.
+        let user = if owner == 0 { " user root;" } else { "" };
+        self.start_as(&format!("daemon off;{user}"))
+    }
+
+    fn start_as(self, directives: &str) -> Nginx {
         let process = self
             .command()
-            .args(["-g", "daemon off; master_process off;"])
+            .args(["-g", directives])
             .stderr(Stdio::piped())
             .spawn()
             .expect("start nginx");
@@ -286,10 +311,58 @@ impl Nginx {
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.staged.path(name)
     }
+
+    /// Reloads it onto other resources; returns once the new worker alone is there.
+    pub(crate) fn reload(&self, resources: &ResourceSet, release: &str) {
+        let before = self.workers();
+        let laid = self.staged.lay(resources, (release, release), None);
+        laid.unwrap_or_else(|error| panic!("render: {error}"));
+        self.signal("HUP");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let workers = self.workers();
+            if workers.len() == 1 && !before.contains(&workers[0]) {
+                break;
+            }
+            if Instant::now() > deadline {
+                let logged = fs::read_to_string(self.path("error.log"));
+                panic!("it was not reloaded: {}", logged.unwrap_or_default());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let told = self.probe("/nxmesh/release").expect("its probe answers");
+        assert_eq!(String::from_utf8_lossy(&told.body).trim(), release);
+    }
+
+    fn workers(&self) -> Vec<String> {
+        let id = self.process.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let children = children.expect("its processes");
+        let is_worker = |child: &&str| {
+            let title = fs::read_to_string(format!("/proc/{child}/cmdline"));
+            title.is_ok_and(|title| title.starts_with("nginx: worker process"))
+        };
+        let workers = children.split_whitespace().filter(is_worker);
+        workers.map(str::to_owned).collect()
+    }
+
+    fn signal(&self, name: &str) {
+        let command = format!("kill -{name} {}", self.process.id());
+        let status = Command::new("sh").args(["-c", &command]).status();
+        assert!(status.expect("run kill").success());
+    }
 }
 
 impl Drop for Nginx {
     fn drop(&mut self) {
+        // A worker ends with its master, if that is told to.
+        if !self.workers().is_empty() {
+            self.signal("TERM");
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while Instant::now() < deadline && !matches!(self.process.try_wait(), Ok(Some(_))) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
         drop(self.process.kill());
         drop(self.process.wait());
     }
