@@ -117,7 +117,7 @@ fn kind(status: StatusCode) -> (&'static str, &'static str) {
         StatusCode::NOT_FOUND => ("not-found", "Not there"),
         StatusCode::METHOD_NOT_ALLOWED => ("method-not-allowed", "Method not allowed"),
         StatusCode::REQUEST_TIMEOUT => ("timeout", "Not done in time"),
-        StatusCode::CONFLICT => ("conflict", "Something else changed in between"),
+        StatusCode::CONFLICT => ("conflict", "It does not fit what is there now"),
         StatusCode::PRECONDITION_FAILED => ("precondition-failed", "The resource has changed"),
         StatusCode::PAYLOAD_TOO_LARGE => ("body-too-large", "The body is too large"),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported-media-type", "Unknown type of content"),
