@@ -3,7 +3,7 @@
 //! The program here has a job beside its agents: it tells in its own words what
 //! becomes of them, and counts requests to their sites. It runs two agents as
 //! tasks of one runtime, each with an nginx in a temporary folder and a master
-//! in memory. With a real master leave `transport` out and say `master_url`,
+//! in memory. With a real master leave `transport` out and say `master_urls`,
 //! `master_ca` and a token.
 //!
 //! `cargo run -p nxmesh-examples --example embed_agent`
