@@ -12,13 +12,13 @@ use tracing::{info, warn};
 use crate::{
     apply::Pipeline,
     builder::AgentBuilder,
-    cache::AtRestKey,
+    cache::{AtRestKey, KeyError},
     config::AgentOptions,
     controller::Controller,
     error::AgentError,
     exchange::Exchange,
     health,
-    identity::{Identity, IdentityStore},
+    identity::{Identity, IdentityError, IdentityStore},
     link::Link,
     metrics::{self, MeteredReloader},
     status::{AgentStatus, ConnectionState},
@@ -91,12 +91,24 @@ impl Agent {
                 path: state_dir.clone(),
                 source,
             })?;
-        let key = match self.at_rest_key.clone() {
-            Some(key) => key,
-            None => AtRestKey::load_or_create(&layout.key()).map_err(AgentError::Key)?,
+        let loaded = match self.at_rest_key.clone() {
+            Some(key) => Ok(key),
+            None => AtRestKey::load_or_create(&layout.key()),
         };
+        let (key, damaged) = match loaded {
+            // What lies sealed stays unread.
+            Err(error @ KeyError::Damaged { .. }) => (AtRestKey::random(), Some(error)),
+            loaded => (loaded, None),
+        };
+        let key = key.map_err(AgentError::Key)?;
         let store = IdentityStore::new(&state_dir, key.clone());
-        let identity = store.load().map_err(AgentError::Identity)?;
+        // Who cannot say who he is any more reaches no master: nginx needs to be
+        // looked after all the more.
+        let identity = match (damaged, store.load()) {
+            (Some(error), _) => Err(AgentError::Key(error)),
+            (None, Err(error @ IdentityError::Damaged { .. })) => Err(AgentError::Identity(error)),
+            (None, loaded) => Ok(loaded.map_err(AgentError::Identity)?),
+        };
 
         let (exchange, commands) = Exchange::new(self.status.clone());
         let link = Link {
@@ -108,7 +120,9 @@ impl Agent {
             log: Arc::new(ErrorLogOf(Arc::clone(&self.reloader))),
             started,
         };
-        link.check(identity.as_ref())?;
+        if let Ok(identity) = &identity {
+            link.check(identity.as_ref())?;
+        }
 
         let meters = Arc::clone(&exchange.meters);
         let reloader: Arc<dyn Reloader> = Arc::new(MeteredReloader::new(self.reloader, meters));
@@ -127,9 +141,8 @@ impl Agent {
             status.running = running;
             status.pid = std::process::id();
             status.started = self.clock.unix_millis();
-            status.agent_id = identity
-                .as_ref()
-                .map(|known| known.credentials.agent_id.clone());
+            let known = identity.as_ref().ok().and_then(Option::as_ref);
+            status.agent_id = known.map(|known| known.credentials.agent_id.clone());
         });
         // Before nginx is asked to write to it.
         let _measuring = metrics::begin(&self.options, &exchange, Arc::clone(&self.clock));
@@ -156,7 +169,7 @@ impl Agent {
 async fn supervise(
     controller: Controller,
     link: Link,
-    identity: Option<Identity>,
+    identity: Result<Option<Identity>, AgentError>,
     socket: Option<StatusSocket>,
     status: watch::Receiver<AgentStatus>,
     stop: CancellationToken,
@@ -165,7 +178,7 @@ async fn supervise(
     let exchange = Arc::clone(&link.exchange);
     let farewell = link.options.farewell;
     let mut answering = JoinSet::new();
-    let mut known = status.clone();
+    let (mut known, was_known) = (status.clone(), identity.is_err());
     if let Some(socket) = socket {
         answering.spawn(async move { socket.serve(status).await });
     }
@@ -173,7 +186,10 @@ async fn supervise(
     let halted = halt.clone();
     controlling.spawn(async move {
         // nginx is left alone until a master has admitted this agent.
-        let admitted = async move { known.wait_for(|it| it.agent_id.is_some()).await.is_ok() };
+        let admitted = async move {
+            let is_admitted = |status: &AgentStatus| was_known || status.agent_id.is_some();
+            known.wait_for(is_admitted).await.is_ok()
+        };
         tokio::select! {
             () = halted.cancelled() => {}
             true = admitted => controller.run(&halted).await,

@@ -209,12 +209,12 @@ impl IdentityStore {
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, IdentityError> {
-    disk::read_json(path).map_err(|source| match source.kind() {
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => IdentityError::Damaged {
+    disk::read_json(path).map_err(|source| match disk::is_damage(&source) {
+        true => IdentityError::Damaged {
             path: path.to_owned(),
             reason: source.to_string(),
         },
-        _ => IdentityError::Io {
+        false => IdentityError::Io {
             action: "read",
             path: path.to_owned(),
             source,
@@ -265,11 +265,10 @@ mod tests {
         let store = IdentityStore::new(folder.path(), AtRestKey::new([1; 32]));
         store.store(&identity()).unwrap();
         let path = folder.path().join("identity");
-        let text = std::fs::read_to_string(&path).unwrap();
-        let mut stored: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let mut stored: serde_json::Value = disk::read_json(&path).unwrap().unwrap();
         let urls = stored.as_object_mut().unwrap().remove("master_urls");
         stored["master_url"] = urls.unwrap()[0].clone();
-        std::fs::write(&path, stored.to_string()).unwrap();
+        std::fs::write(&path, format!("{stored}\n")).unwrap();
         let loaded = store.load().unwrap().unwrap();
         assert_eq!(loaded.master_urls, identity().master_urls);
     }

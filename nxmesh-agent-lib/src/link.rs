@@ -6,15 +6,18 @@ use std::sync::Arc;
 use nxmesh_core::contract::{clock::Clock, transport::Transport};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 use uuid::Uuid;
 
 use crate::{
+    apply::chain,
     config::AgentOptions,
     enrol::Enrolment,
     error::AgentError,
     exchange::Exchange,
     identity::{Identity, IdentityStore},
     pins::Pins,
+    status::ConnectionState,
     transport::{
         Connection, ConnectionSequence, FailoverTransport, MasterOptions, Trust, logs::LogSource,
         message::Introduction,
@@ -52,12 +55,21 @@ impl Link {
         self.way(identity).map(drop)
     }
 
-    /// Works until `stop`, or until the master refuses the enrolment.
+    /// Works until `stop`, or until the master refuses the enrolment. Without a
+    /// usable `identity` there is nothing to do but to show why.
     pub(crate) async fn keep(
         self,
-        identity: Option<Identity>,
+        identity: Result<Option<Identity>, AgentError>,
         stop: &CancellationToken,
     ) -> Result<(), AgentError> {
+        let identity = match identity {
+            Ok(identity) => identity,
+            Err(error) => {
+                self.show(&error);
+                stop.cancelled().await;
+                return Ok(());
+            }
+        };
         let render = &self.options.apply.render;
         let introduction = Introduction {
             boot_id: Uuid::new_v4().to_string(),
@@ -92,8 +104,11 @@ impl Link {
             transport,
             credentials: identity.credentials,
             options: self.options.connection,
+            sequence: ConnectionSequence::new(
+                state_dir.join("connection-sequence"),
+                Arc::clone(&self.clock),
+            ),
             clock: self.clock,
-            sequence: ConnectionSequence::new(state_dir.join("connection-sequence")),
             introduction,
             exchange: self.exchange,
             log: self.log,
@@ -102,6 +117,20 @@ impl Link {
         };
         connection.run(stop).await;
         Ok(())
+    }
+
+    fn show(&self, error: &AgentError) {
+        let reason = chain(error);
+        error!(
+            reason,
+            "no master can be reached; nginx is looked after with what is here"
+        );
+        let now = self.clock.unix_millis();
+        self.exchange.status.send_modify(|status| {
+            status.note_connection(ConnectionState::Error, now);
+            status.connection.failures = 1;
+            status.connection.last_error = Some(reason);
+        });
     }
 
     fn enrolment(&self, introduction: &Introduction) -> Result<Enrolment, AgentError> {

@@ -16,6 +16,12 @@ pub(super) struct Accepted {
     pub(super) digest: Digest,
 }
 
+impl From<(Version, Digest)> for Accepted {
+    fn from((version, digest): (Version, Digest)) -> Self {
+        Self { version, digest }
+    }
+}
+
 /// Takes strictly newer versions, and the same one again if it says the same.
 pub(super) fn judge(current: Option<Accepted>, offered: Accepted) -> Result<(), Failure> {
     let Some(current) = current else {

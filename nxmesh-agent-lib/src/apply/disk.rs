@@ -8,6 +8,7 @@ use std::{
 };
 
 use nix::fcntl::OFlag;
+use nxmesh_core::digest::Digest;
 
 /// Replaces `path` as a whole: temporary file beside it, fsync, rename, fsync
 /// of the folder. On an error the file is as it was.
@@ -54,6 +55,10 @@ fn or_withdraw<T>(path: &Path, result: io::Result<T>) -> io::Result<T> {
 /// Takes away a file that may be gone already, and leaves it where the next is
 /// prepared: to write over it costs less than to make a new one.
 pub(crate) fn take_away(path: &Path) -> io::Result<()> {
+    // A disk that is read-only refuses also what there is nothing to do for.
+    if !path.try_exists()? {
+        return Ok(());
+    }
     unless_gone(fs::rename(path, beside(path)))
 }
 
@@ -157,17 +162,71 @@ pub(crate) fn prepare_json(path: &Path, value: &impl serde::Serialize) -> io::Re
     prepare(path, &json(value)?, 0o600)
 }
 
-fn json(value: &impl serde::Serialize) -> io::Result<Vec<u8>> {
+/// A line of JSON, and the digest of it in a second one: a digit that turned
+/// into another makes no other version.
+pub(crate) fn json(value: &impl serde::Serialize) -> io::Result<Vec<u8>> {
     let mut text = serde_json::to_vec(value)?;
-    text.push(b'\n');
+    let digest = Digest::of(&text);
+    writeln!(text, "\n{digest}")?;
     Ok(text)
 }
 
-/// Reads JSON; `None` if the file is missing, an error if it is damaged.
+/// Reads JSON; `None` if the file is missing, an error that [is
+/// damage](is_damage) if it is not as it was written. A line without a second
+/// one is taken as it is.
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    match fs::read(path) {
-        Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+    let text = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read?,
+    };
+    let Some(end) = text.iter().position(|byte| *byte == b'\n') else {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    };
+    let (json, digest) = (&text[..end], text[end..].trim_ascii());
+    if !digest.is_empty() && digest != Digest::of(json).to_string().as_bytes() {
+        let message = "it is not what its digest was made of";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    Ok(Some(serde_json::from_slice(json)?))
+}
+
+/// Whether what was written is lost, and not only out of reach.
+pub(crate) fn is_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, UnexpectedEof};
+    let unreadable = error.raw_os_error() == Some(nix::errno::Errno::EIO as i32);
+    unreadable || matches!(error.kind(), InvalidData | UnexpectedEof)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_happens_to_a_record_it_says_what_was_written_or_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record");
+        let written = vec![12, 345];
+        replace_json(&path, &written).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let says_it_or_is_damaged = |text: &[u8]| {
+            fs::write(&path, text).unwrap();
+            match read_json::<Vec<u32>>(&path) {
+                Ok(read) => assert_eq!(read.as_ref(), Some(&written), "{text:?}"),
+                Err(error) => assert!(is_damage(&error), "{error:?}"),
+            }
+        };
+        for index in 0..whole.len() {
+            says_it_or_is_damaged(&whole[..index]);
+            for bit in 0..8 {
+                let mut damaged = whole.clone();
+                damaged[index] ^= 1 << bit;
+                says_it_or_is_damaged(&damaged);
+            }
+        }
+        // As it was written before there was a digest.
+        fs::write(&path, "[12,345]\n").unwrap();
+        assert_eq!(read_json(&path).unwrap(), Some(written));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(read_json::<Vec<u32>>(&path).unwrap(), None);
     }
 }

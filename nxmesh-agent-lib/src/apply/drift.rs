@@ -1,7 +1,7 @@
 //! What of the files that nginx reads is not as it was written.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, Read as _},
     os::unix::fs::OpenOptionsExt as _,
@@ -17,6 +17,8 @@ use nxmesh_core::{
 
 use super::{
     AppliedState, ApplyOptions, Pipeline,
+    differing::{Differing, other_mode},
+    lay_out::MODE,
     release::Place,
     stage,
     switch::{self, Entry},
@@ -133,8 +135,12 @@ fn compare(
         Some(tree) => {
             let differing = Differing::of(&place, tree)?;
             for (path, contents) in &differing.changed {
-                let there = text(&place.folder.join(path));
-                found.differs(format!("{name}/{path}"), contents, there.as_deref());
+                let file = place.folder.join(path);
+                let name = format!("{name}/{path}");
+                if let Some(mode) = other_mode(&file) {
+                    found.note(&format!("{name}: mode {mode:04o} instead of {MODE:04o}\n"));
+                }
+                found.differs(name, contents, text(&file).as_deref());
             }
             for path in differing.missing.keys() {
                 found.add(format!("{name}/{path}"), FileChange::Missing);
@@ -227,92 +233,6 @@ fn text(path: &Path) -> Option<String> {
         io::Result::Ok(contents)
     };
     read().ok().filter(|text| text.len() as u64 <= SHOWN_BYTES)
-}
-
-/// How the folder of a release differs from what was written.
-#[derive(Debug, Default)]
-pub(super) struct Differing {
-    /// The files that say something else, and what they should say.
-    pub(super) changed: BTreeMap<String, Vec<u8>>,
-    /// The files that are gone, and what they should say.
-    pub(super) missing: BTreeMap<String, Vec<u8>>,
-    /// What was not written; a folder stands for all in it.
-    pub(super) foreign: Vec<PathBuf>,
-}
-
-impl Differing {
-    pub(super) fn of(place: &Place, tree: &RenderedTree) -> io::Result<Self> {
-        let placed = place
-            .files(tree)
-            .map_err(|failure| io::Error::other(failure.message))?;
-        let mut expected: BTreeMap<PathBuf, &[u8]> = tree
-            .files()
-            .map(|(path, file)| (path.into(), &file.contents[..]))
-            .chain(placed.iter().map(|(path, text)| (path.into(), &text[..])))
-            .collect();
-        let mut differing = Self::default();
-        match fs::symlink_metadata(&place.folder) {
-            Ok(folder) if folder.is_dir() => {
-                differing.look(&place.folder, Path::new(""), &mut expected)?;
-            }
-            Ok(_) => differing.foreign.push(PathBuf::new()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        for (path, contents) in expected {
-            let path = path.to_string_lossy().into_owned();
-            differing.missing.insert(path, contents.to_owned());
-        }
-        Ok(differing)
-    }
-
-    /// Takes what is found off `expected`.
-    fn look(
-        &mut self,
-        folder: &Path,
-        within: &Path,
-        expected: &mut BTreeMap<PathBuf, &[u8]>,
-    ) -> io::Result<()> {
-        for entry in fs::read_dir(folder.join(within))? {
-            let entry = entry?;
-            let path = within.join(entry.file_name());
-            let kind = entry.file_type()?;
-            let holds_ours = || {
-                let mut within = expected.range(path.clone()..);
-                within
-                    .next()
-                    .is_some_and(|(first, _)| first.starts_with(&path))
-            };
-            if kind.is_dir() && !expected.contains_key(&path) && holds_ours() {
-                self.look(folder, &path, expected)?;
-            } else if kind.is_file()
-                && let Some(contents) = expected.remove(&path)
-            {
-                if !holds(&entry.path(), contents)? {
-                    let path = path.to_string_lossy().into_owned();
-                    self.changed.insert(path, contents.to_owned());
-                }
-            } else {
-                // What should lie there is then missing.
-                self.foreign.push(path);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn holds(path: &Path, contents: &[u8]) -> io::Result<bool> {
-    if fs::symlink_metadata(path)?.len() != contents.len() as u64 {
-        return Ok(false);
-    }
-    let file = File::options()
-        .read(true)
-        .custom_flags(OFlag::O_NOFOLLOW.bits())
-        .open(path)?;
-    let mut found = Vec::with_capacity(contents.len());
-    file.take(contents.len() as u64 + 1)
-        .read_to_end(&mut found)?;
-    Ok(found == contents)
 }
 
 #[cfg(test)]

@@ -34,15 +34,14 @@ impl Switch {
     /// of forward: an entry that leads to a release that was never seen
     /// serving is led to the last one that was.
     pub(super) fn write(&self, layout: &Layout) -> io::Result<()> {
-        disk::replace_unsynced(&layout.journal(), &serde_json::to_vec(self)?, 0o600)
+        disk::replace_unsynced(&layout.journal(), &disk::json(self)?, 0o600)
     }
 
     /// The switch that was under way. A file that cannot be read means none:
     /// the journal is whole before the entry is touched.
     pub(super) fn read(layout: &Layout) -> io::Result<Option<Self>> {
         match disk::read_json(&layout.journal()) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) if disk::is_damage(&error) => Ok(None),
             other => other,
         }
     }

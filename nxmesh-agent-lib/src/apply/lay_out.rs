@@ -12,7 +12,8 @@ use nix::fcntl::OFlag;
 
 use super::disk;
 
-const MODE: u32 = 0o600;
+/// Private to the agent, and to an nginx that is root or the same user.
+pub(super) const MODE: u32 = 0o600;
 
 /// Makes `folder` hold exactly `files`, by their paths. What lies there already
 /// as it should be is left alone; what lies so in `previous` is linked; the rest

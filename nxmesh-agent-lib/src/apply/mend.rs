@@ -5,12 +5,9 @@ use std::{fs, io, path::Path};
 use nxmesh_core::contract::renderer::RenderedTree;
 
 use super::{
-    AppliedState, ApplyOptions, Failure, Pipeline, PipelineError, code, disk, drift::Differing,
-    release::Place, stage, switch,
+    AppliedState, ApplyOptions, Failure, Pipeline, PipelineError, code, differing::Differing, disk,
+    lay_out::MODE, release::Place, stage, switch,
 };
-
-/// As the files of a release are written.
-const MODE: u32 = 0o600;
 
 impl Pipeline {
     /// Makes the files nginx reads as they were written for the release it was

@@ -31,19 +31,23 @@ mod blame;
 pub(crate) mod certificates;
 mod check;
 mod confirm;
+mod differing;
 pub(crate) mod disk;
 mod drift;
 mod files;
 mod garbage;
 mod isolate;
 mod journal;
+mod last_good;
 mod lay_out;
+mod lead;
 pub(crate) mod marks;
 mod mend;
 mod nginx_conf;
 mod options;
 mod outcome;
 mod probe;
+mod proof;
 mod recover;
 mod release;
 mod render;
@@ -53,7 +57,7 @@ mod steps;
 mod switch;
 mod unified;
 
-use std::{collections::VecDeque, io, sync::Arc};
+use std::{collections::VecDeque, io, path::Path, sync::Arc};
 
 use nxmesh_core::{
     bundle::Slice,
@@ -68,6 +72,7 @@ use nxmesh_core::{
 
 use self::{accept::Accepted, files::Files, release::Place, render::Rendering, switch::Entry};
 pub use adopt::{AdoptError, Adoption, adopt, release};
+pub(crate) use blame::chain;
 pub use drift::Compared;
 pub use marks::Server;
 pub use options::{ApplyOptions, BadResource, Mode};
@@ -90,6 +95,8 @@ pub struct Pipeline {
     accepted: Option<Accepted>,
     accepted_slice: Option<Arc<Slice>>,
     applied: Option<AppliedState>,
+    /// Whether the disk has forgotten what was applied; until the next apply.
+    applied_lost: bool,
     applied_slice: Option<Arc<Slice>>,
     /// What was rendered last, whatever became of it.
     rendering: Option<Rendering>,
@@ -129,10 +136,13 @@ impl Pipeline {
         let stored = slices.clone();
         let opened = tokio::task::spawn_blocking(move || {
             let files = Files::open(&layout)?;
-            let accepted: Option<Accepted> = disk::read_json(&layout.accepted())
-                .map_err(PipelineError::io("read", &layout.accepted()))?;
-            let applied: Option<AppliedState> = disk::read_json(&layout.applied())
-                .map_err(PipelineError::io("read", &layout.applied()))?;
+            let (accepted, accepted_lost) = record::<Accepted>(&layout.accepted())?;
+            let (applied, applied_lost) = record::<AppliedState>(&layout.applied())?;
+            // Never below what was seen serving.
+            let accepted = match &applied {
+                Some(applied) if accepted_lost => applied.whole().map(Accepted::from),
+                _ => accepted,
+            };
             let read = |digest: Option<Digest>| {
                 let digest = digest?;
                 stored
@@ -150,12 +160,20 @@ impl Pipeline {
                 }
                 (applied, _) => read(applied.as_ref().map(|applied| applied.digest)),
             };
-            Ok((files, accepted, applied, accepted_slice, applied_slice))
+            let lost = applied_lost;
+            Ok((
+                files,
+                accepted,
+                applied,
+                lost,
+                accepted_slice,
+                applied_slice,
+            ))
         });
         let opened = opened.await.map_err(|error| {
             PipelineError::io("open", options.layout.state_dir())(io::Error::other(error))
         })?;
-        let (files, accepted, applied, accepted_slice, applied_slice) = opened?;
+        let (files, accepted, applied, applied_lost, accepted_slice, applied_slice) = opened?;
         Ok(Self {
             options: Arc::new(options),
             renderer,
@@ -166,6 +184,7 @@ impl Pipeline {
             accepted,
             accepted_slice,
             applied,
+            applied_lost,
             applied_slice,
             rendering: None,
             confirmed: None,
@@ -233,7 +252,8 @@ impl Pipeline {
         let silent = serving.as_ref().err().filter(|_| expected.is_some());
         Observed {
             serves_applied: expected.is_some() && serving.as_ref().ok() == expected,
-            silent: generation.is_some() && silent.is_some_and(probe::is_silence),
+            silent: generation.as_ref().is_some_and(|it| it.stopped)
+                || generation.is_some() && silent.is_some_and(probe::is_silence),
             generation,
             serving: serving.ok(),
         }
@@ -249,5 +269,18 @@ impl Pipeline {
             .run(move || work(&options))
             .await
             .map_err(|error| Failure::new(code::STAGE, error.to_string()).retryable())?
+    }
+}
+
+/// A record of ours, and whether it was damaged: what it said is then found out
+/// anew, by asking nginx.
+fn record<T: serde::de::DeserializeOwned>(path: &Path) -> Result<(Option<T>, bool), PipelineError> {
+    match disk::read_json(path) {
+        Ok(record) => Ok((record, false)),
+        Err(error) if disk::is_damage(&error) => {
+            tracing::error!(path = %path.display(), %error, "a record is damaged");
+            Ok((None, true))
+        }
+        Err(error) => Err(PipelineError::io("read", path)(error)),
     }
 }

@@ -219,7 +219,7 @@ pub struct Observed {
     /// Whether that is the release of [`AppliedState`].
     pub serves_applied: bool,
     /// Whether its processes are there and its probe socket takes questions,
-    /// yet nobody answers.
+    /// yet nobody answers; or whether somebody has stopped one of them.
     pub silent: bool,
 }
 

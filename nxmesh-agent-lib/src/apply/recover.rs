@@ -6,16 +6,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 use nxmesh_core::{bundle::Slice, contract::reloader::Generation};
 
 use super::{
-    AppliedState, Failure, Pipeline, PipelineError, Recovered, blame, check, code, confirm, disk,
-    garbage,
+    Failure, Pipeline, PipelineError, Recovered, blame, code, confirm, disk, garbage,
     journal::Switch,
-    marks::{self, Server},
     release::Place,
-    render::Rendering,
-    stage,
     switch::{self, Entry},
 };
-use crate::nginx::Layout;
 
 /// What lies on disk.
 struct Found {
@@ -36,16 +31,17 @@ impl Pipeline {
         self.settled = false;
         let found = self.look().await?;
         let before = self.running().await;
-        let mut undone = None;
+        let (mut entry, mut undone) = (found.entry, None);
         if let Some(switch) = found.under_way
-            && found.entry == Entry::Release(switch.to.release.clone())
+            && entry == Entry::Release(switch.to.release.clone())
         {
             match self.finish(&switch).await {
                 Ok(generation) => return Ok(self.recovered(generation, before, None)),
                 Err(failure) => undone = Some(failure),
             }
+            entry = self.look().await?.entry;
         }
-        let release = self.last_good(found.entry, found.intact).await?;
+        let release = self.last_good(entry, found.intact).await?;
         let ensured = match (&release, &undone) {
             // There is no release it could name, so only a reload leaves the undone one.
             (None, Some(_)) => self.bring_up(None).await,
@@ -70,8 +66,21 @@ impl Pipeline {
         Ok(self.recovered(generation, before, undone))
     }
 
-    /// Ends an nginx that does not react any more, by force if need be, and
-    /// starts it anew with the release it was last seen serving.
+    /// Brings back an nginx that does not react any more: one that somebody has
+    /// stopped goes on, any other is [restarted](Self::restart).
+    ///
+    /// # Errors
+    ///
+    /// [`PipelineError`]; may be called again at any time.
+    pub async fn revive(&mut self, stop_deadline: Duration) -> Result<Recovered, PipelineError> {
+        if self.goes_on().await {
+            return self.recover().await;
+        }
+        self.restart(stop_deadline).await
+    }
+
+    /// Ends nginx, by force if need be, and starts it anew with the release it
+    /// was last seen serving.
     ///
     /// # Errors
     ///
@@ -86,6 +95,23 @@ impl Pipeline {
             });
         }
         self.recover().await
+    }
+
+    /// Whether nginx goes on that somebody had stopped.
+    async fn goes_on(&self) -> bool {
+        let resumed = match self.is_stopped().await {
+            Some(true) => self.reloader.resume().await,
+            _ => return false,
+        };
+        if let Err(error) = &resumed {
+            tracing::warn!(error = blame::chain(error), "nginx cannot go on");
+        }
+        resumed.is_ok() && self.is_stopped().await == Some(false)
+    }
+
+    async fn is_stopped(&self) -> Option<bool> {
+        let running = self.reloader.running().await.ok()?;
+        Some(running?.stopped)
     }
 
     fn recovered(
@@ -188,133 +214,6 @@ impl Pipeline {
         let generation = self.ensure(Some(&switch.to.release)).await?;
         self.confirm(&switch.to.release, &slice).await?;
         Ok((generation, slice))
-    }
-
-    /// Renders a cached slice and puts its certificates and keys where nginx
-    /// reads them; the folder may have been emptied by a reboot.
-    async fn render_again(
-        &mut self,
-        slice: &Arc<Slice>,
-        marked_down: &[Server],
-    ) -> Result<(), Failure> {
-        let marked = marks::marked(slice, marked_down).map(Arc::new);
-        let slice = marked.unwrap_or_else(|| Arc::clone(slice));
-        let renderer = Arc::clone(&self.renderer);
-        let rendering = self
-            .file_work(move |options| {
-                let rendering = Rendering::of(slice, None, &*renderer, &options.render)?;
-                stage::write_pem_files(options, &rendering.tree)?;
-                Ok(rendering)
-            })
-            .await?;
-        self.rendering = Some(rendering);
-        Ok(())
-    }
-
-    /// Leads the entry to the last release that was seen serving, made anew
-    /// if it is damaged or was written by an agent that wrote otherwise; before the first one to nothing, or to an empty
-    /// release where the whole configuration is ours.
-    async fn last_good(
-        &mut self,
-        entry: Entry,
-        intact: bool,
-    ) -> Result<Option<String>, PipelineError> {
-        let slice = match (&self.applied, &self.applied_slice) {
-            (Some(_), slice) => slice.clone(),
-            (None, _) if self.options.is_full() => Some(Arc::default()),
-            (None, _) => None,
-        };
-        let applied = self.applied.as_ref();
-        let marked_down = applied.map(|it| it.marked_down.clone()).unwrap_or_default();
-        let rendered = match &slice {
-            Some(slice) => self.render_again(slice, &marked_down).await,
-            None => Ok(()),
-        };
-        let release = match (self.applied.clone(), &self.rendering) {
-            (Some(applied), _) if intact => Some(applied.release),
-            (Some(applied), Some(_)) if rendered.is_ok() && slice.is_some() => {
-                tracing::warn!(
-                    release = applied.release,
-                    "the release is damaged, it is made anew"
-                );
-                Some(
-                    self.make_anew(applied)
-                        .await
-                        .map_err(|failure| self.broken(&failure))?,
-                )
-            }
-            // Damaged, and nothing to make it from: it may serve well enough.
-            (Some(applied), _) => Some(applied.release),
-            (None, Some(_)) if self.options.is_full() => Some(
-                self.stage_empty()
-                    .await
-                    .map_err(|failure| self.broken(&failure))?,
-            ),
-            (None, _) => None,
-        };
-        let wanted = release.clone().map_or(Entry::Nothing, Entry::Release);
-        if entry != wanted {
-            let to = release.clone();
-            let options = Arc::clone(&self.options);
-            let path = self.options.entry();
-            self.files
-                .run(move || switch::write(&options, to.as_deref()))
-                .await
-                .and_then(|written| written)
-                .map_err(PipelineError::io("write", &path))?;
-        }
-        Ok(release)
-    }
-
-    async fn make_anew(&mut self, applied: AppliedState) -> Result<String, Failure> {
-        let Some(rendering) = &self.rendering else {
-            return Ok(applied.release);
-        };
-        let tree = rendering.tree.clone();
-        let damaged = applied.release.clone();
-        let (state, candidate) = self
-            .file_work(move |options| {
-                let release_digest = tree.digest();
-                let name = Layout::release_name(applied.version, release_digest);
-                let basis = stage::Basis {
-                    previous: Some(&applied.release),
-                    retired: None,
-                };
-                let place = stage::stage(options, &tree, &name, basis)?.synced()?;
-                let candidate = check::prepare(options, &place);
-                let state = AppliedState {
-                    release: place.name,
-                    release_digest,
-                    ..applied
-                };
-                Ok((state, candidate))
-            })
-            .await?;
-        if let Err(failure) = self.check(candidate).await {
-            tracing::error!(
-                reason = failure.message,
-                "nginx does not take the release made anew"
-            );
-            self.discard(&state.release).await;
-            return Ok(damaged);
-        }
-        let name = state.release.clone();
-        // Until nginx is seen serving it, a restart has to come here again.
-        self.remade = Some(state);
-        Ok(name)
-    }
-
-    async fn stage_empty(&self) -> Result<String, Failure> {
-        let Some(rendering) = &self.rendering else {
-            return Err(Failure::new(code::RENDER, "the renderer gave nothing"));
-        };
-        let tree = rendering.tree.clone();
-        self.file_work(move |options| {
-            let name = Layout::release_name(Default::default(), tree.digest());
-            let basis = stage::Basis::default();
-            Ok(stage::stage(options, &tree, &name, basis)?.synced()?.name)
-        })
-        .await
     }
 
     /// nginx running and serving `release`; touched only if it does not.

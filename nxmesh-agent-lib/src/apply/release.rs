@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +12,7 @@ use nxmesh_core::{
 };
 use nxmesh_render::placement::{self, FullOptions, PLACED_FILES, Placement, PlacementMode};
 
-use super::{ApplyOptions, Failure, Mode, code};
+use super::{ApplyOptions, Failure, Mode, code, lay_out::MODE};
 
 /// What is written beside a tree; its names are no tree's.
 pub(super) type Placed = std::collections::BTreeMap<String, Vec<u8>>;
@@ -89,8 +90,8 @@ impl Place {
 /// Far more than any file of a release has; a larger one is not read.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 
-/// Reads every file below `folder`; `false` if there is anything but files
-/// and folders, or no folder.
+/// Reads every file below `folder`; `false` if there is anything but files of
+/// the mode they are written with, and folders, or no folder.
 fn collect(folder: &Path, prefix: &str, tree: &mut RenderedTree) -> io::Result<bool> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -107,11 +108,18 @@ fn collect(folder: &Path, prefix: &str, tree: &mut RenderedTree) -> io::Result<b
             if !collect(&entry.path(), &format!("{path}/"), tree)? {
                 return Ok(false);
             }
-        } else if kind.is_file() && entry.metadata()?.len() <= MAX_FILE_BYTES {
-            tree.insert(path, fs::read(entry.path())?, None);
-        } else {
+            continue;
+        }
+        let metadata = entry.metadata()?;
+        let is_ours = kind.is_file() && metadata.permissions().mode() & 0o7777 == MODE;
+        if !is_ours || metadata.len() > MAX_FILE_BYTES {
             return Ok(false);
         }
+        match fs::read(entry.path()) {
+            // It is somebody else's by now.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(false),
+            contents => tree.insert(path, contents?, None),
+        };
     }
     Ok(true)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nxmesh_core::contract::reloader::{Generation, ReloadError};
 use tokio::time::sleep;
 
-use super::{Failure, Outcome, Pipeline, code, confirm, journal::Switch, steps, switch};
+use super::{Failure, Outcome, Pipeline, code, confirm, journal::Switch, lead, switch};
 
 /// How often going back is tried before it is left to the next recovery.
 const ATTEMPTS: u32 = 5;
@@ -84,7 +84,7 @@ impl Pipeline {
             Err(ReloadError::NotRunning) => self.reloader.start(deadline).await,
             other => other,
         }
-        .map_err(|error| steps::reload_failure(&error))?;
+        .map_err(|error| lead::reload_failure(&error))?;
         self.serving(release).await
     }
 
@@ -97,7 +97,7 @@ impl Pipeline {
             .reloader
             .running()
             .await
-            .map_err(|error| steps::reload_failure(&error))?;
+            .map_err(|error| lead::reload_failure(&error))?;
         running
             .filter(|generation| !generation.workers.is_empty())
             .ok_or_else(|| Failure::new(code::NGINX, "nginx is not running"))

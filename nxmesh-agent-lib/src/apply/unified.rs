@@ -42,16 +42,24 @@ impl Findings {
         if let (Some(found), Ok(expected)) = (found, str::from_utf8(expected))
             && !self.is_cut
         {
-            let text = printable(&unified(&path, expected, found));
-            let room = Drift::DIFF_BYTES.saturating_sub(self.diff.len());
-            self.is_cut = text.len() > room;
-            let end = match self.is_cut {
-                true => text.floor_char_boundary(room),
-                false => text.len(),
-            };
-            self.diff.push_str(&text[..end]);
+            self.note(&unified(&path, expected, found));
         }
         self.add(path, FileChange::Changed);
+    }
+
+    /// Adds a line, or some, to what is shown.
+    pub(super) fn note(&mut self, text: &str) {
+        if self.is_cut {
+            return;
+        }
+        let text = printable(text);
+        let room = Drift::DIFF_BYTES.saturating_sub(self.diff.len());
+        self.is_cut = text.len() > room;
+        let end = match self.is_cut {
+            true => text.floor_char_boundary(room),
+            false => text.len(),
+        };
+        self.diff.push_str(&text[..end]);
     }
 
     /// The files, how many more there are, and the differences.

@@ -63,8 +63,7 @@ impl AtRestKey {
     /// Writes under a temporary name and links: a crash leaves a whole key or none.
     fn create(path: &Path) -> Result<Self, KeyError> {
         let error = |action| KeyError::on(action, path);
-        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-        rand::fill(&mut bytes[..]).map_err(|_| KeyError::NoRandomness)?;
+        let key = Self::random()?;
         let temporary = path.with_extension("new");
         match fs::remove_file(&temporary) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -78,7 +77,7 @@ impl AtRestKey {
             .mode(0o600)
             .open(&temporary)
             .map_err(error("make"))?;
-        file.write_all(&bytes[..])
+        file.write_all(&key.0[..])
             .and_then(|()| file.sync_all())
             .and_then(|()| fs::hard_link(&temporary, path))
             .and_then(|()| fs::remove_file(&temporary))
@@ -88,6 +87,13 @@ impl AtRestKey {
                 .and_then(|folder| folder.sync_all())
                 .map_err(error("make"))?;
         }
+        Ok(key)
+    }
+
+    /// One that nobody has.
+    pub(crate) fn random() -> Result<Self, KeyError> {
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+        rand::fill(&mut bytes[..]).map_err(|_| KeyError::NoRandomness)?;
         Ok(Self(bytes))
     }
 

@@ -100,14 +100,14 @@ impl Controller {
         self.note(recovered, again && disturbs).await;
     }
 
-    /// Ends an nginx that does not react and starts it anew.
+    /// Brings an nginx back that does not react.
     pub(super) async fn restart_hung(&mut self) {
         error!(
             since = self.care.silent_since,
-            "nginx hangs, it is restarted"
+            "nginx hangs, it is brought back"
         );
         let deadline = self.options.watchdog.stop_deadline;
-        let restarted = self.pipeline.restart(deadline).await;
+        let restarted = self.pipeline.revive(deadline).await;
         self.note(restarted, true).await;
     }
 

@@ -82,6 +82,7 @@ mod tests {
             master_pid: 1,
             workers: (2..2 + workers).collect(),
             draining,
+            stopped: false,
         }
     }
 

@@ -92,6 +92,10 @@ impl Reloader for MeteredReloader {
         self.inner.quit(deadline).await
     }
 
+    async fn resume(&self) -> Result<(), ReloadError> {
+        self.inner.resume().await
+    }
+
     async fn error_log(&self) -> Result<Option<File>, ReloadError> {
         self.inner.error_log().await
     }

@@ -10,8 +10,8 @@ use tokio::process::Command;
 
 use super::{
     command::{self, Finished},
+    master::Master,
     namespace,
-    process::Master,
 };
 
 /// From where nginx's binary is run, for its version and for checks.

@@ -11,7 +11,7 @@ use nxmesh_core::contract::renderer::NginxVersion;
 
 use super::{
     enter::{Enter, Run},
-    process::Master,
+    master::Master,
 };
 
 /// The version of an nginx binary and how it was built: `nginx -V`.

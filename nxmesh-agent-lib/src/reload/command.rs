@@ -12,7 +12,7 @@ use super::{
     needs::{self, Unmet},
     proof::{self, Means},
 };
-use crate::nginx::{command, process::Master};
+use crate::nginx::{Master, command};
 
 /// A start that says more is stopped.
 const START_LIMIT_BYTES: u64 = 16 << 20;
@@ -170,6 +170,10 @@ impl Reloader for CommandReloader {
             Some(nginx) => self.local.quit(&nginx, deadline).await,
             None => Ok(true),
         }
+    }
+
+    async fn resume(&self) -> Result<(), ReloadError> {
+        self.local.resume(Means::find(self).await?.as_ref())
     }
 
     async fn error_log(&self) -> Result<Option<File>, ReloadError> {

@@ -348,6 +348,16 @@ impl Reloader for ContainerReloader {
         Ok(nginx.and_then(|nginx| nginx.error_log()))
     }
 
+    async fn resume(&self) -> Result<(), ReloadError> {
+        const ACTION: &str = "send SIGCONT to nginx";
+        let stopped = self.running().await?.is_some_and(|nginx| nginx.stopped);
+        if !stopped {
+            return Ok(());
+        }
+        let sent = self.docker.signal(&self.options.container, "CONT").await;
+        sent.map_err(proof::backend(Self::NAME, ACTION))
+    }
+
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {
         match Means::find(self).await? {
             Some(nginx) => proof::Watched::generation(&nginx).await.map(Some),

@@ -3,6 +3,7 @@
 mod command;
 mod container;
 mod diagnostic;
+mod ending;
 mod error_log;
 mod local;
 mod needs;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::nginx::{command::ENVIRONMENT, namespace, process::Master};
+use crate::nginx::{Master, command::ENVIRONMENT, namespace};
 
 /// What a reloader needs and does not have here, and what helps.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -14,7 +14,7 @@ use super::{
     error_log::{ErrorLog, Says},
     turnover::Turnover,
 };
-use crate::nginx::process::Master;
+use crate::nginx::Master;
 
 /// How often nginx is looked at while something is due at any moment.
 const POLL: Duration = Duration::from_millis(10);

@@ -11,7 +11,7 @@ use super::{
     needs::Unmet,
     proof::{self, Means},
 };
-use crate::nginx::{Enter, NginxBuild, process::Master};
+use crate::nginx::{Enter, Master, NginxBuild};
 
 /// Drives an nginx of this machine, or of a container that shares its process
 /// ids, by signals. Believes no pid file and no exit code: only processes and
@@ -141,6 +141,10 @@ impl Reloader for SignalReloader {
             Some(nginx) => self.local.quit(&nginx, deadline).await,
             None => Ok(true),
         }
+    }
+
+    async fn resume(&self) -> Result<(), ReloadError> {
+        self.local.resume(Means::find(self).await?.as_ref())
     }
 
     async fn error_log(&self) -> Result<Option<File>, ReloadError> {

@@ -18,7 +18,7 @@ use super::{
     needs::{self, Unmet},
     proof::{self, Means},
 };
-use crate::nginx::process::Master;
+use crate::nginx::Master;
 
 /// How the unit is reloaded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -258,6 +258,10 @@ impl Reloader for SystemdReloader {
             Some(nginx) => self.local.quit(&nginx, deadline).await,
             None => Ok(true),
         }
+    }
+
+    async fn resume(&self) -> Result<(), ReloadError> {
+        self.local.resume(Means::find(self).await?.as_ref())
     }
 
     async fn error_log(&self) -> Result<Option<File>, ReloadError> {

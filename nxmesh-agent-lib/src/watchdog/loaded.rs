@@ -81,6 +81,7 @@ mod tests {
             master_pid: 2,
             workers: pids.iter().copied().collect(),
             draining: 0,
+            stopped: false,
         }
     }
 

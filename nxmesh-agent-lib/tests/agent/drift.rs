@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::Write as _,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,10 +18,10 @@ use nxmesh_core::{
     bundle::Slice,
     document::parse,
     model::{Drift, FileChange},
-    wire::{self, ConfigPhase},
+    wire,
 };
 
-use crate::rig::{Rig, RunningAgent, site, version};
+use crate::rig::{Rig, RunningAgent, applied, site};
 
 /// An agent whose nginx serves `written`.
 async fn serving(
@@ -30,16 +30,8 @@ async fn serving(
 ) -> (ScriptedMaster, RunningAgent) {
     let (master, transport) = ScriptedMaster::start();
     let agent = rig.start_with(transport, change);
-    apply(&master, 1, &site(rig.port, "written")).await;
+    applied(&master, 1, &site(rig.port, "written")).await;
     (master, agent)
-}
-
-async fn apply(master: &ScriptedMaster, revision: u64, slice: &Slice) {
-    master.desire(version(revision), slice);
-    master
-        .status(version(revision), ConfigPhase::Applied)
-        .await
-        .unwrap();
 }
 
 fn repairing(options: &mut AgentOptions) {
@@ -170,7 +162,7 @@ async fn an_apply_ends_what_was_drifting() {
     edit(&host_file(&rig), "written", "edited");
     reload_by_hand(&rig, &mut agent, "edited").await;
     drifts(&mut agent, |drift| drift.loaded).await;
-    apply(&master, 2, &site(rig.port, "next")).await;
+    applied(&master, 2, &site(rig.port, "next")).await;
     assert_eq!(rig.get().await, (200, "next".to_owned()));
     heals(&mut agent).await;
     // The new folder is watched as the old one was.
@@ -292,6 +284,34 @@ async fn a_file_that_is_held_open_is_found_by_its_digest() {
 }
 
 #[tokio::test]
+async fn a_file_that_others_may_read_is_told_and_closed_again() {
+    for policy in [DriftPolicy::Report, DriftPolicy::Repair] {
+        let rig = Rig::new();
+        let (_master, mut agent) = serving(&rig, |options| {
+            options.control.digest_interval = Duration::from_millis(300);
+            options.control.watchdog.drift = policy;
+        })
+        .await;
+        let file = host_file(&rig);
+        let mode = || fs::metadata(&file).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode(), 0o600);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        match policy {
+            DriftPolicy::Report => {
+                let drift = drifts(&mut agent, |_| true).await;
+                assert_eq!(drift.files.len(), 1, "{drift:?}");
+                assert_eq!(drift.files[0].change, FileChange::Changed);
+                let said = ": mode 0644 instead of 0600\n";
+                assert!(drift.diff.ends_with(said), "{}", drift.diff);
+                assert_eq!(mode(), 0o644, "it is left alone");
+            }
+            DriftPolicy::Repair => until("closed again", || mode() == 0o600).await,
+        }
+        agent.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn what_is_told_is_bounded_and_only_names_strangers() {
     let rig = Rig::new();
     let (master, mut agent) = serving(&rig, |_| {}).await;
@@ -345,7 +365,7 @@ async fn of_files_of_secrets_only_names_are_told() {
         let rig = Rig::new();
         let (master, mut agent) =
             serving(&rig, |options| options.control.watchdog.drift = policy).await;
-        apply(&master, 2, &closed_site(rig.port)).await;
+        applied(&master, 2, &closed_site(rig.port)).await;
         let tls = rig.runtime_dir().join("tls");
         let mut files = fs::read_dir(&tls).unwrap();
         let file = files.next().unwrap().unwrap().path();

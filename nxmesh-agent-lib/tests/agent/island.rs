@@ -8,7 +8,7 @@ use nxmesh_agent_lib::{
 };
 use nxmesh_core::wire::ConfigPhase;
 
-use crate::rig::{Rig, site, version};
+use crate::rig::{Rig, applied, site, version};
 
 fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -20,11 +20,7 @@ async fn an_island_knows_since_when_it_is_one() {
     let rig = Rig::new();
     let (master, transport) = ScriptedMaster::start();
     let mut agent = rig.start(transport);
-    master.desire(version(1), &site(rig.port, "served"));
-    master
-        .status(version(1), ConfigPhase::Applied)
-        .await
-        .unwrap();
+    applied(&master, 1, &site(rig.port, "served")).await;
     let near = agent
         .reached(|status| status.connection.state == ConnectionState::Ready)
         .await;
@@ -55,11 +51,7 @@ async fn what_happens_on_an_island_from_the_start_reaches_the_master() {
     let rig = Rig::new();
     let (master, transport) = ScriptedMaster::start();
     let mut agent = rig.start(transport.clone());
-    master.desire(version(1), &site(rig.port, "before"));
-    master
-        .status(version(1), ConfigPhase::Applied)
-        .await
-        .unwrap();
+    applied(&master, 1, &site(rig.port, "before")).await;
     // Taken on, and refused: its port belongs to somebody else.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -95,4 +87,34 @@ async fn what_happens_on_an_island_from_the_start_reaches_the_master() {
     }
     agent.reached(|status| status.island_since.is_none()).await;
     agent.stop().await.unwrap();
+}
+
+/// Nobody can tell such an agent anything any more; nginx it looks after.
+#[tokio::test]
+async fn an_agent_that_lost_its_identity_keeps_nginx_at_what_it_has() {
+    for (name, kept) in [("identity", 0), ("identity", 200), ("key", 7), ("key", 0)] {
+        let rig = Rig::new();
+        let (master, transport) = ScriptedMaster::start();
+        let agent = rig.start(transport.clone());
+        applied(&master, 1, &site(rig.port, "served")).await;
+        agent.stop().await.unwrap();
+        rig.kill_nginx();
+        let path = rig.state_dir().join(name);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.truncate(kept);
+        std::fs::write(&path, bytes).unwrap();
+
+        let mut agent = rig.start(transport);
+        let status = agent.reached(|status| status.ready).await;
+        assert_eq!(status.applied, Some(version(1)));
+        assert_eq!(rig.get().await, (200, "served".to_owned()));
+        let stranded = agent.reached(|status| status.island_since.is_some()).await;
+        assert_eq!(stranded.connection.state, ConnectionState::Error);
+        let why = stranded.connection.last_error.unwrap();
+        assert!(why.contains(name) || why.contains("identity"), "{why}");
+        rig.kill_nginx();
+        agent.reached(|status| status.nginx.restarts == 1).await;
+        assert_eq!(rig.get().await, (200, "served".to_owned()));
+        agent.stop().await.unwrap();
+    }
 }

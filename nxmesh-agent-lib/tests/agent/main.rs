@@ -22,7 +22,7 @@ use nxmesh_agent_lib::{
     testkit::{RealNginx, ScriptedMaster},
 };
 use nxmesh_core::wire::{Command, CommandKind, ConfigPhase};
-use rig::{Rig, site, version};
+use rig::{Rig, applied, site, version};
 
 #[tokio::test]
 async fn an_update_is_served_when_it_is_said_to_be_applied() {
@@ -91,11 +91,7 @@ async fn what_nginx_refuses_is_rejected_in_its_words_and_the_old_one_serves() {
     assert_eq!(known.applied, Some(version(1)));
     assert_eq!(known.failure.unwrap().version, version(2));
 
-    master.desire(version(3), &site(rig.port, "new"));
-    master
-        .status(version(3), ConfigPhase::Applied)
-        .await
-        .unwrap();
+    applied(&master, 3, &site(rig.port, "new")).await;
     assert_eq!(rig.get().await, (200, "new".to_owned()));
     let known = AgentStatus::of_running(&rig.state_dir()).await.unwrap();
     assert_eq!(known.failure, None);
@@ -143,11 +139,7 @@ async fn with_the_master_away_the_cache_serves() {
     let rig = Rig::new();
     let (master, transport) = ScriptedMaster::start();
     let agent = rig.start(transport.clone());
-    master.desire(version(1), &site(rig.port, "cached"));
-    master
-        .status(version(1), ConfigPhase::Applied)
-        .await
-        .unwrap();
+    applied(&master, 1, &site(rig.port, "cached")).await;
     agent.stop().await.unwrap();
     rig.kill_nginx();
     assert!(rig.ask().await.is_err());
@@ -180,11 +172,7 @@ async fn a_killed_nginx_comes_back() {
     let rig = Rig::new();
     let (master, transport) = ScriptedMaster::start();
     let mut agent = rig.start(transport);
-    master.desire(version(1), &site(rig.port, "alive"));
-    master
-        .status(version(1), ConfigPhase::Applied)
-        .await
-        .unwrap();
+    applied(&master, 1, &site(rig.port, "alive")).await;
     let killed = agent
         .reached(|status| status.nginx.master_pid.is_some())
         .await;
@@ -276,11 +264,7 @@ async fn commands_are_answered() {
     let rig = Rig::new();
     let (master, transport) = ScriptedMaster::start();
     let mut agent = rig.start(transport);
-    master.desire(version(1), &site(rig.port, "up"));
-    master
-        .status(version(1), ConfigPhase::Applied)
-        .await
-        .unwrap();
+    applied(&master, 1, &site(rig.port, "up")).await;
     agent.reached(|status| status.nginx.running).await;
     for (id, kind, deadline, works) in [
         ("1", CommandKind::Reload, 0, true),
@@ -358,11 +342,7 @@ async fn an_apply_under_way_is_finished_by_a_stop() {
     let rig = Rig::new();
     let (master, transport) = ScriptedMaster::start();
     let agent = rig.start(transport);
-    master.desire(version(1), &site(rig.port, "before"));
-    master
-        .status(version(1), ConfigPhase::Applied)
-        .await
-        .unwrap();
+    applied(&master, 1, &site(rig.port, "before")).await;
     master.desire(version(2), &site(rig.port, "after"));
     taken_on(&master, 2).await;
     agent.stop().await.unwrap();
@@ -379,11 +359,7 @@ async fn what_was_taken_on_is_finished_without_the_master() {
     let rig = Rig::new();
     let (master, transport) = ScriptedMaster::start();
     let agent = rig.start(transport.clone());
-    master.desire(version(1), &site(rig.port, "before"));
-    master
-        .status(version(1), ConfigPhase::Applied)
-        .await
-        .unwrap();
+    applied(&master, 1, &site(rig.port, "before")).await;
     // Taken on, and refused: its port belongs to somebody else.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -408,11 +384,7 @@ async fn an_nginx_that_cannot_start_is_tried_until_it_can() {
     let rig = Rig::new();
     let (master, transport) = ScriptedMaster::start();
     let agent = rig.start(transport.clone());
-    master.desire(version(1), &site(rig.port, "back"));
-    master
-        .status(version(1), ConfigPhase::Applied)
-        .await
-        .unwrap();
+    applied(&master, 1, &site(rig.port, "back")).await;
     agent.stop().await.unwrap();
     rig.kill_nginx();
     let intruder = std::net::TcpListener::bind(("127.0.0.1", rig.port)).unwrap();

@@ -15,7 +15,9 @@ use nxmesh_agent_lib::{
     testkit::{RealNginx, ScriptedMaster, free_port, freeze, nginx_binary, stop_nginx_in},
     transport::Backoff,
 };
-use nxmesh_core::{bundle::Slice, document::parse, memory::MemoryTransport, model::Version};
+use nxmesh_core::{
+    bundle::Slice, document::parse, memory::MemoryTransport, model::Version, wire::ConfigPhase,
+};
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -38,6 +40,15 @@ spec:
   locations: [{{ path: /, respond: {{ status: 200, body: "{answer}", content_type: text/plain }} }}]
 "#
     ))
+}
+
+/// Has the master want `slice`, and waits until nginx serves it.
+pub(crate) async fn applied(master: &ScriptedMaster, revision: u64, slice: &Slice) {
+    master.desire(version(revision), slice);
+    master
+        .status(version(revision), ConfigPhase::Applied)
+        .await
+        .unwrap();
 }
 
 /// A virtual host that needs a name nobody has (RFC 6761, section 6.4).
@@ -156,7 +167,7 @@ impl Rig {
         Self::run(Agent::builder(options).reloader(self.reloader()))
     }
 
-    fn run(agent: AgentBuilder) -> RunningAgent {
+    pub(crate) fn run(agent: AgentBuilder) -> RunningAgent {
         let agent = agent.build().unwrap();
         let stop = CancellationToken::new();
         RunningAgent {

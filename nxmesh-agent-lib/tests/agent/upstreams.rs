@@ -14,7 +14,7 @@ use nxmesh_core::{bundle::Slice, wire::ConfigPhase};
 
 use crate::{
     health::{check, told},
-    rig::{Rig, RunningAgent, slice, unresolvable, version},
+    rig::{Rig, RunningAgent, applied, slice, unresolvable, version},
 };
 
 fn upstream(port: u16, servers: &[SocketAddr]) -> Slice {
@@ -125,22 +125,14 @@ async fn nginx_is_led_around_a_server_that_fails_and_back() {
     }
     // A new version is served without it as well, one that is refused changes nothing.
     let more = [servers[0], servers[1], local()];
-    master.desire(version(2), &upstream(rig.port, &more));
-    master
-        .status(version(2), ConfigPhase::Applied)
-        .await
-        .unwrap();
+    applied(&master, 2, &upstream(rig.port, &more)).await;
     assert!(is_down(&rig, servers[1]));
     master.desire(version(3), &unresolvable(rig.port));
     master
         .status(version(3), ConfigPhase::Rejected)
         .await
         .unwrap();
-    master.desire(version(4), &upstream(rig.port, &servers));
-    master
-        .status(version(4), ConfigPhase::Applied)
-        .await
-        .unwrap();
+    applied(&master, 4, &upstream(rig.port, &servers)).await;
     let _back = TcpListener::bind(servers[1]).unwrap();
     agent.reached(|status| status.marked_down.is_empty()).await;
     assert!(!is_down(&rig, servers[1]));

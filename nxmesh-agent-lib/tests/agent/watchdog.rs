@@ -2,27 +2,29 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use nxmesh_agent_lib::{
+    Agent,
+    reload::SignalReloader,
     testkit::ScriptedMaster,
     watchdog::{BreakerOptions, WatchdogOptions},
 };
-use nxmesh_core::wire::{ConfigPhase, HealthReport};
+use nxmesh_core::{
+    contract::reloader::{Candidate, Generation, ReloadError, Reloader},
+    wire::HealthReport,
+};
 
-use crate::rig::{Rig, RunningAgent, site, version};
+use crate::rig::{Rig, RunningAgent, applied, site, version};
 
 /// An agent whose nginx serves `alive`.
 async fn serving(rig: &Rig, watchdog: WatchdogOptions) -> (ScriptedMaster, RunningAgent) {
     let (master, transport) = ScriptedMaster::start();
     let mut agent = rig.start_with(transport, |options| options.control.watchdog = watchdog);
-    master.desire(version(1), &site(rig.port, "alive"));
-    master
-        .status(version(1), ConfigPhase::Applied)
-        .await
-        .unwrap();
+    applied(&master, 1, &site(rig.port, "alive")).await;
     agent
         .reached(|status| status.nginx.master_pid.is_some())
         .await;
@@ -34,10 +36,44 @@ async fn told(master: &ScriptedMaster, mut health: impl FnMut(&HealthReport) -> 
     told.await.unwrap();
 }
 
+/// Drives nginx, and cannot make it go on.
+#[derive(Debug)]
+struct Deaf(SignalReloader);
+
+#[async_trait]
+impl Reloader for Deaf {
+    fn backend(&self) -> &'static str {
+        "deaf"
+    }
+
+    async fn check(&self, candidate: &Candidate, deadline: Duration) -> Result<(), ReloadError> {
+        self.0.check(candidate, deadline).await
+    }
+
+    async fn reload(&self, deadline: Duration) -> Result<Generation, ReloadError> {
+        self.0.reload(deadline).await
+    }
+
+    async fn start(&self, deadline: Duration) -> Result<Generation, ReloadError> {
+        self.0.start(deadline).await
+    }
+
+    async fn stop(&self, deadline: Duration) -> Result<(), ReloadError> {
+        self.0.stop(deadline).await
+    }
+
+    async fn running(&self) -> Result<Option<Generation>, ReloadError> {
+        self.0.running().await
+    }
+}
+
 #[tokio::test]
 async fn an_nginx_that_hangs_is_restarted_and_serves_the_confirmed_release() {
     let rig = Rig::new();
-    let (master, mut agent) = serving(&rig, WatchdogOptions::default()).await;
+    let (master, transport) = ScriptedMaster::start();
+    let agent = Agent::builder(rig.options()).transport(transport);
+    let mut agent = Rig::run(agent.reloader(Deaf(rig.reloader())));
+    applied(&master, 1, &site(rig.port, "alive")).await;
     let before = agent.reached(|status| status.nginx.running).await.nginx;
     rig.freeze_nginx();
     let hangs = agent
@@ -61,6 +97,55 @@ async fn an_nginx_that_hangs_is_restarted_and_serves_the_confirmed_release() {
     agent.stop().await.unwrap();
 }
 
+fn send(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
+}
+
+#[tokio::test]
+async fn what_somebody_stopped_goes_on_and_drops_no_request() {
+    let rig = Rig::new();
+    let (_master, mut agent) = serving(&rig, WatchdogOptions::default()).await;
+    agent.reached(|status| status.nginx.workers > 0).await;
+    let workers = rig.workers();
+    let master = agent.reached(|_| true).await.nginx.master_pid.unwrap();
+    let stopped: [Vec<u32>; 3] = [
+        vec![master],
+        workers.iter().copied().take(1).collect(),
+        workers.iter().copied().chain([master]).collect(),
+    ];
+    for (count, pids) in (1..).zip(&stopped) {
+        pids.iter().for_each(|pid| send(*pid, Signal::SIGSTOP));
+        agent
+            .reached(|status| status.nginx.silent_since.is_some())
+            .await;
+        let back = agent.reached(|status| status.nginx.restarts == count).await;
+        assert_eq!(back.nginx.silent_since, None);
+        assert_eq!(back.nginx.master_pid, Some(master));
+        assert_eq!(rig.workers(), workers, "they serve on");
+        assert_eq!(rig.get().await, (200, "alive".to_owned()));
+    }
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_offer_does_not_wait_for_a_master_process_that_was_stopped_a_moment_ago() {
+    let rig = Rig::new();
+    let (master, transport) = ScriptedMaster::start();
+    let mut agent = rig.start_with(transport, |options| {
+        // It does not look by itself.
+        options.control.observe_interval = Duration::from_secs(3600);
+    });
+    applied(&master, 1, &site(rig.port, "alive")).await;
+    let running = agent.reached(|status| status.nginx.master_pid.is_some());
+    let pid = running.await.nginx.master_pid.unwrap();
+    send(pid, Signal::SIGSTOP);
+    applied(&master, 2, &site(rig.port, "cured")).await;
+    assert_eq!(rig.get().await, (200, "cured".to_owned()));
+    let failed = |status: &&nxmesh_core::wire::ConfigStatus| status.failure.is_some();
+    assert_eq!(master.heard().statuses.iter().find(failed), None);
+    agent.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn an_offer_waits_until_a_hanging_nginx_is_restarted() {
     let rig = Rig::new();
@@ -69,11 +154,7 @@ async fn an_offer_waits_until_a_hanging_nginx_is_restarted() {
     agent
         .reached(|status| status.nginx.silent_since.is_some())
         .await;
-    master.desire(version(2), &site(rig.port, "cured"));
-    master
-        .status(version(2), ConfigPhase::Applied)
-        .await
-        .unwrap();
+    applied(&master, 2, &site(rig.port, "cured")).await;
     assert_eq!(rig.get().await, (200, "cured".to_owned()));
     let failed = |status: &&nxmesh_core::wire::ConfigStatus| status.failure.is_some();
     assert_eq!(master.heard().statuses.iter().find(failed), None);
@@ -90,7 +171,7 @@ async fn a_master_process_that_is_killed_leaves_no_orphans_for_long() {
             rig.freeze_nginx();
         }
         let pid = before.master_pid.unwrap();
-        kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
+        send(pid, Signal::SIGKILL);
         agent
             .reached(|status| {
                 let now = status.nginx.master_pid;

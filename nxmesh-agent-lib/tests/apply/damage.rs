@@ -1,7 +1,12 @@
 //! Files that are torn, changed, gone or cannot be written, and an nginx that dies
 //! on the way: the old or the new release serves, and the next version heals it.
 
-use std::{fs, path::Path, process::Command, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
 
 use nxmesh_agent_lib::{
     apply::{Outcome, Pipeline, code},
@@ -10,8 +15,9 @@ use nxmesh_agent_lib::{
 
 use crate::{
     crashes::{At, dies_between},
-    failures::{Saboteur, serving_one},
-    site::{Site, applied, apply, names_in, rejected, version},
+    failures::serving_one,
+    saboteur::Saboteur,
+    site::{Site, applied, apply, names_in, rejected, rolled_back, version},
 };
 
 /// What is there now serves, and the next version does after it.
@@ -24,7 +30,7 @@ async fn heals(site: &Site, pipeline: &mut Pipeline, served: &str) {
 
 #[tokio::test]
 async fn a_torn_journal_only_means_going_back() {
-    let cuts: [fn(usize) -> usize; 4] = [|_| 0, |_| 1, |length| length / 2, |length| length - 1];
+    let cuts: [fn(usize) -> usize; 4] = [|_| 0, |_| 1, |length| length / 2, |length| length - 2];
     for cut in cuts {
         let site = Site::new();
         let (first, second) = (site.host("shop", "one"), site.host("shop", "two"));
@@ -159,6 +165,11 @@ async fn a_disk_that_cannot_be_written_touches_nothing() {
         assert!(failure.message.contains("Read-only"), "{failure:?}");
         assert_eq!(site.get("shop").await, "200 one");
         assert!(pipeline.observe().await.serves_applied);
+        // Neither does the next agent's start.
+        drop(pipeline);
+        pipeline = site.up().await;
+        assert_eq!(pipeline.applied().unwrap().version, version(1));
+        assert!(pipeline.observe().await.serves_applied);
     }
     heals(&site, &mut pipeline, "one").await;
 }
@@ -179,5 +190,61 @@ async fn an_nginx_that_dies_at_the_switch_ends_in_old_or_new() {
             other => panic!("{other:?}"),
         };
         heals(&site, &mut pipeline, served).await;
+    }
+}
+
+/// The files below a folder in which `text` stands.
+fn with_text(folder: &Path, text: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for name in names_in(folder) {
+        let path = folder.join(name);
+        if path.is_dir() {
+            found.extend(with_text(&path, text));
+        } else if fs::read(&path).is_ok_and(|it| String::from_utf8_lossy(&it).contains(text)) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn what_is_swapped_between_check_and_reload_is_not_called_applied() {
+    let host: fn(&Path) = |state| {
+        let files = with_text(&state.join("releases"), "two");
+        assert_eq!(files.len(), 1, "{files:?}");
+        let text = fs::read_to_string(&files[0]).unwrap();
+        fs::write(&files[0], text.replace("two", "evil")).unwrap();
+    };
+    let users: fn(&Path) = |state| {
+        let files = with_text(&state.with_file_name("r").join("tls"), "ann:");
+        assert_eq!(files.len(), 1, "{files:?}");
+        let text = fs::read_to_string(&files[0]).unwrap();
+        fs::write(&files[0], text.replace("ann", "eve")).unwrap();
+    };
+    for swap in [host, users] {
+        let site = Site::new();
+        drop(serving_one(&site).await);
+        let mut pipeline = site
+            .open_with(Arc::new(Saboteur::new(&site, Some(swap), None)))
+            .await;
+        pipeline.recover().await.unwrap();
+        let second = site.host("shop", "two")
+            + &site.host("closed", "x").replace(
+                "  locations",
+                "  basic_auth: { users: { list: [{ name: ann, password_hash: \"$apr1$rOioh4Wh$bVD3DRwksETubcpEH90ww0\" }] } }\n  locations",
+            );
+        let failure = rolled_back(&mut pipeline, 2, &second).await;
+        assert_eq!(failure.code, code::STAGE);
+        assert!(failure.retryable, "{failure:?}");
+        assert!(
+            failure.message.contains("somebody else changed"),
+            "{failure:?}"
+        );
+        assert_eq!(pipeline.applied().unwrap().version, version(1));
+        assert_eq!(site.get("shop").await, "200 one");
+        // The same version again, as the master offers it.
+        applied(&mut pipeline, 2, &second).await;
+        assert_eq!(site.get("shop").await, "200 two");
+        heals(&site, &mut pipeline, "two").await;
     }
 }

@@ -1,16 +1,15 @@
 //! What fails is told in nginx's words, and what served before serves on.
 
-use std::{fs, net::TcpListener, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{fs, net::TcpListener, path::Path, process::Command, sync::Arc};
 
-use async_trait::async_trait;
 use nxmesh_agent_lib::{
     apply::{Mode, Pipeline, code},
-    reload::SignalReloader,
     testkit::free_port,
 };
-use nxmesh_core::contract::reloader::{Candidate, Generation, ReloadError, Reloader};
+use nxmesh_core::contract::reloader::Reloader;
 
 use crate::crashes::{At, dies_between};
+use crate::saboteur::Saboteur;
 use crate::site::{Site, applied, host_on, names_in, rejected, rolled_back, version};
 
 pub(crate) async fn serving_one(site: &Site) -> Pipeline {
@@ -101,64 +100,6 @@ async fn a_first_version_that_fails_leaves_an_empty_nginx() {
     assert!(pipeline.observe().await.generation.is_some());
     applied(&mut pipeline, 2, &site.host("shop", "two")).await;
     assert_eq!(site.get("shop").await, "200 two");
-}
-
-/// Passes everything on, and breaks one thing on the way.
-#[derive(Debug)]
-pub(crate) struct Saboteur {
-    inner: SignalReloader,
-    /// Done with the state folder before the next reload, and after it.
-    before: Option<fn(&Path)>,
-    after: Option<fn(&Path)>,
-    folder: std::path::PathBuf,
-    armed: std::sync::atomic::AtomicBool,
-}
-
-impl Saboteur {
-    pub(crate) fn new(site: &Site, before: Option<fn(&Path)>, after: Option<fn(&Path)>) -> Self {
-        Self {
-            inner: site.reloader(),
-            before,
-            after,
-            folder: site.layout().state_dir().to_owned(),
-            armed: true.into(),
-        }
-    }
-}
-
-#[async_trait]
-impl Reloader for Saboteur {
-    fn backend(&self) -> &'static str {
-        "saboteur"
-    }
-
-    async fn check(&self, candidate: &Candidate, deadline: Duration) -> Result<(), ReloadError> {
-        self.inner.check(candidate, deadline).await
-    }
-
-    async fn reload(&self, deadline: Duration) -> Result<Generation, ReloadError> {
-        let armed = self.armed.swap(false, std::sync::atomic::Ordering::SeqCst);
-        if let Some(before) = self.before.filter(|_| armed) {
-            before(&self.folder);
-        }
-        let reloaded = self.inner.reload(deadline).await;
-        if let Some(after) = self.after.filter(|_| armed) {
-            after(&self.folder);
-        }
-        reloaded
-    }
-
-    async fn start(&self, deadline: Duration) -> Result<Generation, ReloadError> {
-        self.inner.start(deadline).await
-    }
-
-    async fn stop(&self, deadline: Duration) -> Result<(), ReloadError> {
-        self.inner.stop(deadline).await
-    }
-
-    async fn running(&self) -> Result<Option<Generation>, ReloadError> {
-        self.inner.running().await
-    }
 }
 
 /// A pipeline at version 1 whose next reload is preceded by `sabotage`.

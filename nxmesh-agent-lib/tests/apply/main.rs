@@ -8,6 +8,8 @@ mod failures;
 mod include;
 mod isolation;
 mod kills;
+mod records;
+mod saboteur;
 mod serving;
 mod site;
 mod whole;

@@ -25,6 +25,10 @@ pub struct Generation {
     pub workers: BTreeSet<u32>,
     /// Workers of older generations that finish their last requests.
     pub draining: usize,
+    /// Whether somebody has stopped the master or one of these workers
+    /// (SIGSTOP), so that it heeds nothing until it goes on. What a debugger
+    /// holds is not meant.
+    pub stopped: bool,
 }
 
 impl Generation {
@@ -57,6 +61,7 @@ impl Generation {
 ///    nothing to do. It never touches a process that was not seen to be
 ///    nginx's. Whoever else looks after nginx may have started another.
 /// 8. `quit` returns `true` only when the nginx that ran has ended by itself.
+/// 9. `resume` ends no process and disturbs no request.
 #[async_trait]
 pub trait Reloader: fmt::Debug + Send + Sync + 'static {
     /// Stable short name for metric labels and errors, for example `"signal"`.
@@ -104,6 +109,16 @@ pub trait Reloader: fmt::Debug + Send + Sync + 'static {
         Ok(false)
     }
 
+    /// Has processes of nginx go on that somebody has
+    /// [stopped](Generation::stopped). Default: does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError::Backend`] when they may not be signalled.
+    async fn resume(&self) -> Result<(), ReloadError> {
+        Ok(())
+    }
+
     /// The error log of nginx, opened anew for reading; `None` where it is no
     /// file that can be read from here.
     ///
@@ -147,6 +162,10 @@ impl<R: Reloader + ?Sized> Reloader for Box<R> {
 
     async fn quit(&self, deadline: Duration) -> Result<bool, ReloadError> {
         (**self).quit(deadline).await
+    }
+
+    async fn resume(&self) -> Result<(), ReloadError> {
+        (**self).resume().await
     }
 
     async fn error_log(&self) -> Result<Option<File>, ReloadError> {

@@ -69,6 +69,8 @@ macro_rules! reloader_conformance {
             stopping_what_does_not_run_is_done,
             // 8
             what_quit_is_gone,
+            // 9
+            what_goes_on_is_what_ran,
         }
     };
     (@each $rig:ty: $($clause:ident,)+) => {
@@ -251,4 +253,17 @@ pub async fn what_quit_is_gone<R: Rig>() {
         assert!(started.replaces(&before), "{started:?} after {before:?}");
     }
     drop(rig);
+}
+
+/// Clause 9: whether there was anything to resume or not.
+pub async fn what_goes_on_is_what_ran<R: Rig>() {
+    let (rig, subject) = R::start().await;
+    let before = running(&subject).await;
+    rig.switch(Answers("waiting")).await;
+    subject.resume().await.expect("nothing to resume");
+    assert_eq!(running(&subject).await, before);
+    assert_eq!(rig.answer().await, "initial");
+    rig.stop().await;
+    subject.resume().await.expect("nothing that runs");
+    assert_eq!(subject.running().await.expect("look at what runs"), None);
 }

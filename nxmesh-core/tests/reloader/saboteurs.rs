@@ -27,5 +27,6 @@ saboteurs! {
     one_that_remembers_the_dead: RemembersTheDead fails what_does_not_run_is_none;
     one_that_says_it_stopped: StopLies fails stopped_is_gone_and_can_be_started;
     one_that_says_it_quit: QuitLies fails what_quit_is_gone;
+    one_that_starts_anew_what_should_go_on: ResumeRestarts fails what_goes_on_is_what_ran;
     one_that_stops_only_what_runs: StopsTheRunningOnly fails stopping_what_does_not_run_is_done;
 }

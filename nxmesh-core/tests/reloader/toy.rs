@@ -41,6 +41,8 @@ pub(crate) enum Fault {
     StopsTheRunningOnly,
     /// Says that it quit.
     QuitLies,
+    /// Starts anew what should go on.
+    ResumeRestarts,
     /// Remembers what ran.
     RemembersTheDead,
 }
@@ -63,6 +65,7 @@ impl World {
             master_pid: master.unwrap_or_else(&mut pid),
             workers: BTreeSet::from([pid(), pid()]),
             draining: 0,
+            stopped: false,
         };
         self.last = Some(generation.clone());
         generation
@@ -186,6 +189,14 @@ impl Reloader for Toy {
             self.world.lock().unwrap().running = None;
         }
         Ok(true)
+    }
+
+    async fn resume(&self) -> Result<(), ReloadError> {
+        let mut world = self.world.lock().unwrap();
+        if self.fault == Fault::ResumeRestarts && world.running.is_some() {
+            world.load(None)?;
+        }
+        Ok(())
     }
 
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {

@@ -10,7 +10,7 @@ use super::{
     unix_time,
 };
 use crate::{
-    nginx::process::Master,
+    nginx::Master,
     reload::{
         error_log::ErrorLog,
         proof::{self, Watched},
@@ -107,6 +107,7 @@ impl Watched for Contained {
             master_pid: self.master,
             workers: [].into(),
             draining: 0,
+            stopped: false,
         };
         let table = self.table().await?;
         Ok(table.map_or(nobody, |table| table.generation(self.master)))

@@ -20,6 +20,7 @@ struct Process {
     pid: u32,
     parent: u32,
     asleep: bool,
+    stopped: bool,
     title: String,
 }
 
@@ -44,6 +45,7 @@ impl Table {
                 pid: row.get(pid)?.parse().ok()?,
                 parent: row.get(parent)?.parse().ok()?,
                 asleep: state.starts_with('S'),
+                stopped: state.starts_with('T'),
                 title: row.get(title..)?.join(" "),
             })
             .filter(|_| !state.starts_with(['Z', 'X']))
@@ -112,10 +114,13 @@ impl Table {
                 .filter(|it| it.title.starts_with(WORKER))
         };
         let is_serving = |it: &&Process| it.title.trim_end() == WORKER;
+        let mut masters = self.processes.iter().filter(|it| it.pid == master);
         Generation {
             master_pid: master,
             workers: workers().filter(is_serving).map(|it| it.pid).collect(),
             draining: workers().filter(|it| !is_serving(it)).count(),
+            stopped: masters.any(|it| it.stopped)
+                || workers().filter(is_serving).any(|it| it.stopped),
         }
     }
 }
@@ -158,6 +163,20 @@ mod tests {
         let generation = table.generation(7);
         assert_eq!(generation.workers, [8].into());
         assert_eq!(generation.draining, 1);
+        assert!(!generation.stopped);
+    }
+
+    #[test]
+    fn what_somebody_stopped_is_told_from_what_a_debugger_holds() {
+        let stopped = |master: &str, worker: &str| {
+            let rows = [
+                (7, 1, master, "nginx: master process nginx"),
+                (8, 7, worker, "nginx: worker process"),
+            ];
+            table(7, &rows).generation(7).stopped
+        };
+        assert!(stopped("Ts", "S") && stopped("Ss", "T"));
+        assert!(!stopped("ts", "S") && !stopped("Ss", "R"));
     }
 
     #[test]

@@ -11,7 +11,8 @@ use crate::rig::Rig;
 /// The authorities that an agent has on disk.
 fn pinned(rig: &Rig) -> String {
     let text = std::fs::read_to_string(rig.state_dir().join("identity")).unwrap();
-    let identity: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let line = text.lines().next().unwrap();
+    let identity: serde_json::Value = serde_json::from_str(line).unwrap();
     identity["master_ca"].as_str().unwrap().to_owned()
 }
 
