@@ -6,6 +6,7 @@
 
 mod json;
 mod message;
+mod pointed;
 mod text;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::model::{Resource, ResourceKind, for_each_kind, value::SEPARATOR};
 
 pub(crate) use message::FieldError;
 use message::{explain, shown};
+use pointed::{Pointed, push_key};
 
 /// The longest text taken, in bytes.
 pub const MAX_TEXT_BYTES: usize = 16 << 20;
@@ -171,7 +173,7 @@ pub fn parse_canonical(origin: &str, json: &[u8]) -> Result<Resource, Problem> {
 ///
 /// The first problem found.
 pub fn parse_json<T: DeserializeOwned>(origin: &str, json: &[u8]) -> Result<T, Problem> {
-    typed(strict(origin, json)?)
+    typed(&strict(origin, json)?)
         .map_err(|(pointer, message)| Problem::new(origin, pointer, &message))
 }
 
@@ -201,9 +203,10 @@ fn key_of(value: &Value) -> Option<String> {
     Some(format!("{}/{}", shown(kind, 80), shown(name, 80)))
 }
 
-type Pointed = (String, String);
+/// A pointer, and the rule that its value breaks.
+type Broken = (String, String);
 
-fn from_value(mut value: Value) -> Result<Resource, Pointed> {
+pub(crate) fn from_value(mut value: Value) -> Result<Resource, Broken> {
     let Some(object) = value.as_object_mut() else {
         return Err((
             String::new(),
@@ -219,49 +222,25 @@ fn from_value(mut value: Value) -> Result<Resource, Pointed> {
     macro_rules! read {
         ($($kind:ident $plural:literal $aliases:tt,)*) => {
             match kind {
-                $(ResourceKind::$kind => Resource::$kind(typed(value)?),)*
+                $(ResourceKind::$kind => Resource::$kind(typed(&value)?),)*
             }
         };
     }
     Ok(for_each_kind!(read))
 }
 
-fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Pointed> {
-    // To keep the path costs more than all else: only what is wrong is read a second time, with it.
-    if let Ok(typed) = T::deserialize(&value) {
-        return Ok(typed);
-    }
-    serde_path_to_error::deserialize(&value).map_err(|error| {
-        let mut pointer = pointer(error.path());
-        let explained = explain(&error.into_inner().to_string());
+fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, Broken> {
+    T::deserialize(Pointed::document(value)).map_err(|error| {
+        let (mut pointer, message) = error.into_parts();
+        let explained = explain(&message);
         if let Some(field) = explained.field {
             let mut below = String::new();
             push_key(&mut below, &field);
-            // The path ends with an unknown field already.
+            // The pointer ends with an unknown field already.
             if !pointer.ends_with(&below) {
                 pointer.push_str(&below);
             }
         }
         (shown(&pointer, SHOWN), shown(&explained.rule, SHOWN))
     })
-}
-
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    let mut pointer = String::new();
-    for segment in path {
-        match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } => push_key(&mut pointer, key),
-            Segment::Enum { variant } => push_key(&mut pointer, variant),
-            Segment::Unknown => {}
-        }
-    }
-    pointer
-}
-
-/// Escapes as RFC 6901, section 3 says.
-fn push_key(pointer: &mut String, key: &str) {
-    pointer.push('/');
-    pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
 }

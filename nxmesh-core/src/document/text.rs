@@ -8,8 +8,8 @@ use serde_json::Value;
 use serde_saphyr::{Error, UserMessageFormatter};
 
 use super::{
-    MAX_DOCUMENTS, MAX_PROBLEMS, MAX_TEXT_BYTES, MAX_TEXT_VALUES, MAX_VALUES, Origin, Parsed,
-    Pointed, Problem, bounded, first_line, from_value,
+    Broken, MAX_DOCUMENTS, MAX_PROBLEMS, MAX_TEXT_BYTES, MAX_TEXT_VALUES, MAX_VALUES, Origin,
+    Parsed, Problem, bounded, first_line, from_value,
     json::{NO_ROOM, Room, Strict, TOO_MUCH},
     key_of,
 };
@@ -25,7 +25,7 @@ pub(super) struct Read {
     count: usize,
     /// None, once one is bad.
     good: Vec<(Place, Resource)>,
-    bad: Vec<(Place, Pointed)>,
+    bad: Vec<(Place, Broken)>,
     /// Those that are bad beyond what is told one by one.
     more: usize,
 }
@@ -41,15 +41,15 @@ impl Read {
         match from_value(value) {
             Ok(resource) if self.bad.is_empty() => self.good.push((place, resource)),
             Ok(_) => {}
-            Err(pointed) => self.add_bad(place, pointed),
+            Err(broken) => self.add_bad(place, broken),
         }
         self.count <= MAX_DOCUMENTS
     }
 
-    fn add_bad(&mut self, place: Place, pointed: Pointed) {
+    fn add_bad(&mut self, place: Place, broken: Broken) {
         self.good = Vec::new();
         if self.bad.len() < MAX_PROBLEMS {
-            self.bad.push((place, pointed));
+            self.bad.push((place, broken));
         } else {
             self.more += 1;
         }
@@ -81,8 +81,8 @@ impl Extend<Self> for Read {
             let before = self.count;
             self.count += next.count;
             self.more += next.more;
-            for ((number, key), pointed) in next.bad {
-                self.add_bad((before + number, key), pointed);
+            for ((number, key), broken) in next.bad {
+                self.add_bad((before + number, key), broken);
             }
             if self.bad.is_empty() {
                 let moved = |((number, key), resource)| ((before + number, key), resource);

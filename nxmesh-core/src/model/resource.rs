@@ -10,7 +10,7 @@ use super::{
     StreamServer, Template, Upstream, VirtualHost,
     value::{ResourceName, ValueError},
 };
-use crate::digest::Digest;
+use crate::{digest::Digest, document::from_value};
 
 /// Calls a macro with every kind: its type, its name in URLs, and other names
 /// people may type.
@@ -80,7 +80,7 @@ macro_rules! define_kinds {
         }
 
         /// A resource of any kind; the document people write, tagged by `kind`.
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
         #[serde(tag = "kind")]
         pub enum Resource {
             #[doc = concat!("See [`", stringify!($first), "`].")]
@@ -121,6 +121,14 @@ macro_rules! define_kinds {
     };
 }
 for_each_kind!(define_kinds);
+
+impl<'de> Deserialize<'de> for Resource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let document = Value::deserialize(deserializer)?;
+        from_value(document)
+            .map_err(|(pointer, rule)| de::Error::custom(format!("{pointer}: {rule}")))
+    }
+}
 
 impl fmt::Display for ResourceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
