@@ -3,8 +3,10 @@
 use std::io::{self, IsTerminal};
 
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// What is logged and how. As flags `--log` and `--log-format`, in a file the table `[log]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
@@ -67,23 +69,21 @@ pub enum LogError {
 pub fn install(options: &LogOptions) -> Result<(), LogError> {
     let filter = parse_filter(options.filter.as_deref().unwrap_or("info"))?;
     let colour = wants_colour(io::stderr().is_terminal(), |name| std::env::var_os(name));
-    let base = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(colour);
+    let logger = tracing_subscriber::registry().with(filter);
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(colour);
     match options.format.unwrap_or_default() {
-        LogFormat::Text => base.finish().try_init(),
-        LogFormat::Json => base.json().flatten_event(true).finish().try_init(),
+        LogFormat::Text => logger.with(lines).try_init(),
+        LogFormat::Json => logger.with(lines.json().flatten_event(true)).try_init(),
     }
     .map_err(LogError::Install)
 }
 
-fn parse_filter(filter: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::builder()
-        .parse(filter)
-        .map_err(|_| LogError::Filter {
-            filter: filter.to_owned(),
-        })
+// Levels by target are all that is promised; filters on spans and fields would bring a regular
+// expression engine into every program.
+fn parse_filter(filter: &str) -> Result<Targets, LogError> {
+    filter.parse().map_err(|_| LogError::Filter {
+        filter: filter.to_owned(),
+    })
 }
 
 fn wants_colour(terminal: bool, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> bool {
