@@ -12,7 +12,7 @@ mod work;
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use nxmesh_core::{
@@ -78,6 +78,12 @@ const STREAM_SERVER: &str = "stream-server";
 const MAIN: &str = "main";
 const EVENTS: &str = "events";
 
+fn built_in() -> Sources {
+    TEMPLATES
+        .map(|(name, source)| (name.to_owned(), source.to_owned()))
+        .into()
+}
+
 /// Renders with Handlebars templates.
 ///
 /// Templates are compiled once; what is left to do per resource is copying
@@ -87,7 +93,8 @@ const EVENTS: &str = "events";
 #[derive(Debug)]
 pub struct HandlebarsRenderer {
     sources: Sources,
-    programs: Arc<Programs>,
+    /// Made when they are first needed: an agent that starts from its cache may never need them.
+    programs: OnceLock<Arc<Programs>>,
     /// What the Template resources used last became.
     latest: Mutex<Option<(Digest, Arc<Programs>)>>,
 }
@@ -139,8 +146,11 @@ impl HandlebarsRenderer {
     /// With the built-in templates.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_templates::<&str, &str>([])
-            .unwrap_or_else(|error| unreachable!("the built-in templates are tested: {error}"))
+        Self {
+            sources: built_in(),
+            programs: OnceLock::new(),
+            latest: Mutex::default(),
+        }
     }
 
     /// With templates in place of built-in ones of the same name, and more
@@ -169,9 +179,7 @@ impl HandlebarsRenderer {
     pub fn with_templates<N: Into<String>, S: Into<String>>(
         overrides: impl IntoIterator<Item = (N, S)>,
     ) -> Result<Self, RenderError> {
-        let mut sources: Sources = TEMPLATES
-            .map(|(name, source)| (name.to_owned(), source.to_owned()))
-            .into();
+        let mut sources = built_in();
         let mut overridden = BTreeSet::new();
         for (name, source) in overrides {
             let name = name.into();
@@ -181,8 +189,20 @@ impl HandlebarsRenderer {
         let programs = Arc::new(Programs::compile(&sources, &overridden)?);
         Ok(Self {
             sources,
-            programs,
+            programs: OnceLock::from(programs),
             latest: Mutex::default(),
+        })
+    }
+
+    /// Those of no Template resource.
+    fn own_programs(&self) -> &Arc<Programs> {
+        self.programs.get_or_init(|| {
+            let programs = Programs::compile(&self.sources, &BTreeSet::new());
+            Arc::new(
+                programs.unwrap_or_else(|error| {
+                    unreachable!("the built-in templates are tested: {error}")
+                }),
+            )
         })
     }
 
@@ -198,7 +218,7 @@ impl HandlebarsRenderer {
             })
             .collect();
         if templates.is_empty() {
-            return Ok(Arc::clone(&self.programs));
+            return Ok(Arc::clone(self.own_programs()));
         }
         let parts = templates.iter().flat_map(|(name, source)| [name, source]);
         let digest = Digest::of_parts(parts.map(|part| part.as_bytes()));

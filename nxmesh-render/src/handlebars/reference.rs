@@ -58,7 +58,7 @@ impl HandlebarsRenderer {
     /// # Ok::<(), &str>(())
     /// ```
     pub fn templates(&self) -> impl Iterator<Item = TemplateReference> {
-        self.programs.uses.iter().map(|(name, shape)| {
+        self.own_programs().uses.iter().map(|(name, shape)| {
             let mut found = BTreeMap::new();
             collect(shape, &mut found);
             found.remove(shape.name);
