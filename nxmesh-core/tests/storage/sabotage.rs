@@ -72,6 +72,12 @@ pub(crate) enum Fault {
     OneEndOnly,
     /// Expired tokens are counted, not removed.
     KeepsTokens,
+    /// Whoever stores an agent stores its keys.
+    PutsKeys,
+    /// Keys change whatever they were.
+    AnyKeys,
+    /// The key on offer is not kept.
+    ForgetsOffers,
 }
 
 use Fault::*;
@@ -137,6 +143,7 @@ enum Late {
     Append(NewRevision),
     UseToken(Digest, TokenOwner, u64),
     Audit(NewAuditEntry),
+    Keys(AgentId, AgentKeys),
 }
 
 #[derive(Debug)]
@@ -249,6 +256,7 @@ impl UnitOfWork for Unit {
             match write {
                 Late::Append(new) => drop(unit.revisions().append(new).await?),
                 Late::Audit(entry) => drop(unit.audit().append(entry).await?),
+                Late::Keys(id, keys) => force_keys(&mut *unit, &id, &keys).await?,
                 Late::UseToken(digest, owner, now) => {
                     drop(unit.access().use_token(&digest, &owner, now).await?);
                 }
@@ -408,6 +416,11 @@ impl AgentStore for Unit {
         {
             agent.facts = AgentFacts::default();
         }
+        if let Some(agent) = &mut found
+            && self.fault() == ForgetsOffers
+        {
+            agent.keys.secondary = None;
+        }
         self.found(found)
     }
 
@@ -428,11 +441,50 @@ impl AgentStore for Unit {
         if self.fault() == SwallowsWrites && !self.writes {
             return Ok(());
         }
-        self.inner().await?.agents().put(agent).await
+        self.inner().await?.agents().put(agent).await?;
+        if self.fault() == PutsKeys {
+            force_keys(&mut **self.inner().await?, &agent.id, &agent.keys).await?;
+        }
+        Ok(())
+    }
+
+    async fn change_keys(
+        &mut self,
+        id: &AgentId,
+        expected: &AgentKeys,
+        keys: &AgentKeys,
+    ) -> Result<(), StorageError> {
+        if self.fault() == AnyKeys {
+            return force_keys(&mut **self.inner().await?, id, keys).await;
+        }
+        if self.fault() == Racing {
+            // Looked at in the past, done later, whatever is there then.
+            let late = Late::Keys(id.clone(), keys.clone());
+            self.late.lock().unwrap().push(late);
+            let mut unit = self.storage.inner.begin().await?;
+            return unit.agents().change_keys(id, expected, keys).await;
+        }
+        let agents = self.inner().await?.agents();
+        agents.change_keys(id, expected, keys).await?;
+        if self.fault() == CommitsEarly {
+            self.commit_early().await?;
+        }
+        Ok(())
     }
 
     async fn remove(&mut self, id: &AgentId) -> Result<bool, StorageError> {
         self.inner().await?.agents().remove(id).await
+    }
+}
+
+async fn force_keys(
+    unit: &mut dyn UnitOfWork,
+    id: &AgentId,
+    keys: &AgentKeys,
+) -> Result<(), StorageError> {
+    match unit.agents().get(id).await? {
+        Some(found) => unit.agents().change_keys(id, &found.keys, keys).await,
+        None => Ok(()),
     }
 }
 

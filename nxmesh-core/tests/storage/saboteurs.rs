@@ -76,4 +76,10 @@ saboteurs! {
     one_that_forgets_the_audit_log: Forgetful fails audit_entries_stay_as_they_are;
     one_whose_audit_entries_race: Racing fails racing_audit_entries_leave_no_holes;
     one_that_keeps_expired_tokens: KeepsTokens fails expired_tokens_are_removed;
+    one_that_forgets_keys_on_offer: ForgetsOffers fails keys_of_agents_change_and_survive;
+    one_that_keeps_keys_of_dropped_units: CommitsEarly fails keys_of_agents_change_and_survive;
+    one_that_forgets_all_keys: Forgetful fails keys_of_agents_change_and_survive;
+    one_that_changes_any_keys: AnyKeys fails unexpected_keys_of_agents_are_a_conflict;
+    one_that_puts_keys: PutsKeys fails putting_an_agent_leaves_its_keys;
+    one_whose_key_changes_race: Racing fails one_of_many_racing_key_changes_wins;
 }

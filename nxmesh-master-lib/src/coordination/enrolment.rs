@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use nxmesh_core::{
     contract::storage::{
-        AgentKey, AgentRecord, BootstrapToken, StorageError, TokenOwner, TokenUse,
+        AgentKey, AgentKeys, AgentRecord, BootstrapToken, StorageError, TokenOwner, TokenUse,
     },
     digest::Digest,
     model::{AgentFacts, AgentId, Labels, value::WorkspaceName},
@@ -137,7 +137,10 @@ impl Fleet {
                     install_id: install_id.clone(),
                     hostname,
                     labels,
-                    key: new_key()?,
+                    keys: AgentKeys {
+                        primary: new_key(now).ok_or(EnrolError::NoRandomness)?,
+                        secondary: None,
+                    },
                     enrolled_at: now,
                     last_seen_at: 0,
                     connection_sequence: 0,
@@ -179,7 +182,7 @@ impl Fleet {
     fn admit(&self, record: AgentRecord) -> Enrolled {
         let enrolled = Enrolled {
             id: record.id.clone(),
-            key: record.key.clone(),
+            key: record.keys.primary.clone(),
             workspace: record.workspace.clone(),
         };
         self.registry().add(record, Instant::now());
@@ -211,11 +214,11 @@ fn new_agent_id() -> Result<AgentId, EnrolError> {
     id.parse().map_err(|_| EnrolError::NoRandomness)
 }
 
-fn new_key() -> Result<AgentKey, EnrolError> {
-    let secret = random::<32>().ok_or(EnrolError::NoRandomness)?;
-    let id = random::<8>().ok_or(EnrolError::NoRandomness)?;
-    Ok(AgentKey {
-        id: URL_SAFE_NO_PAD.encode(id),
-        secret: SessionKey::new(secret),
+/// A key for an agent; `None` if the system has no randomness.
+pub(super) fn new_key(now: u64) -> Option<AgentKey> {
+    Some(AgentKey {
+        id: URL_SAFE_NO_PAD.encode(random::<8>()?),
+        secret: SessionKey::new(random()?),
+        since: now,
     })
 }

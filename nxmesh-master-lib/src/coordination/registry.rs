@@ -157,8 +157,8 @@ impl Registry {
 
     /// The key `key_id` of an agent.
     pub(super) fn key(&self, id: &AgentId, key_id: &str) -> Option<&SessionKey> {
-        let key = &self.agents.get(id)?.record.key;
-        (key.id == key_id).then_some(&key.secret)
+        let key = self.agents.get(id)?.record.keys.get(key_id)?;
+        Some(&key.secret)
     }
 
     /// Begins a session, ending the one before. A higher connection sequence

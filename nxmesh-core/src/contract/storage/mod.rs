@@ -15,7 +15,7 @@ use async_trait::async_trait;
 
 use super::BoxError;
 pub use access::{AccessStore, BootstrapToken, TokenOwner, TokenUse, User};
-pub use agents::{AgentKey, AgentRecord, AgentStore, ListAgents};
+pub use agents::{AgentKey, AgentKeys, AgentRecord, AgentStore, ListAgents, keys_of};
 pub use audit::{AuditEntry, AuditStore, ListAudit, NewAuditEntry};
 pub use resources::{ListResources, ResourceStore, StoredResource};
 pub use revisions::{
@@ -44,6 +44,9 @@ pub use revisions::{
 ///    same answer, any other is refused, as are unknown and expired tokens.
 /// 9. Audit entries are numbered from 1 without holes, in the order of commit,
 ///    and stay as they are for good.
+/// 10. The keys of an agent that is there change only through `change_keys`,
+///    which fails with `Conflict` and changes nothing unless they are the
+///    expected ones; of two writers that expect the same keys one succeeds.
 #[async_trait]
 pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// Stable short name for metric labels and errors, for example `"sqlite"`.

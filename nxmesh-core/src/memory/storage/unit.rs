@@ -12,10 +12,10 @@ use futures_util::lock::OwnedMutexGuard;
 use super::{Shared, state::State};
 use crate::{
     contract::storage::{
-        AccessStore, AgentRecord, AgentStore, AuditEntry, AuditStore, BootstrapToken, Head,
-        ListAgents, ListAudit, ListResources, ListRevisions, NewAuditEntry, NewRevision,
+        AccessStore, AgentKeys, AgentRecord, AgentStore, AuditEntry, AuditStore, BootstrapToken,
+        Head, ListAgents, ListAudit, ListResources, ListRevisions, NewAuditEntry, NewRevision,
         ResourceStore, Revision, RevisionStore, StorageError, StoredResource, TokenOwner, TokenUse,
-        UnitOfWork, User,
+        UnitOfWork, User, keys_of,
     },
     digest::Digest,
     model::{
@@ -188,7 +188,30 @@ impl AgentStore for MemoryUnit {
 
     async fn put(&mut self, agent: &AgentRecord) -> Result<(), StorageError> {
         let agents = Arc::make_mut(&mut self.writable()?.agents);
-        agents.insert(agent.id.clone(), Arc::new(agent.clone()));
+        let mut agent = agent.clone();
+        if let Some(known) = agents.get(&agent.id) {
+            agent.keys.clone_from(&known.keys);
+        }
+        agents.insert(agent.id.clone(), Arc::new(agent));
+        Ok(())
+    }
+
+    async fn change_keys(
+        &mut self,
+        id: &AgentId,
+        expected: &AgentKeys,
+        keys: &AgentKeys,
+    ) -> Result<(), StorageError> {
+        let agents = Arc::make_mut(&mut self.writable()?.agents);
+        let Some(agent) = agents.get_mut(id) else {
+            return Err(StorageError::Conflict {
+                what: keys_of(id),
+                expected: expected.to_string(),
+                found: "no such agent".to_owned(),
+            });
+        };
+        agent.keys.verify(id, expected)?;
+        Arc::make_mut(agent).keys.clone_from(keys);
         Ok(())
     }
 

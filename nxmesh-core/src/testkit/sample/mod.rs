@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    contract::storage::{AgentKey, AgentRecord, BootstrapToken},
+    contract::storage::{AgentKey, AgentKeys, AgentRecord, BootstrapToken},
     digest::Digest,
     document::parse_value,
     model::{
@@ -160,6 +160,16 @@ pub fn agent_id(number: u32) -> AgentId {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// A key that an agent can sign with; its secret is `byte`, 32 times.
+#[must_use]
+pub fn agent_key(id: &str, byte: u8) -> AgentKey {
+    AgentKey {
+        id: id.to_owned(),
+        secret: SessionKey::new([byte; 32]),
+        since: 1_700_000_000_000 + u64::from(byte),
+    }
+}
+
 /// An agent of which everything is known.
 #[must_use]
 pub fn agent(number: u32) -> AgentRecord {
@@ -178,9 +188,9 @@ pub fn agent(number: u32) -> AgentRecord {
             .map(|(key, value)| Some((key.parse().ok()?, value.parse().ok()?)))
             .collect::<Option<_>>()
             .unwrap_or_default(),
-        key: AgentKey {
-            id: format!("key-{number}"),
-            secret: SessionKey::new([number as u8; 32]),
+        keys: AgentKeys {
+            primary: agent_key(&format!("key-{number}"), number as u8),
+            secondary: Some(agent_key(&format!("next-key-{number}"), !number as u8)),
         },
         enrolled_at: 1_700_000_000_000,
         last_seen_at: 1_700_000_123_456,

@@ -200,7 +200,7 @@ pub async fn agents_are_listed_by_id<R: Rig>() {
     assert_eq!(list(Some(&nobodys), None, None).await, ids(&[]));
 }
 
-/// Every field of an agent comes back; `put` replaces all of them.
+/// Every field of an agent comes back; `put` replaces all but its keys.
 pub async fn agents_come_back_as_they_were<R: Rig>() {
     let (_rig, storage) = start::<R>().await;
     let full = sample::agent(1);

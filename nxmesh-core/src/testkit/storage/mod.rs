@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod history;
+mod keys;
 mod lists;
 mod units;
 
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 pub use access::*;
 pub use audit::*;
 pub use history::*;
+pub use keys::*;
 pub use lists::*;
 pub use units::*;
 
@@ -84,6 +86,11 @@ macro_rules! storage_conformance {
             audit_entries_are_numbered_and_listed,
             audit_entries_stay_as_they_are,
             racing_audit_entries_leave_no_holes,
+            // 10
+            keys_of_agents_change_and_survive,
+            unexpected_keys_of_agents_are_a_conflict,
+            putting_an_agent_leaves_its_keys,
+            one_of_many_racing_key_changes_wins,
         }
     };
     (@each $rig:ty: $($clause:ident,)+) => {

@@ -1,6 +1,9 @@
 //! Migrations.
 
-use nxmesh_core::contract::storage::StorageError;
+use nxmesh_core::{
+    contract::storage::{AgentKeys, AgentRecord, Storage as _, StorageError},
+    testkit::sample,
+};
 
 use super::{Place, append, head, history, small};
 
@@ -28,6 +31,43 @@ async fn many_may_open_a_new_file_at_once() {
         let appended = append(&storage, small()).await.expect("append");
         assert_eq!(appended.version.revision, number);
     }
+}
+
+/// An agent of the time when keys did not change has had its key since it enrolled.
+#[tokio::test]
+async fn agents_keep_their_key_when_keys_can_change() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let agent = sample::agent(1);
+    let mut unit = storage.begin().await.expect("begin");
+    unit.agents().put(&agent).await.expect("put");
+    unit.commit().await.expect("commit");
+    storage.close().await.expect("close");
+    for column in [
+        "key_since",
+        "next_key_id",
+        "next_key_secret",
+        "next_key_since",
+    ] {
+        let sql = format!("ALTER TABLE agents DROP COLUMN {column}");
+        place.run(&sql).await;
+    }
+    place
+        .run("DELETE FROM seaql_migrations WHERE version LIKE '%agent_keys'")
+        .await;
+    let storage = place.open().await;
+    let mut unit = storage.read().await.expect("read");
+    let found = unit.agents().get(&agent.id).await.expect("get");
+    let mut primary = agent.keys.primary.clone();
+    primary.since = agent.enrolled_at;
+    let expected = AgentRecord {
+        keys: AgentKeys {
+            primary,
+            secondary: None,
+        },
+        ..agent
+    };
+    assert_eq!(found, Some(expected));
 }
 
 /// What a newer version has migrated is left alone.

@@ -15,6 +15,7 @@ use super::{Place, append, chain, history, put, revision};
 
 /// Random enough not to be found by chance.
 const SESSION_KEY: &[u8; 32] = b"a session key of thirty-two byte";
+const NEXT_KEY: &[u8; 32] = b"the other key, offered beside it";
 
 /// Fills every place that a secret can get to: resources, both sides of the
 /// history, agents; each of them written twice.
@@ -40,7 +41,9 @@ async fn fill(storage: &SqlStorage) {
         .expect("remove");
     for number in [1, 2, 1] {
         let mut agent = sample::agent(number);
-        agent.key.secret = SessionKey::new(*SESSION_KEY);
+        agent.keys.primary.secret = SessionKey::new(*SESSION_KEY);
+        let next = agent.keys.secondary.as_mut().expect("a key on offer");
+        next.secret = SessionKey::new(*NEXT_KEY);
         let mut unit = storage.begin().await.expect("begin");
         unit.agents().put(&agent).await.expect("put");
         unit.commit().await.expect("commit");
@@ -90,8 +93,10 @@ async fn no_secret_is_found_in_the_files() {
                 assert_eq!(found, [""; 0], "{}", String::from_utf8_lossy(&trace));
             }
         }
-        let half = &SESSION_KEY[..16];
-        assert_eq!(found_in(place.folder.path(), half), [""; 0], "session key");
+        for key in [SESSION_KEY, NEXT_KEY] {
+            let half = &key[..16];
+            assert_eq!(found_in(place.folder.path(), half), [""; 0], "session key");
+        }
         // What is public is there: the search finds what there is to find.
         let public = &traces(sample::SHOP_CERTIFICATE)[1];
         assert!(!found_in(place.folder.path(), public).is_empty());
@@ -118,7 +123,9 @@ async fn secrets_come_back() {
     assert_eq!(changed.before.as_deref(), Some(&shop));
     assert_eq!(changed.after.as_deref(), Some(&other));
     let agent = unit.agents().get(&sample::agent_id(2)).await.expect("get");
-    assert_eq!(agent.expect("an agent").key.secret.expose(), SESSION_KEY);
+    let keys = agent.expect("an agent").keys;
+    assert_eq!(keys.primary.secret.expose(), SESSION_KEY);
+    assert_eq!(keys.secondary.expect("a key").secret.expose(), NEXT_KEY);
 }
 
 #[tokio::test]

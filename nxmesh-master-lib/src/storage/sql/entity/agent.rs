@@ -15,6 +15,11 @@ pub struct Model {
     pub key_id: String,
     /// Encrypted.
     pub key_secret: Vec<u8>,
+    pub key_since: i64,
+    pub next_key_id: Option<String>,
+    /// Encrypted.
+    pub next_key_secret: Option<Vec<u8>>,
+    pub next_key_since: Option<i64>,
     pub enrolled_at: i64,
     pub last_seen_at: i64,
     /// The bits of an unsigned number.

@@ -4,6 +4,7 @@
 
 mod m20261123_000001_first_schema;
 mod m20261127_000002_audit_log;
+mod m20261127_000003_agent_keys;
 
 use nxmesh_core::contract::storage::StorageError;
 use sea_orm::{DatabaseTransaction, EntityTrait as _};
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261123_000001_first_schema::Migration),
             Box::new(m20261127_000002_audit_log::Migration),
+            Box::new(m20261127_000003_agent_keys::Migration),
         ]
     }
 }
