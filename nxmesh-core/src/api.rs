@@ -309,6 +309,33 @@ pub struct AgentView {
     /// The newest failure, if what it says is still so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<ApplyFailure>,
+    /// What it signs with; absent from a master that does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyView>,
+}
+
+/// The key of an agent, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyView {
+    /// Names it.
+    pub id: String,
+    /// Since when it is the agent's, in Unix milliseconds.
+    pub since: u64,
+    /// Set while another is to take its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<NextKeyView>,
+}
+
+/// A key on offer, that the agent was not seen using yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextKeyView {
+    /// Names it.
+    pub id: String,
+    /// Since when it is on offer, in Unix milliseconds.
+    pub since: u64,
+    /// Why the agent could not take it, as it told last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// What an agent counted.

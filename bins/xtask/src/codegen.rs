@@ -33,8 +33,9 @@ const SERVER: &str = "nxmesh-master-lib/src/api/grpc/generated/agent_service.rs"
 
 /// Messages whose `Debug` is written by hand, in `wire/redacted.rs`: a derived one prints tokens and
 /// private keys.
-const HOLDS_SECRETS: [&str; 3] = [
+const HOLDS_SECRETS: [&str; 4] = [
     ".nxmesh.agent.ConfigUpdate",
+    ".nxmesh.agent.KeyOffer",
     ".nxmesh.agent.RegisterAgentRequest",
     ".nxmesh.agent.RegisterAgentResponse",
 ];

@@ -374,7 +374,7 @@ impl Heard {
             Some(Payload::Health(health)) => self.health.push(health),
             Some(Payload::CommandResult(result)) => self.results.push(result),
             Some(Payload::Metrics(batch)) => self.metrics.push(batch),
-            Some(Payload::Logs(_)) | None => {}
+            Some(Payload::Logs(_) | Payload::KeyRefusal(_)) | None => {}
         }
     }
 }

@@ -23,16 +23,19 @@ pub enum CommandKind {
     Drain,
     /// Take new versions again.
     Undrain,
+    /// Sign with another key from now on.
+    RotateKey,
 }
 
 impl CommandKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Reload,
         Self::Recheck,
         Self::Restart,
         Self::Drain,
         Self::Undrain,
+        Self::RotateKey,
     ];
 
     /// As it is written: `rotate-key`.
@@ -44,6 +47,7 @@ impl CommandKind {
             Self::Restart => "restart",
             Self::Drain => "drain",
             Self::Undrain => "undrain",
+            Self::RotateKey => "rotate-key",
         }
     }
 
@@ -55,6 +59,7 @@ impl CommandKind {
             Self::Recheck => "agent:recheck",
             Self::Restart => "agent:restart",
             Self::Drain | Self::Undrain => "agent:drain",
+            Self::RotateKey => "agent:rotate-key",
         }
     }
 }
@@ -71,7 +76,7 @@ impl FromStr for CommandKind {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let known = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
         known.ok_or(ValueError {
-            rule: "a command is one of reload, recheck, restart, drain and undrain",
+            rule: "a command is one of reload, recheck, restart, drain, undrain and rotate-key",
             example: "reload",
         })
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ConfigUpdate, RegisterAgentRequest, RegisterAgentResponse};
+use super::{ConfigUpdate, KeyOffer, RegisterAgentRequest, RegisterAgentResponse};
 
 /// Stands for a secret that is there; an absent one prints as the empty value it is.
 const SECRET: &str = "***";
@@ -95,6 +95,20 @@ impl fmt::Debug for RegisterAgentResponse {
     }
 }
 
+impl fmt::Debug for KeyOffer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            key_id,
+            session_key,
+        } = self;
+        formatter
+            .debug_struct("KeyOffer")
+            .field("key_id", key_id)
+            .field("session_key", &mask(session_key.is_empty()))
+            .finish()
+    }
+}
+
 fn mask(empty: bool) -> &'static str {
     if empty { "" } else { SECRET }
 }
@@ -133,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn enrolment_secrets_are_not_printed() {
+    fn tokens_and_keys_are_not_printed() {
         let request = RegisterAgentRequest {
             bootstrap_token: "nxm_secret".to_owned(),
             hostname: "web-1".to_owned(),
@@ -143,7 +157,11 @@ mod tests {
             session_key: bytes::Bytes::from_static(b"nxm_secret"),
             ..RegisterAgentResponse::default()
         };
-        let printed = format!("{request:?} {response:?}");
+        let offer = KeyOffer {
+            session_key: bytes::Bytes::from_static(b"nxm_secret"),
+            ..KeyOffer::default()
+        };
+        let printed = format!("{request:?} {response:?} {offer:?}");
         assert!(printed.contains("web-1"), "{printed}");
         assert!(!printed.contains("nxm_secret"), "{printed}");
     }

@@ -12,7 +12,7 @@ use nxmesh_core::{
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{content::Content, counted::Counted, slices::Target};
+use super::{content::Content, counted::Counted, keys::Offering, slices::Target};
 
 /// An enrolled agent.
 #[derive(Debug)]
@@ -38,12 +38,18 @@ pub(super) struct Agent {
     pub(super) measured: Option<Box<AgentHealth>>,
     /// What it counted last; not stored.
     pub(super) counted: Option<Box<Counted>>,
+    /// About the key on offer, if there is one.
+    pub(super) key_offering: Offering,
 }
 
 /// The session an agent has now.
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) number: u64,
+    /// The key it was opened with.
+    pub(super) key_id: String,
+    /// Whether it can be offered another.
+    pub(super) rotates: bool,
     /// Told when there may be something to send.
     pub(super) wake: Arc<Notify>,
     /// Commands and acknowledgements that are to be sent.
@@ -106,6 +112,7 @@ impl Agent {
             refusal,
             measured: None,
             counted: None,
+            key_offering: Offering::default(),
             record,
         }
     }

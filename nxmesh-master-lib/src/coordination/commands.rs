@@ -51,6 +51,18 @@ pub enum CommandError {
         /// What it was to do.
         what: &'static str,
     },
+    /// It is of a version that cannot do this; nothing was queued.
+    #[error("agent {agent} ({hostname}) is of version {version}, which cannot {what}; update it")]
+    TooOld {
+        /// The agent.
+        agent: AgentId,
+        /// Its machine.
+        hostname: String,
+        /// Its version.
+        version: String,
+        /// What it was to do.
+        what: &'static str,
+    },
     /// It has not taken the commands before; nothing was queued.
     #[error("agent {agent} has not taken the commands before this one yet; try again later")]
     Busy {
@@ -138,6 +150,16 @@ impl Commands {
         Some((known.workspace.clone(), known.view.borrow().clone()))
     }
 
+    /// The commands of this kind that an agent has not answered, in time or yet.
+    pub(super) fn unanswered(&self, agent: &AgentId, kind: CommandKind) -> Vec<String> {
+        let unanswered = self.known.values().filter_map(|it| {
+            let view = it.view.borrow();
+            let open = matches!(view.state, CommandState::Waiting | CommandState::Expired);
+            (open && view.agent == *agent && view.kind == kind).then(|| view.id.clone())
+        });
+        unanswered.collect()
+    }
+
     fn overdue(&self, now: Instant) -> Vec<(AgentId, String)> {
         let overdue = self.waiting().filter(|it| it.until <= now);
         overdue
@@ -180,7 +202,7 @@ impl Fleet {
             state: CommandState::Waiting,
             message: String::new(),
         };
-        let refused = self.reachable(workspace, agent, kind.as_str()).err();
+        let refused = self.can_be_told(workspace, agent, kind).err();
         let mut entry = audited(workspace, &view, at);
         if let Some(refused) = &refused {
             entry.outcome = "refused".to_owned();
@@ -194,9 +216,10 @@ impl Fleet {
         }
         let until = Instant::now() + timeout;
         let added = self.commands().add(workspace.clone(), view.clone(), until);
-        let sent = match added {
-            true => self.hand_over(workspace, &view),
-            false => Err(CommandError::Busy {
+        let sent = match (added, on_the_wire(kind)) {
+            (true, Some(kind)) => self.hand_over(workspace, &view, kind),
+            (true, None) => self.rotate_key(&view).await,
+            (false, _) => Err(CommandError::Busy {
                 agent: agent.clone(),
             }),
         };
@@ -275,7 +298,7 @@ impl Fleet {
     }
 
     /// The command, if this settles it.
-    fn settle(
+    pub(super) fn settle(
         &self,
         agent: &AgentId,
         id: &str,
@@ -321,12 +344,52 @@ impl Fleet {
         }
     }
 
-    fn hand_over(&self, workspace: &WorkspaceName, view: &CommandView) -> Result<(), CommandError> {
+    fn can_be_told(
+        &self,
+        workspace: &WorkspaceName,
+        id: &AgentId,
+        kind: CommandKind,
+    ) -> Result<(), CommandError> {
+        self.reachable(workspace, id, kind.as_str())?;
+        let registry = self.registry();
+        let Some(agent) = registry.get(id) else {
+            return Ok(());
+        };
+        let live = agent.session.as_ref();
+        if kind == CommandKind::RotateKey && live.is_some_and(|live| !live.rotates) {
+            return Err(CommandError::TooOld {
+                agent: id.clone(),
+                hostname: agent.record.hostname.clone(),
+                version: agent.record.agent_version.clone(),
+                what: kind.as_str(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Done once the agent is seen using another key; one that is on offer already
+    /// will do.
+    async fn rotate_key(&self, view: &CommandView) -> Result<(), CommandError> {
+        let waits = || {
+            let commands = self.commands();
+            let known = commands.known.get(&view.id);
+            known.is_some_and(|it| it.state() == CommandState::Waiting)
+        };
+        self.offer_another_key(&view.agent, waits).await?;
+        Ok(())
+    }
+
+    fn hand_over(
+        &self,
+        workspace: &WorkspaceName,
+        view: &CommandView,
+        kind: wire::CommandKind,
+    ) -> Result<(), CommandError> {
         self.reachable(workspace, &view.agent, view.kind.as_str())?;
         let command = wire::Command {
             id: view.id.clone(),
             deadline: view.deadline,
-            kind: on_the_wire(view.kind).into(),
+            kind: kind.into(),
             ..wire::Command::default()
         };
         match self.registry().tell(&view.agent, Payload::Command(command)) {
@@ -356,14 +419,16 @@ pub(super) async fn run(fleet: &Fleet, stop: &CancellationToken) {
     }
 }
 
-const fn on_the_wire(kind: CommandKind) -> wire::CommandKind {
-    match kind {
+/// `None` for what is not told as a command: a key is offered.
+const fn on_the_wire(kind: CommandKind) -> Option<wire::CommandKind> {
+    Some(match kind {
+        CommandKind::RotateKey => return None,
         CommandKind::Reload => wire::CommandKind::Reload,
         CommandKind::Recheck => wire::CommandKind::Recheck,
         CommandKind::Restart => wire::CommandKind::Restart,
         CommandKind::Drain => wire::CommandKind::Drain,
         CommandKind::Undrain => wire::CommandKind::Undrain,
-    }
+    })
 }
 
 /// The entry about asking for a command.

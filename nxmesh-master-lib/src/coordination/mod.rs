@@ -21,6 +21,7 @@ mod desired;
 mod enrolment;
 mod facts;
 mod keep;
+mod keys;
 mod logs;
 mod measured;
 mod options;
@@ -92,6 +93,8 @@ struct Inner {
     progress: watch::Sender<u64>,
     /// Told when a record is to be stored.
     unsaved: Notify,
+    /// Held while the keys of an agent change: in the storage first, then here.
+    changing_keys: tokio::sync::Mutex<()>,
     /// Held while records are stored or removed, so that a removed one is not
     /// stored again.
     keeping: tokio::sync::Mutex<()>,
@@ -128,17 +131,19 @@ impl Fleet {
             unwritten: Mutex::default(),
             progress: watch::Sender::new(0),
             unsaved: Notify::new(),
+            changing_keys: tokio::sync::Mutex::default(),
             keeping: tokio::sync::Mutex::default(),
         })))
     }
 
-    /// Follows the history and stores what agents tell, until `stop`; to be run
-    /// once. What is not stored yet is stored before it returns.
+    /// Follows the history, stores what agents tell and has old keys changed,
+    /// until `stop`; to be run once. What is not stored yet is stored before it returns.
     pub async fn run(&self, stop: CancellationToken) {
         tokio::join!(
             tail::run(self, &stop),
             keep::run(self, &stop),
-            commands::run(self, &stop)
+            commands::run(self, &stop),
+            keys::run(self, &stop)
         );
     }
 
@@ -278,9 +283,14 @@ impl Fleet {
         }
     }
 
-    /// The key an agent signs with; looked up in memory only.
+    /// A key an agent may sign with; looked up in memory only.
     pub(crate) fn session_key(&self, id: &AgentId, key_id: &str) -> Option<SessionKey> {
         self.registry().key(id, key_id).cloned()
+    }
+
+    /// Whether there is such an agent.
+    pub(crate) fn knows(&self, id: &AgentId) -> bool {
+        self.registry().get(id).is_some()
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

@@ -17,12 +17,16 @@ pub struct FleetOptions {
     pub heartbeat_interval: Duration,
     /// An offer without a final answer is made again after this long. Default: 2 min.
     pub offer_timeout: Duration,
-    /// The first ceiling of the pause after a retryable failure. Default: 5 s.
+    /// The first ceiling of the pause after a retryable failure, and the first
+    /// pause before a key that was offered is offered again. Default: 5 s.
     pub retry_first: Duration,
     /// The last ceiling of it. Default: 5 min.
     pub retry_most: Duration,
     /// An agent away for this long is not waited for in rollouts. Default: 10 s.
     pub disconnect_grace: Duration,
+    /// The age at which an agent's key is changed; up to a tenth sooner, so that
+    /// not all are changed at once. `None`: age changes none. Default: 90 days.
+    pub key_lifetime: Option<Duration>,
 }
 
 impl Default for FleetOptions {
@@ -36,6 +40,7 @@ impl Default for FleetOptions {
             retry_first: Duration::from_secs(5),
             retry_most: Duration::from_secs(300),
             disconnect_grace: Duration::from_secs(10),
+            key_lifetime: Some(Duration::from_secs(90 * 24 * 3600)),
         }
     }
 }

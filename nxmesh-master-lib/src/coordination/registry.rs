@@ -14,7 +14,10 @@ use nxmesh_core::{
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::agent::{Agent, Live};
+use super::{
+    agent::{Agent, Live},
+    keys,
+};
 
 /// Starts of one agent that are remembered.
 const EARLIER_BOOTS: usize = 8;
@@ -61,6 +64,14 @@ pub(crate) enum HelloError {
         agent: AgentId,
         /// What gave them away.
         reason: String,
+    },
+    /// Its key was changed between the opening of the stream and this.
+    #[error("agent {agent} does not sign with key {key} any more")]
+    Retired {
+        /// The agent.
+        agent: AgentId,
+        /// The key it came with.
+        key: String,
     },
     /// A newer session took over.
     #[error(
@@ -166,6 +177,7 @@ impl Registry {
     pub(super) fn admit(
         &mut self,
         id: &AgentId,
+        key_id: &str,
         hello: &RegistrationRequest,
         at: u64,
     ) -> Result<Admitted, HelloError> {
@@ -173,6 +185,12 @@ impl Registry {
             .agents
             .get_mut(id)
             .ok_or_else(|| HelloError::Unknown(id.clone()))?;
+        if agent.record.keys.get(key_id).is_none() {
+            return Err(HelloError::Retired {
+                agent: id.clone(),
+                key: key_id.to_owned(),
+            });
+        }
         if let Some(quarantine) = &agent.record.facts.quarantine {
             return Err(HelloError::Quarantined {
                 agent: id.clone(),
@@ -222,6 +240,8 @@ impl Registry {
         };
         let mut live = Live {
             number: admitted.number,
+            key_id: key_id.to_owned(),
+            rotates: hello.capabilities.iter().any(|it| it == keys::CAPABILITY),
             wake: Arc::clone(&admitted.wake),
             fence: admitted.fence.clone(),
             messages: VecDeque::new(),

@@ -98,7 +98,7 @@ pub(super) fn view<'a>(
     }
 }
 
-/// An agent as people are shown it: without its keys.
+/// An agent as people are shown it: without the secrets of its keys.
 pub(super) fn agent_view(agent: &Agent, target: &Target, head: Version) -> AgentView {
     let record = &agent.record;
     let facts = &record.facts;
@@ -137,5 +137,6 @@ pub(super) fn agent_view(agent: &Agent, target: &Target, head: Version) -> Agent
         quarantine: facts.quarantine.clone(),
         // What failed is not wanted any more once what is wanted is served.
         failure: facts.failure.clone().filter(|_| !serves),
+        key: Some(agent.key_view()),
     }
 }

@@ -15,13 +15,17 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::{Content, Fleet, HelloError, agent::Decision, enrolment::random, facts::Backoff};
+use super::{
+    Content, Fleet, HelloError, agent::Decision, enrolment::random, facts::Backoff, keys::OfferStep,
+};
 
 /// An admitted session. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Session {
-    fleet: Fleet,
-    agent: AgentId,
+    pub(super) fleet: Fleet,
+    pub(super) agent: AgentId,
+    /// What it was opened with.
+    pub(super) key_id: String,
     labels: Labels,
     number: u64,
     wake: Arc<Notify>,
@@ -49,16 +53,17 @@ pub(crate) struct Offer {
 }
 
 impl Fleet {
-    /// Begins the session of an agent whose hello is genuine; an older session
-    /// of it ends.
+    /// Begins the session of an agent whose hello is genuine, sealed with the key
+    /// `key_id`; an older session of it ends.
     pub(crate) fn begin_session(
         &self,
         id: &AgentId,
+        key_id: &str,
         hello: &RegistrationRequest,
     ) -> Result<Session, HelloError> {
         let at = self.clock().unix_millis();
         let mut registry = self.registry();
-        let admitted = match registry.admit(id, hello, at) {
+        let admitted = match registry.admit(id, key_id, hello, at) {
             Ok(admitted) => admitted,
             Err(error) => {
                 let workspace = registry.get(id).map(|it| it.record.workspace.clone());
@@ -81,6 +86,7 @@ impl Fleet {
         Ok(Session {
             fleet: self.clone(),
             agent: id.clone(),
+            key_id: key_id.to_owned(),
             labels,
             number: admitted.number,
             wake: admitted.wake,
@@ -141,6 +147,27 @@ impl Session {
         if let Some(message) = message {
             return Next::Tell(Box::new(message));
         }
+        let options = self.fleet.options();
+        let pauses = (options.retry_first, options.retry_most);
+        let mut registry = self.fleet.registry();
+        let agent = registry.get_mut(&self.agent);
+        let offered = agent.map(|agent| agent.offer_key(self.number, Instant::now(), pauses));
+        drop(registry);
+        let again = match offered {
+            Some(OfferStep::Send(offer)) => {
+                return Next::Tell(Box::new(Payload::KeyOffer(offer)));
+            }
+            Some(OfferStep::Wait(until)) => Some(until),
+            Some(OfferStep::Rest) | None => None,
+        };
+        match self.next_offer() {
+            Next::Nothing(until) => Next::Nothing(until.into_iter().chain(again).min()),
+            next => next,
+        }
+    }
+
+    /// The same of its configuration alone.
+    fn next_offer(&self) -> Next {
         let Some(workspace) = self.with_agent(|agent| agent.record.workspace.clone()) else {
             return Next::Nothing(None);
         };
@@ -260,7 +287,7 @@ impl Session {
     }
 
     /// What a fenced session still brings is not heard.
-    fn told(&self, take_in: impl FnOnce(&mut super::agent::Agent)) {
+    pub(super) fn told(&self, take_in: impl FnOnce(&mut super::agent::Agent)) {
         let at = self.fleet.clock().unix_millis();
         let mut registry = self.fleet.registry();
         let Some(agent) = registry.change(&self.agent) else {

@@ -599,7 +599,7 @@ pub struct AgentMessage {
     /// HMAC-SHA256 over all bytes before it; always the last field on the wire.
     #[prost(bytes = "bytes", tag = "15")]
     pub seal: ::prost::bytes::Bytes,
-    #[prost(oneof = "agent_message::Payload", tags = "3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "agent_message::Payload", tags = "3, 4, 5, 6, 7, 8, 10")]
     pub payload: ::core::option::Option<agent_message::Payload>,
 }
 /// Nested message and enum types in `AgentMessage`.
@@ -618,6 +618,8 @@ pub mod agent_message {
         Logs(super::LogBatch),
         #[prost(message, tag = "8")]
         CommandResult(super::CommandResult),
+        #[prost(message, tag = "10")]
+        KeyRefusal(super::KeyRefusal),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -628,7 +630,7 @@ pub struct MasterMessage {
     pub sequence: u64,
     #[prost(bytes = "bytes", tag = "15")]
     pub seal: ::prost::bytes::Bytes,
-    #[prost(oneof = "master_message::Payload", tags = "2, 3, 4, 5")]
+    #[prost(oneof = "master_message::Payload", tags = "2, 3, 4, 5, 6")]
     pub payload: ::core::option::Option<master_message::Payload>,
 }
 /// Nested message and enum types in `MasterMessage`.
@@ -643,6 +645,8 @@ pub mod master_message {
         Command(super::Command),
         #[prost(message, tag = "5")]
         Ack(super::Ack),
+        #[prost(message, tag = "6")]
+        KeyOffer(super::KeyOffer),
     }
 }
 /// The agent's hello on a new stream.
@@ -705,6 +709,31 @@ pub struct RegistrationResponse {
     /// the master's, and its successor's once it is announced. Empty: no change.
     #[prost(string, tag = "4")]
     pub master_ca: ::prost::alloc::string::String,
+    /// The only key that is taken from the agent, which may forget any other; empty
+    /// while there are two.
+    #[prost(string, tag = "5")]
+    pub key_id: ::prost::alloc::string::String,
+}
+/// A key to sign with in place of the one in use. The agent stores it beside that
+/// one and opens its next stream with it, at once; that it does so is the answer.
+/// Both are taken until then, and only the new one from then on. Sent to agents
+/// with the capability "key.rotation", again and again until it is answered.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct KeyOffer {
+    #[prost(string, tag = "1")]
+    pub key_id: ::prost::alloc::string::String,
+    /// 32 random bytes.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub session_key: ::prost::bytes::Bytes,
+}
+/// The agent cannot use a key it was offered, and goes on with the one it has.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeyRefusal {
+    #[prost(string, tag = "1")]
+    pub key_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ack {

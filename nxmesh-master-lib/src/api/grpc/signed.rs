@@ -26,6 +26,7 @@ const MOST_CALLS: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) agent: AgentId,
+    pub(super) key_id: String,
     pub(super) key: SessionKey,
     pub(super) nonce: String,
     timestamp: u64,
@@ -44,11 +45,18 @@ impl Caller {
                 .map_err(|error| refuse(method, None, &error))?;
         let agent = &headers.agent_id;
         let Some(key) = fleet.session_key(agent, &headers.key_id) else {
-            warn!(%agent, method, "call refused: the agent or its key is not known");
+            let key_id = &headers.key_id;
+            warn!(%agent, key_id, method, "call refused: the agent or its key is not known");
+            let why = match fleet.knows(agent) {
+                true => format!(
+                    "agent {agent} does not sign with key {key_id} any more: this is a copy of it, \
+                     or was restored from a backup"
+                ),
+                false => format!("agent {agent} with key {key_id} is not enrolled here"),
+            };
             return Err(Status::unauthenticated(format!(
-                "agent {agent} with key {} is not enrolled here; to enrol it anew, remove the file \
-                 identity from its state folder and start it with a new token",
-                headers.key_id
+                "{why}; to enrol it anew, remove the file identity from its state folder and start \
+                 it with a new token"
             )));
         };
         headers
@@ -56,6 +64,7 @@ impl Caller {
             .map_err(|error| refuse(method, Some(agent), &error))?;
         Ok(Self {
             agent: headers.agent_id,
+            key_id: headers.key_id,
             key,
             nonce: headers.nonce,
             timestamp: headers.timestamp,

@@ -39,6 +39,7 @@ pub(super) struct Conversation {
     fleet: Fleet,
     master_ca: Arc<str>,
     agent: AgentId,
+    key_id: String,
     incoming: Incoming,
     sealer: Sealer,
     frames: mpsc::Sender<Result<Bytes, Status>>,
@@ -63,6 +64,7 @@ impl Conversation {
             fleet,
             master_ca,
             agent: caller.agent.clone(),
+            key_id: caller.key_id,
             sealer: Sealer::new(caller.key.clone(), nonce.clone(), Direction::ToAgent),
             incoming: Incoming {
                 agent: caller.agent,
@@ -98,7 +100,7 @@ impl Conversation {
         let Some(hello) = hello else { return Ok(()) };
         let session = self
             .fleet
-            .begin_session(&self.agent, &hello)
+            .begin_session(&self.agent, &self.key_id, &hello)
             .map_err(refusal)?;
         drop(turn);
         self.welcome(&session).await?;
@@ -114,6 +116,7 @@ impl Conversation {
                 .map(|(k, v)| (k.to_string(), v.to_string()))
                 .collect(),
             master_ca: self.master_ca.to_string(),
+            key_id: session.only_key().await.unwrap_or_default(),
         };
         let now = self.fleet.clock().unix_millis();
         let welcome = master_message::Payload::RegisterResponse(welcome);
@@ -227,6 +230,7 @@ fn take_in(session: &Session, message: AgentMessage) -> Result<(), Status> {
         Some(Payload::ConfigStatus(status)) => session.status(&status),
         Some(Payload::Health(report)) => session.health(&report),
         Some(Payload::CommandResult(result)) => session.command_result(message.sequence, &result),
+        Some(Payload::KeyRefusal(refusal)) => session.key_refused(&refusal),
         Some(Payload::Logs(batch)) => session.logs(batch),
         Some(Payload::Metrics(batch)) => session.metrics(&batch),
         // Of a kind that newer agents have.
@@ -258,7 +262,7 @@ fn tell(sealer: &mut Sealer, payload: master_message::Payload, timestamp: u64) -
 fn refusal(error: HelloError) -> Status {
     let words = error.to_string();
     match error {
-        HelloError::Unknown(_) => Status::unauthenticated(words),
+        HelloError::Unknown(_) | HelloError::Retired { .. } => Status::unauthenticated(words),
         HelloError::Clone { .. } | HelloError::Quarantined { .. } => {
             Status::permission_denied(words)
         }

@@ -126,6 +126,7 @@ impl Agent {
         let bound = bound.freeze();
         Ok(Conversation {
             agent: self.id.to_string(),
+            only_key: String::new(),
             sealer: Sealer::new(self.key.clone(), bound.clone(), Direction::ToMaster),
             opener: Opener::new(self.key.clone(), bound, Direction::ToAgent),
             frames,
@@ -154,6 +155,7 @@ impl Agent {
         match welcome.and_then(|message| message.payload) {
             Some(master_message::Payload::RegisterResponse(response)) => {
                 assert_eq!(response.protocol, 1);
+                conversation.only_key = response.key_id;
                 Ok(conversation)
             }
             other => panic!("not a welcome: {other:?}"),
@@ -175,6 +177,10 @@ impl Agent {
             nginx_version: "1.22.1".to_owned(),
             nginx_modules: vec!["http_ssl_module".to_owned()],
             nginx_mode: "include".to_owned(),
+            capabilities: match hello.rotates {
+                true => vec!["key.rotation".to_owned()],
+                false => Vec::new(),
+            },
             ..RegistrationRequest::default()
         }
     }
@@ -191,6 +197,8 @@ pub(crate) struct Hello {
     pub(crate) accepted: Option<u64>,
     pub(crate) applied: Option<u64>,
     pub(crate) applied_digest: Bytes,
+    /// Whether it can change its key.
+    pub(crate) rotates: bool,
 }
 
 impl Hello {
@@ -201,6 +209,7 @@ impl Hello {
             accepted: None,
             applied: None,
             applied_digest: Bytes::new(),
+            rotates: true,
         }
     }
 
@@ -218,6 +227,8 @@ impl Hello {
 /// An open stream.
 pub(crate) struct Conversation {
     agent: String,
+    /// The only key of the agent that is taken, as it was told; empty if two are.
+    pub(crate) only_key: String,
     pub(crate) sealer: Sealer,
     opener: Opener,
     pub(crate) frames: mpsc::Sender<Bytes>,

@@ -6,6 +6,7 @@ mod conversation;
 mod enrolment;
 mod figures;
 mod holey;
+mod keys;
 mod offers;
 mod recovery;
 mod signatures;
@@ -21,7 +22,7 @@ use std::{
 
 use nxmesh_core::{
     api::{AgentView, RolloutView},
-    contract::storage::Storage,
+    contract::{clock::Clock as _, storage::Storage},
     memory::{ManualClock, MemoryEventBus, MemoryStorage},
     model::{AgentId, Labels, Resource, value::WorkspaceName},
     seal::SessionKey,
@@ -114,6 +115,10 @@ impl Master {
             _stops: stop.clone().drop_guard(),
             stop,
         }
+    }
+
+    pub(crate) fn clock_millis(&self) -> u64 {
+        self.clock.unix_millis()
     }
 
     pub(crate) fn channel(&self) -> Channel {

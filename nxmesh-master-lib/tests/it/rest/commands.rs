@@ -9,7 +9,7 @@ async fn bad_commands_are_refused_with_the_rule() {
     let (_master, client) = master().await;
     let path = format!("{AGENT}/commands");
     for (body, rule) in [
-        (r#"{"kind":"explode"}"#, "reload"),
+        (r#"{"kind":"explode"}"#, "rotate-key"),
         (r#"{"kind":"reload","timeout_seconds":0}"#, "1 to 600"),
         (r#"{"kind":"reload","timeout_seconds":601}"#, "1 to 600"),
         (r#"{"kind":"reload","when":"now"}"#, "when"),
@@ -24,6 +24,8 @@ async fn bad_commands_are_refused_with_the_rule() {
         400,
     );
     problem(&post(&client, &path, r#"{"kind":"reload"}"#).await, 404);
+    let rotate = r#"{"kind":"rotate-key"}"#;
+    problem(&post(&client, &path, rotate).await, 404);
     problem(&get(&client, &format!("{path}/x")).await, 404);
     problem(
         &post(&client, "agents/x/commands", r#"{"kind":"reload"}"#).await,

@@ -126,7 +126,9 @@ impl From<CommandError> for Problem {
             CommandError::Unknown { agent, workspace } => {
                 Self::not_found(format!("agent {agent} in workspace {workspace}"))
             }
-            CommandError::Away { .. } => Self::new(StatusCode::CONFLICT, error.to_string()),
+            CommandError::Away { .. } | CommandError::TooOld { .. } => {
+                Self::new(StatusCode::CONFLICT, error.to_string())
+            }
             CommandError::Busy { .. } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
             }
