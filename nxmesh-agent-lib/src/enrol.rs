@@ -115,6 +115,7 @@ impl Enrolment {
                 session_key: SessionKey::from_slice(&response.session_key)
                     .ok_or_else(|| unusable("the session key is not 32 bytes long"))?,
             },
+            next: None,
             master_ca: Some(response.master_ca)
                 .filter(|pem| !pem.trim().is_empty())
                 .or(self.master_ca)

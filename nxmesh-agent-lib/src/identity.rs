@@ -3,6 +3,7 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -12,8 +13,9 @@ use uuid::Uuid;
 
 use crate::{apply::disk, cache::AtRestKey, transport::MasterUrl};
 
-/// What the sealed session key is for.
+/// What the sealed session keys are for.
 const PURPOSE: &str = "identity";
+const NEXT_PURPOSE: &str = "identity/next";
 
 /// A token that is traded for an identity, once. Wiped when dropped, shown as `***`.
 #[derive(Clone)]
@@ -41,6 +43,9 @@ impl fmt::Debug for BootstrapToken {
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) credentials: Credentials,
+    /// The same with the key that is to take the place of theirs, until the master
+    /// was seen taking no other.
+    pub(crate) next: Option<Credentials>,
     /// PEM; the authorities the agent trusts from then on.
     pub(crate) master_ca: String,
     /// Where the master was; empty with a transport of the embedder's own.
@@ -65,7 +70,17 @@ enum Stored {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         master_urls: Vec<MasterUrl>,
         workspace: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_key: Option<StoredKey>,
     },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredKey {
+    key_id: String,
+    /// Sealed by the key at rest, in base64.
+    session_key: String,
 }
 
 /// Why the identity cannot be read or kept.
@@ -104,6 +119,9 @@ pub(crate) struct IdentityStore {
     identity: PathBuf,
     install_id: PathBuf,
     key: AtRestKey,
+    /// Held from reading the identity until it is written, so that of two who
+    /// change it none takes back what the other did.
+    changing: Arc<Mutex<()>>,
 }
 
 impl IdentityStore {
@@ -112,6 +130,7 @@ impl IdentityStore {
             identity: identity_file(state_dir),
             install_id: state_dir.join("install-id"),
             key,
+            changing: Arc::default(),
         }
     }
 
@@ -133,22 +152,31 @@ impl IdentityStore {
             master_url,
             master_urls,
             workspace,
+            next_key,
         } = stored;
-        let sealed = BASE64
-            .decode(session_key)
-            .map_err(|error| damaged(&error))?;
-        let opened = self
-            .key
-            .open(PURPOSE, &sealed)
-            .map_err(|error| damaged(&error))?;
-        let session_key = SessionKey::from_slice(&opened)
-            .ok_or_else(|| damaged(&"its key is not 32 bytes long"))?;
+        let open = |purpose, key: &str| {
+            let sealed = BASE64.decode(key).map_err(|error| damaged(&error))?;
+            let opened = self
+                .key
+                .open(purpose, &sealed)
+                .map_err(|error| damaged(&error))?;
+            SessionKey::from_slice(&opened).ok_or_else(|| damaged(&"a key is not 32 bytes long"))
+        };
+        let next = match next_key {
+            Some(next) => Some(Credentials {
+                agent_id: agent_id.clone(),
+                session_key: open(NEXT_PURPOSE, &next.session_key)?,
+                key_id: next.key_id,
+            }),
+            None => None,
+        };
         Ok(Some(Identity {
             credentials: Credentials {
                 agent_id,
                 key_id,
-                session_key,
+                session_key: open(PURPOSE, &session_key)?,
             },
+            next,
             master_ca,
             master_urls: master_url.into_iter().chain(master_urls).collect(),
             workspace,
@@ -157,24 +185,38 @@ impl IdentityStore {
 
     /// Keeps the identity; it is on disk when this returns.
     pub(crate) fn store(&self, identity: &Identity) -> Result<(), IdentityError> {
+        let _changing = self.changing();
+        self.write(identity)
+    }
+
+    fn write(&self, identity: &Identity) -> Result<(), IdentityError> {
         let failed = |source| IdentityError::Io {
             action: "write",
             path: self.identity.clone(),
             source,
         };
         let credentials = &identity.credentials;
-        let sealed = self
-            .key
-            .seal(PURPOSE, credentials.session_key.expose())
-            .map_err(|error| failed(io::Error::other(error)))?;
+        let seal = |purpose, key: &SessionKey| {
+            let sealed = self.key.seal(purpose, key.expose());
+            let sealed = sealed.map(|sealed| BASE64.encode(sealed));
+            sealed.map_err(|error| failed(io::Error::other(error)))
+        };
+        let next_key = match &identity.next {
+            Some(next) => Some(StoredKey {
+                key_id: next.key_id.clone(),
+                session_key: seal(NEXT_PURPOSE, &next.session_key)?,
+            }),
+            None => None,
+        };
         let stored = Stored::V1 {
             agent_id: credentials.agent_id.clone(),
             key_id: credentials.key_id.clone(),
-            session_key: BASE64.encode(sealed),
+            session_key: seal(PURPOSE, &credentials.session_key)?,
             master_ca: identity.master_ca.clone(),
             master_url: None,
             master_urls: identity.master_urls.clone(),
             workspace: identity.workspace.clone(),
+            next_key,
         };
         disk::replace_json(&self.identity, &stored).map_err(failed)
     }
@@ -182,13 +224,68 @@ impl IdentityStore {
     /// Keeps other authorities with the identity; they are on disk when this
     /// returns. Says whether they are others than before.
     pub(crate) fn pin(&self, master_ca: String) -> Result<bool, IdentityError> {
-        match self.load()? {
-            Some(known) if known.master_ca != master_ca => {
-                self.store(&Identity { master_ca, ..known })?;
-                Ok(true)
+        let changed = self.change(|known| {
+            let is_news = known.master_ca != master_ca;
+            known.master_ca = master_ca;
+            is_news
+        })?;
+        Ok(changed.unwrap_or(false))
+    }
+
+    /// Keeps a key that is to take the place of that in use, beside it; it is on
+    /// disk when this returns. Says whether it is another than before.
+    pub(crate) fn keep_next(&self, next: Credentials) -> Result<bool, IdentityError> {
+        let changed = self.change(|known| {
+            let before = known.next.as_ref();
+            let is_news = before
+                .is_none_or(|it| it.key_id != next.key_id || it.session_key != next.session_key);
+            known.next = Some(next);
+            is_news
+        })?;
+        changed.ok_or_else(|| IdentityError::Damaged {
+            path: self.identity.clone(),
+            reason: "it was removed".to_owned(),
+        })
+    }
+
+    /// Forgets every key but the one called `key_id`, if that is there.
+    pub(crate) fn settle(&self, key_id: &str) -> Result<bool, IdentityError> {
+        let changed = self.change(|known| {
+            let Some(next) = known.next.take() else {
+                return false;
+            };
+            if next.key_id == key_id {
+                known.credentials = next;
+                return true;
             }
-            _ => Ok(false),
+            if known.credentials.key_id == key_id {
+                return true;
+            }
+            known.next = Some(next);
+            false
+        })?;
+        Ok(changed.unwrap_or(false))
+    }
+
+    /// Writes the identity if `change` says that it changed it, and returns what it
+    /// says; `None` if there is none.
+    fn change(
+        &self,
+        change: impl FnOnce(&mut Identity) -> bool,
+    ) -> Result<Option<bool>, IdentityError> {
+        let _changing = self.changing();
+        let Some(mut identity) = self.load()? else {
+            return Ok(None);
+        };
+        let changed = change(&mut identity);
+        if changed {
+            self.write(&identity)?;
         }
+        Ok(Some(changed))
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The id of this installation: made once, and on disk before it is first
@@ -233,6 +330,7 @@ mod tests {
                 key_id: "k1".to_owned(),
                 session_key: SessionKey::new([7; 32]),
             },
+            next: None,
             master_ca: "PEM".to_owned(),
             master_urls: vec!["https://master".parse().unwrap()],
             workspace: "default".to_owned(),
@@ -284,6 +382,67 @@ mod tests {
         let loaded = store.load().unwrap().unwrap();
         assert_eq!(loaded.master_ca, "new");
         assert_eq!(loaded.credentials.session_key, SessionKey::new([7; 32]));
+    }
+
+    fn next() -> Credentials {
+        Credentials {
+            key_id: "k2".to_owned(),
+            session_key: SessionKey::new([8; 32]),
+            ..identity().credentials
+        }
+    }
+
+    fn ids(store: &IdentityStore) -> (String, Option<String>) {
+        let known = store.load().unwrap().unwrap();
+        (known.credentials.key_id, known.next.map(|it| it.key_id))
+    }
+
+    #[test]
+    fn the_next_key_lies_sealed_beside_the_first_until_one_is_settled() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = IdentityStore::new(folder.path(), AtRestKey::new([1; 32]));
+        assert!(store.keep_next(next()).is_err());
+        store.store(&identity()).unwrap();
+        assert!(store.keep_next(next()).unwrap());
+        assert!(!store.keep_next(next()).unwrap());
+        let known = store.load().unwrap().unwrap();
+        assert_eq!(known.credentials.session_key, SessionKey::new([7; 32]));
+        assert_eq!(known.next.unwrap().session_key, SessionKey::new([8; 32]));
+        let text = std::fs::read_to_string(folder.path().join("identity")).unwrap();
+        assert!(!text.contains(&BASE64.encode([8; 32])), "{text}");
+
+        assert!(!store.settle("stranger").unwrap());
+        assert_eq!(ids(&store), ("k1".to_owned(), Some("k2".to_owned())));
+        assert!(store.settle("k2").unwrap());
+        assert_eq!(ids(&store), ("k2".to_owned(), None));
+        let known = store.load().unwrap().unwrap();
+        assert_eq!(known.credentials.session_key, SessionKey::new([8; 32]));
+        store.store(&identity()).unwrap();
+        assert!(store.keep_next(next()).unwrap());
+        assert!(store.settle("k1").unwrap());
+        assert_eq!(ids(&store), ("k1".to_owned(), None));
+    }
+
+    /// What reads before another has written would write back what was before.
+    #[test]
+    fn changes_at_the_same_time_are_all_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = IdentityStore::new(folder.path(), AtRestKey::new([1; 32]));
+        store.store(&identity()).unwrap();
+        for round in 0..20 {
+            let ca = format!("PEM {round}");
+            let key = Credentials {
+                key_id: format!("k {round}"),
+                ..next()
+            };
+            std::thread::scope(|scope| {
+                scope.spawn(|| store.clone().pin(ca.clone()).unwrap());
+                scope.spawn(|| store.clone().keep_next(key.clone()).unwrap());
+            });
+            let known = store.load().unwrap().unwrap();
+            assert_eq!(known.master_ca, ca);
+            assert_eq!(known.next.unwrap().key_id, key.key_id);
+        }
     }
 
     #[test]

@@ -66,6 +66,7 @@ mod error;
 mod exchange;
 pub mod health;
 mod identity;
+mod keyring;
 mod link;
 mod metrics;
 pub mod nginx;

@@ -16,6 +16,7 @@ use crate::{
     error::AgentError,
     exchange::Exchange,
     identity::{Identity, IdentityStore},
+    keyring::Keyring,
     pins::Pins,
     status::ConnectionState,
     transport::{
@@ -95,6 +96,7 @@ impl Link {
             .send_modify(|status| status.agent_id = Some(agent_id));
         let state_dir = self.options.apply.layout.state_dir();
         let Way { transport, trust } = self.way(Some(&identity))?;
+        let keys = Keyring::new(&identity, self.store.clone());
         let pins = trust.map(|trust| Pins {
             trust,
             store: self.store.clone(),
@@ -102,7 +104,7 @@ impl Link {
         });
         let connection = Connection {
             transport,
-            credentials: identity.credentials,
+            keys,
             options: self.options.connection,
             sequence: ConnectionSequence::new(
                 state_dir.join("connection-sequence"),

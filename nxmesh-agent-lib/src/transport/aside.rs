@@ -73,19 +73,26 @@ impl Reports {
     }
 
     async fn tell_once(&mut self, connection: &Connection) -> Result<(), TransportError> {
-        let (transport, credentials) = (&connection.transport, &connection.credentials);
+        let (transport, keys) = (&connection.transport, &connection.keys);
         let health = {
             let status = connection.exchange.status.borrow();
             message::health(&status, connection.started.elapsed())
         };
-        transport.report_health(credentials, health).await?;
+        keys.using(|credentials| {
+            let health = health.clone();
+            async move { transport.report_health(&credentials, health).await }
+        })
+        .await?;
         let newest = connection.exchange.metrics.borrow().clone();
         let Some(newest) = newest else { return Ok(()) };
         if self.figures.as_ref().is_some_and(|it| it.at == newest.at) {
             return Ok(());
         }
-        let batch = MetricsBatch::clone(&newest);
-        transport.report_metrics(credentials, batch).await?;
+        keys.using(|credentials| {
+            let batch = MetricsBatch::clone(&newest);
+            async move { transport.report_metrics(&credentials, batch).await }
+        })
+        .await?;
         self.figures = Some(newest);
         Ok(())
     }

@@ -30,7 +30,7 @@ use super::{
     message::Introduction,
     session::{SessionEnd, converse, introduce},
 };
-use crate::{exchange::Exchange, pins::Pins, status::ConnectionState};
+use crate::{exchange::Exchange, keyring::Keyring, pins::Pins, status::ConnectionState};
 
 /// How the agent keeps its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Default for ConnectionOptions {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) credentials: Credentials,
+    pub(crate) keys: Keyring,
     pub(crate) options: ConnectionOptions,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) sequence: ConnectionSequence,
@@ -107,6 +107,11 @@ impl Connection {
             if matches!(end, SessionEnd::Stopped) {
                 return;
             }
+            if matches!(end, SessionEnd::NewKey { is_news: true }) {
+                // To use it is to answer, and the master waits for it.
+                info!("the connection is opened anew with the key the master offered");
+                continue;
+            }
             let stable = ready_since
                 .is_some_and(|since: Instant| since.elapsed() >= self.options.stable_after);
             failures = if stable { 1 } else { failures + 1 };
@@ -128,11 +133,14 @@ impl Connection {
             () = stop.cancelled() => return SessionEnd::Stopped,
             opened = self.open() => opened,
         };
-        let (session, welcome) = match opened {
+        let (session, welcome, credentials) = match opened {
             Ok(opened) => opened,
             Err(end) => return end,
         };
         *ready_since = Some(Instant::now());
+        if welcome.key_id == credentials.key_id {
+            self.keys.settle(&welcome.key_id).await;
+        }
         if let Some(pins) = &self.pins {
             match pins.learn(&welcome.master_ca).await {
                 Ok(true) => info!("the master's announced authorities are trusted from now on"),
@@ -149,19 +157,20 @@ impl Connection {
         });
         self.note(ConnectionState::Ready);
         info!(transport, "connected to the master");
-        converse(self, session, &welcome, stop).await
+        converse(self, session, &welcome, &credentials, stop).await
     }
 
-    async fn open(&self) -> Result<(Session, RegistrationResponse), SessionEnd> {
+    async fn open(&self) -> Result<(Session, RegistrationResponse, Credentials), SessionEnd> {
         self.note(ConnectionState::Connect);
         let number = self.sequence.raise().await.map_err(SessionEnd::Sequence)?;
-        let session = self
-            .transport
-            .connect(&self.credentials)
-            .await
-            .map_err(SessionEnd::Transport)?;
+        let connected = self.keys.using(|credentials| async move {
+            let session = self.transport.connect(&credentials).await?;
+            Ok((session, credentials))
+        });
+        let (session, credentials) = connected.await.map_err(SessionEnd::Transport)?;
         self.note(ConnectionState::Stream);
-        introduce(self, session, number).await
+        let (session, welcome) = introduce(self, session, number).await?;
+        Ok((session, welcome, credentials))
     }
 
     fn note(&self, state: ConnectionState) {

@@ -1,13 +1,13 @@
 //! One session with the master, from the hello to its end.
 
-use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use nxmesh_core::{
-    contract::transport::{Session, SessionReceiver, SessionSender, TransportError},
+    contract::transport::{Credentials, Session, SessionReceiver, SessionSender, TransportError},
     model::Drift,
     wire::{
-        Command, CommandKind, CommandResult, ConfigPhase, ConfigUpdate, LogBatch, MasterMessage,
-        MetricsBatch, RegistrationResponse, agent_message, master_message::Payload,
+        Command, CommandKind, CommandResult, ConfigPhase, ConfigUpdate, KeyRefusal, LogBatch,
+        MasterMessage, MetricsBatch, RegistrationResponse, agent_message, master_message::Payload,
     },
 };
 use tokio::{
@@ -53,6 +53,8 @@ pub(super) enum SessionEnd {
     Protocol(&'static str),
     #[error("the master closed the session")]
     Closed,
+    #[error("the master offers another key, to be used for the next session")]
+    NewKey { is_news: bool },
     #[error("the agent stops")]
     Stopped,
 }
@@ -112,6 +114,7 @@ pub(super) async fn converse(
     connection: &Connection,
     session: Session,
     welcome: &RegistrationResponse,
+    credentials: &Credentials,
     stop: &CancellationToken,
 ) -> SessionEnd {
     let heartbeat = Some(welcome.heartbeat_interval_seconds)
@@ -123,20 +126,41 @@ pub(super) async fn converse(
     let (updates, newest) = watch::channel(None);
     let (tails, tail_orders) = mpsc::channel(TAIL_ORDERS);
     let (lines, log) = mpsc::channel(LOG_BATCHES);
+    let (refused, refusals) = mpsc::channel(1);
     let source = Arc::clone(&connection.log);
-    let mut listening = pin!(listen(connection, session.receiver, &updates, &tails));
-    tokio::select! {
-        end = &mut listening => return end,
-        end = speak(connection, session.sender, heartbeat, log) => return end,
+    let Session {
+        sender,
+        mut receiver,
+    } = session;
+    let ears = Ears {
+        updates: &updates,
+        tails: &tails,
+        refused: &refused,
+    };
+    let end = tokio::select! {
+        end = listen(connection, &mut *receiver, ears) => end,
+        end = speak(connection, sender, heartbeat, log, refusals) => end,
         // It lasts as long as `tails`: as the session.
-        () = logs::tails(source, tail_orders, lines) => return SessionEnd::Closed,
-        never = resolve(connection, newest) => match never {},
-        () = stop.cancelled() => {}
+        () = logs::tails(source, tail_orders, lines) => SessionEnd::Closed,
+        never = resolve(connection, credentials, newest) => match never {},
+        () = stop.cancelled() => SessionEnd::Stopped,
+    };
+    if matches!(end, SessionEnd::Stopped | SessionEnd::NewKey { .. }) {
+        // The sender is gone, which the master hears after all that was said. To
+        // hang up before it answers could take the last words back.
+        let goodbye = listen(connection, &mut *receiver, ears);
+        drop(tokio::time::timeout(GOODBYE, goodbye).await);
     }
-    // The sender is gone, which the master hears after all that was said. To
-    // hang up before it answers could take the last words back.
-    drop(tokio::time::timeout(GOODBYE, listening).await);
-    SessionEnd::Stopped
+    end
+}
+
+/// Where what is heard goes.
+#[derive(Clone, Copy)]
+struct Ears<'a> {
+    updates: &'a watch::Sender<Option<Arc<ConfigUpdate>>>,
+    tails: &'a mpsc::Sender<Command>,
+    /// About keys that cannot be used.
+    refused: &'a mpsc::Sender<KeyRefusal>,
 }
 
 /// The next message, with the time on the master's clock when it was sent.
@@ -155,24 +179,35 @@ async fn receive(receiver: &mut dyn SessionReceiver) -> Result<(u64, Payload), S
 
 async fn listen(
     connection: &Connection,
-    mut receiver: Box<dyn SessionReceiver>,
-    updates: &watch::Sender<Option<Arc<ConfigUpdate>>>,
-    tails: &mpsc::Sender<Command>,
+    receiver: &mut dyn SessionReceiver,
+    ears: Ears<'_>,
 ) -> SessionEnd {
     loop {
-        match receive(&mut *receiver).await {
+        match receive(receiver).await {
             Ok((_, Payload::ConfigUpdate(update))) => {
                 debug!(version = %update::version_of(&update), "offered");
-                updates.send_replace(Some(Arc::new(update)));
+                ears.updates.send_replace(Some(Arc::new(update)));
             }
             Ok((_, Payload::Command(command)))
                 if matches!(command.kind(), CommandKind::Logs | CommandKind::EndLogs) =>
             {
                 // One that looks at logs faster than they are opened looks again.
-                drop(tails.try_send(command));
+                drop(ears.tails.try_send(command));
             }
             Ok((sent_at, Payload::Command(command))) => take(connection, command, sent_at),
             Ok((_, Payload::Ack(ack))) => connection.exchange.outbox.acknowledged(&ack.command_id),
+            Ok((_, Payload::KeyOffer(offer))) => match connection.keys.take(&offer).await {
+                Ok(is_news) => return SessionEnd::NewKey { is_news },
+                Err(error) => {
+                    let reason = error.reason();
+                    warn!(reason, "the key the master offers cannot be used");
+                    // One that cannot be told now is told when it is offered again.
+                    drop(ears.refused.try_send(KeyRefusal {
+                        key_id: offer.key_id,
+                        reason,
+                    }));
+                }
+            },
             Ok((_, Payload::RegisterResponse(_))) => {
                 return SessionEnd::Protocol("it welcomes the agent twice");
             }
@@ -206,6 +241,7 @@ async fn speak(
     mut sender: Box<dyn SessionSender>,
     heartbeat: Duration,
     mut log: mpsc::Receiver<LogBatch>,
+    mut refusals: mpsc::Receiver<KeyRefusal>,
 ) -> SessionEnd {
     let exchange = &connection.exchange;
     let patience = connection.options.progress_after;
@@ -228,7 +264,7 @@ async fn speak(
             () = tokio::time::sleep_until(beat) => None,
             // An nginx that is gone or back is no news for later.
             () = turned(&mut status, &known, told + TURN_PAUSE) => None,
-            beside = beside(&mut metrics, &mut log) => {
+            beside = beside(&mut refusals, &mut metrics, &mut log) => {
                 let beside = message::message(connection.clock.unix_millis(), beside);
                 if let Err(error) = sender.send(beside).await {
                     return SessionEnd::Transport(error);
@@ -257,14 +293,16 @@ async fn speak(
     }
 }
 
-/// The next figures or lines.
+/// The next of what is said once and not kept.
 async fn beside(
+    refusals: &mut mpsc::Receiver<KeyRefusal>,
     metrics: &mut watch::Receiver<Option<Arc<MetricsBatch>>>,
     log: &mut mpsc::Receiver<LogBatch>,
 ) -> agent_message::Payload {
     loop {
         tokio::select! {
             biased;
+            Some(refusal) = refusals.recv() => return agent_message::Payload::KeyRefusal(refusal),
             Ok(()) = metrics.changed() => {
                 if let Some(batch) = metrics.borrow_and_update().as_deref() {
                     return agent_message::Payload::Metrics(batch.clone());
@@ -319,6 +357,7 @@ fn varied(interval: Duration) -> Duration {
 /// Makes targets of updates; a newer update ends the work on an older one.
 async fn resolve(
     connection: &Connection,
+    credentials: &Credentials,
     mut updates: watch::Receiver<Option<Arc<ConfigUpdate>>>,
 ) -> Infallible {
     let exchange = &connection.exchange;
@@ -328,11 +367,7 @@ async fn resolve(
             continue;
         };
         let accepted = exchange.accepted.borrow().clone();
-        let fetch = |digest, size| {
-            connection
-                .transport
-                .fetch_bundle(&connection.credentials, digest, size)
-        };
+        let fetch = |digest, size| connection.transport.fetch_bundle(credentials, digest, size);
         let resolved = tokio::select! {
             () = wait_for_change(&mut updates) => continue,
             resolved = update::resolve((*update).clone(), accepted, fetch) => resolved,

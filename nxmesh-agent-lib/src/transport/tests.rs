@@ -1,6 +1,8 @@
 //! Sessions, lost and found, with a master in memory. Time is paused: waits
 //! take none and their lengths are exact.
 
+mod keys;
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use nxmesh_core::{
@@ -25,7 +27,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{message::Introduction, *};
 use crate::{
+    cache::AtRestKey,
     exchange::Exchange,
+    identity::{Identity, IdentityStore},
+    keyring::Keyring,
     status::{AgentStatus, ConnectionState},
     testkit::whole,
 };
@@ -52,14 +57,35 @@ impl super::logs::LogSource for NoLog {
     }
 }
 
-fn connection(transport: MemoryTransport, folder: &Path, exchange: Arc<Exchange>) -> Connection {
-    Connection {
-        transport: Arc::new(transport),
+fn identity_store(folder: &Path) -> IdentityStore {
+    IdentityStore::new(folder, AtRestKey::new([1; 32]))
+}
+
+/// The identity in `folder`, which is made if it is not there.
+fn identity(folder: &Path) -> Identity {
+    let store = identity_store(folder);
+    if let Some(known) = store.load().unwrap() {
+        return known;
+    }
+    let identity = Identity {
         credentials: Credentials {
             agent_id: sample::agent_id(1),
             key_id: "1".to_owned(),
             session_key: nxmesh_core::seal::SessionKey::new([7; 32]),
         },
+        next: None,
+        master_ca: String::new(),
+        master_urls: Vec::new(),
+        workspace: "default".to_owned(),
+    };
+    store.store(&identity).unwrap();
+    identity
+}
+
+fn connection(transport: MemoryTransport, folder: &Path, exchange: Arc<Exchange>) -> Connection {
+    Connection {
+        transport: Arc::new(transport),
+        keys: Keyring::new(&identity(folder), identity_store(folder)),
         options: ConnectionOptions {
             calls_after: CALLS_AFTER,
             ..ConnectionOptions::default()

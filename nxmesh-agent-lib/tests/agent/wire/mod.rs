@@ -4,6 +4,7 @@ mod authority;
 mod failover;
 mod fallback;
 mod half_open;
+mod keys;
 mod proxied;
 mod proxy;
 
