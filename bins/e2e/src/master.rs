@@ -28,6 +28,7 @@ pub struct Master {
     password: String,
     api: Port,
     agents: Port,
+    more: Vec<String>,
     process: Option<Daemon>,
 }
 
@@ -47,6 +48,7 @@ impl Master {
             password: password.to_owned(),
             api: Port::take()?,
             agents: Port::take()?,
+            more: Vec::new(),
             process: None,
         };
         fs::write(&master.password_file, password).context("could not write the password")?;
@@ -79,6 +81,11 @@ impl Master {
         Ok(())
     }
 
+    /// From its next start it is given more arguments.
+    pub fn tell(&mut self, arguments: &[&str]) {
+        self.more = arguments.iter().map(|&it| it.to_owned()).collect();
+    }
+
     /// Starts the process again with the same data and ports, and waits until it serves.
     ///
     /// # Errors
@@ -93,7 +100,8 @@ impl Master {
             .arg("--api-listen")
             .arg(self.api.on_loopback().to_string())
             .arg("--agent-listen")
-            .arg(self.agents.on_loopback().to_string());
+            .arg(self.agents.on_loopback().to_string())
+            .args(&self.more);
         let mut process = Daemon::start(&self.sandbox, command, &self.log)?;
         let ready = Target::http(self.api(), "localhost", "/readyz");
         wait::until("the master serves", || {

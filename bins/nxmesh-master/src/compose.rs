@@ -68,6 +68,9 @@ pub(crate) async fn compose(settings: &Settings) -> Result<Composed> {
     if let Some(limit) = settings.drain_timeout {
         config.drain_timeout = limit.as_duration();
     }
+    if let Some(lifetime) = settings.key_lifetime {
+        config.fleet.key_lifetime = lifetime.as_duration();
+    }
     if let Some(fleet) = &settings.fleet {
         fleet.apply_to(&mut config)?;
     }

@@ -1,6 +1,7 @@
 //! The stock NxMesh master.
 
 mod compose;
+mod key_lifetime;
 mod options;
 mod tuning;
 

@@ -15,7 +15,7 @@ use nxmesh_process::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::tuning::FleetSettings;
+use crate::{key_lifetime::KeyLifetime, tuning::FleetSettings};
 
 /// The NxMesh master: keeps the desired state of a fleet of nginx and brings it to the agents
 ///
@@ -136,6 +136,10 @@ pub(crate) struct Settings {
     /// Redis for several masters
     #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) redis_url: Option<Secret>,
+    /// Age at which an agent's key is changed, 1s to 3650d; up to a tenth sooner, so that not all
+    /// are changed at once; 0 or off: never [default: 90d]
+    #[arg(long, env = "NXMESH_KEY_LIFETIME", value_name = "TIME")]
+    pub(crate) key_lifetime: Option<KeyLifetime>,
     #[command(flatten)]
     pub(crate) log: LogOptions,
     /// How long open requests may take to finish once the master stops [default: 10s]
@@ -156,6 +160,7 @@ nxmesh_process::overlay!(Settings {
     agent_server_name,
     database_url,
     redis_url,
+    key_lifetime,
     log,
     drain_timeout,
     fleet,

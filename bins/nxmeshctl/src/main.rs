@@ -56,6 +56,9 @@ async fn run(options: Options) -> anyhow::Result<Exit> {
         Command::Agent(AgentCommand::Undrain(arguments)) => {
             command::agent::command(&server, CommandKind::Undrain, arguments).await
         }
+        Command::Agent(AgentCommand::RotateKey(arguments)) => {
+            command::agent::command(&server, CommandKind::RotateKey, arguments).await
+        }
         Command::Agent(AgentCommand::Unquarantine(arguments)) => {
             command::agent::unquarantine(&server, arguments).await
         }

@@ -109,6 +109,8 @@ pub(crate) enum AgentCommand {
     Drain(CommandArguments),
     /// Take new versions again
     Undrain(CommandArguments),
+    /// Sign with another key; done once the agent was seen using it, the old one is refused then
+    RotateKey(CommandArguments),
     /// Serve an agent again whose identity two machines had, once only one has it
     Unquarantine(AgentArguments),
 }

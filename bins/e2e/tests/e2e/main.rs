@@ -13,6 +13,7 @@ mod harness;
 mod health;
 mod include_mode;
 mod island;
+mod keys;
 mod load;
 mod newer_nginx;
 mod refusal;

@@ -1,4 +1,4 @@
-//! `nxmeshctl agent reload|recheck|restart|drain|undrain`
+//! `nxmeshctl agent reload|recheck|restart|drain|undrain|rotate-key`
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! `nxmeshctl describe`
 
 use anyhow::anyhow;
-use nxmesh_core::api::{AgentProgress, AgentView, ProgressState};
+use nxmesh_core::api::{AgentProgress, AgentView, KeyView, ProgressState};
 use nxmesh_core::model::{Drift, FileChange, NginxHealth, Version};
 use nxmesh_process::exit::{Exit, OrExit as _};
 use serde_json::Value;
@@ -126,6 +126,7 @@ fn agent(agent: &AgentView) -> String {
         format!("running    {running}"),
         format!("in sync    {}", agent.in_sync),
     ];
+    lines.extend(agent.key.iter().flat_map(key));
     if let Some(quarantine) = &agent.quarantine {
         let undo = format!("nxmeshctl agent unquarantine {}", agent.id);
         lines.push(format!(
@@ -159,6 +160,27 @@ fn agent(agent: &AgentView) -> String {
         lines.extend(self::drift(drift));
     }
     lines.join("\n")
+}
+
+/// What an agent signs with, and what is to take its place.
+fn key(key: &KeyView) -> Vec<String> {
+    let mut lines = vec![format!(
+        "key        {}, since {} ago",
+        key.id,
+        output::age(key.since)
+    )];
+    let Some(next) = &key.next else {
+        return lines;
+    };
+    lines.push(format!(
+        "           {} takes its place once the agent uses it; on offer since {} ago",
+        next.id,
+        output::age(next.since)
+    ));
+    if let Some(problem) = &next.problem {
+        lines.push(format!("           the agent cannot use it: {problem}"));
+    }
+    lines
 }
 
 /// Which files of an agent are not as it wrote them, and what was changed.
