@@ -40,7 +40,9 @@ pub(crate) struct Introduction {
 
 /// What this build can do beyond the first protocol version.
 pub(crate) fn capabilities() -> Vec<String> {
-    ["config.delta", "config.bundle", "key.rotation"].map(str::to_owned).into()
+    ["config.delta", "config.bundle", "key.rotation"]
+        .map(str::to_owned)
+        .into()
 }
 
 pub(crate) fn message(timestamp: u64, payload: Payload) -> AgentMessage {

@@ -99,7 +99,10 @@ async fn a_row_that_makes_no_sense_is_named() {
         ("DELETE FROM head", "the head"),
         ("UPDATE agents SET facts = '[]'", "agent 0190f3a1"),
         ("UPDATE agents SET key_secret = x'01'", "agents/0190f3a1"),
-        ("UPDATE agents SET next_key_secret = x'01'", "agents/0190f3a1"),
+        (
+            "UPDATE agents SET next_key_secret = x'01'",
+            "agents/0190f3a1",
+        ),
         ("UPDATE agents SET next_key_id = NULL", "agent 0190f3a1"),
         ("UPDATE agents SET id = 'x'", "x"),
     ] {
