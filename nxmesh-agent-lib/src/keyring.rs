@@ -10,7 +10,10 @@ use nxmesh_core::{
 };
 use tracing::{info, warn};
 
-use crate::identity::{Identity, IdentityError, IdentityStore};
+use crate::{
+    apply::chain,
+    identity::{Identity, IdentityError, IdentityStore},
+};
 
 /// The keys, as they are on disk.
 #[derive(Debug)]
@@ -36,20 +39,6 @@ pub(crate) enum KeyError {
     Identity(#[from] IdentityError),
     #[error("the work on it failed")]
     Internal(#[from] tokio::task::JoinError),
-}
-
-impl KeyError {
-    /// The error and its causes in one line.
-    pub(crate) fn reason(&self) -> String {
-        let mut reason = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            reason.push_str(": ");
-            reason.push_str(&error.to_string());
-            cause = error.source();
-        }
-        reason
-    }
 }
 
 impl Keyring {
@@ -137,7 +126,7 @@ impl Keyring {
                 info!(key = key_id, "the master takes this key alone from now on");
             }
             Ok(false) => {}
-            Err(error) => warn!(reason = error.reason(), "an old key could not be forgotten"),
+            Err(error) => warn!(reason = chain(&error), "an old key could not be forgotten"),
         }
     }
 

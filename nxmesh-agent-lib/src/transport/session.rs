@@ -24,7 +24,7 @@ use super::{
     message::{self, PROTOCOL},
     update,
 };
-use crate::{exchange::Order, status::AgentStatus};
+use crate::{apply::chain, exchange::Order, status::AgentStatus};
 
 /// The range a master may choose the heartbeat from, in seconds.
 const HEARTBEAT_SECONDS: std::ops::RangeInclusive<u32> = 1..=3600;
@@ -62,14 +62,7 @@ pub(super) enum SessionEnd {
 impl SessionEnd {
     /// The error and its causes in one line.
     pub(super) fn reason(&self) -> String {
-        let mut reason = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            reason.push_str(": ");
-            reason.push_str(&error.to_string());
-            cause = error.source();
-        }
-        reason
+        chain(self)
     }
 }
 
@@ -199,7 +192,7 @@ async fn listen(
             Ok((_, Payload::KeyOffer(offer))) => match connection.keys.take(&offer).await {
                 Ok(is_news) => return SessionEnd::NewKey { is_news },
                 Err(error) => {
-                    let reason = error.reason();
+                    let reason = chain(&error);
                     warn!(reason, "the key the master offers cannot be used");
                     // One that cannot be told now is told when it is offered again.
                     drop(ears.refused.try_send(KeyRefusal {
