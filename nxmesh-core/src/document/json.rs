@@ -20,29 +20,33 @@ pub(super) const NO_ROOM: &str = "a document has at most ";
 /// What an error says when there are too many documents; the parser says so of other bounds.
 pub(super) const TOO_MUCH: &str = "too large or too complex";
 
-/// How many values may still be read into one document.
+/// How many values may still be read into one document, and into the text it is in.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct Room<'t> {
     left: Cell<usize>,
     whole: usize,
+    text: &'t Cell<usize>,
 }
 
-impl Room {
-    pub(super) const fn for_values(values: usize) -> Self {
+impl<'t> Room<'t> {
+    pub(super) const fn for_values(values: usize, text: &'t Cell<usize>) -> Self {
         Self {
             left: Cell::new(values),
             whole: values,
+            text,
         }
     }
 
     fn take<E: Error>(&self) -> Result<(), E> {
-        match self.left.get().checked_sub(1) {
-            Some(left) => {
-                self.left.set(left);
-                Ok(())
-            }
-            None => Err(E::custom(format!("{NO_ROOM}{} values", self.whole))),
-        }
+        let Some(left) = self.left.get().checked_sub(1) else {
+            return Err(E::custom(format!("{NO_ROOM}{} values", self.whole)));
+        };
+        let Some(of_text) = self.text.get().checked_sub(1) else {
+            return Err(E::custom(TOO_MUCH));
+        };
+        self.left.set(left);
+        self.text.set(of_text);
+        Ok(())
     }
 }
 
@@ -60,20 +64,20 @@ enum Part<'r> {
 /// Reads a value in which no field stands twice.
 #[derive(Clone, Copy)]
 pub(super) struct Strict<'r> {
-    room: &'r Room,
+    room: &'r Room<'r>,
     part: Part<'r>,
 }
 
 impl<'r> Strict<'r> {
     /// Any value.
-    pub(super) const fn value(room: &'r Room) -> Self {
+    pub(super) const fn value(room: &'r Room<'_>) -> Self {
         let part = Part::Value;
         Self { room, part }
     }
 
     /// A document. The items of a list are put into `list`, and an empty array
     /// stands for them.
-    pub(super) const fn document(room: &'r Room, list: &'r RefCell<Read>) -> Self {
+    pub(super) const fn document(room: &'r Room<'_>, list: &'r RefCell<Read>) -> Self {
         let part = Part::Document(list);
         Self { room, part }
     }
@@ -131,7 +135,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut array = Vec::new();
         if let Part::Items(list) = self.part {
             loop {
-                let room = Room::for_values(super::MAX_VALUES);
+                let room = Room::for_values(super::MAX_VALUES, self.room.text);
                 let Some(item) = items.next_element_seed(Strict::value(&room))? else {
                     return Ok(Value::Array(array));
                 };

@@ -9,7 +9,7 @@ mod message;
 mod pointed;
 mod text;
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use serde::{
     Deserialize, Serialize,
@@ -178,7 +178,8 @@ pub fn parse_json<T: DeserializeOwned>(origin: &str, json: &[u8]) -> Result<T, P
 }
 
 fn strict(origin: &str, json: &[u8]) -> Result<Value, Problem> {
-    let room = json::Room::for_values(usize::MAX);
+    let text = Cell::new(usize::MAX);
+    let room = json::Room::for_values(usize::MAX, &text);
     let mut reader = serde_json::Deserializer::from_slice(json);
     json::Strict::value(&room)
         .deserialize(&mut reader)
