@@ -191,7 +191,7 @@ impl Compiler<'_> {
                 }
             }
         }
-        Ok(Program(steps))
+        Ok(Program(steps.into()))
     }
 
     fn word(&mut self, expression: &HelperTemplate, at: &At) -> Result<Step, RenderError> {

@@ -46,7 +46,7 @@ pub(crate) enum Step {
 
 /// A compiled template.
 #[derive(Debug, Default)]
-pub(crate) struct Program(pub(crate) Vec<Step>);
+pub(crate) struct Program(pub(crate) Box<[Step]>);
 
 /// A file while it is written.
 #[derive(Debug, Default)]
