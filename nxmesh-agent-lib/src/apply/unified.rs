@@ -1,12 +1,21 @@
 //! What was found to differ, for people: bounded, and without secrets.
 
-use std::{fmt::Display, time::Duration};
+use std::{
+    fmt::Display,
+    time::{Duration, Instant},
+};
 
 use nxmesh_core::model::{Drift, DriftedFile, FileChange};
-use similar::TextDiff;
+use similar::{
+    DiffTag,
+    algorithms::{Capture, Replace, myers},
+    udiff::UnifiedHunkHeader,
+};
 
 /// How long one comparison may look for the shortest difference.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// How many lines are shown around those that differ.
+const AROUND: usize = 3;
 /// So many digits in a row are a digest, which is part of a file's name that
 /// nobody is to guess.
 const DIGITS: usize = 32;
@@ -74,13 +83,44 @@ impl Findings {
     }
 }
 
+/// One algorithm alone: all that the crate knows are half a megabyte of an agent.
 fn unified(path: &str, expected: &str, found: &str) -> String {
-    TextDiff::configure()
-        .timeout(PATIENCE)
-        .diff_lines(expected, found)
-        .unified_diff()
-        .header(&format!("{path} (written)"), &format!("{path} (found)"))
-        .to_string()
+    let old: Vec<&str> = expected.split_inclusive('\n').collect();
+    let new: Vec<&str> = found.split_inclusive('\n').collect();
+    let mut changes = Replace::new(Capture::new());
+    let end = Instant::now() + PATIENCE;
+    let Ok(()) = myers::diff_deadline_raw(
+        &mut changes,
+        &old,
+        0..old.len(),
+        &new,
+        0..new.len(),
+        Some(end),
+    );
+    let mut text = format!("--- {path} (written)\n+++ {path} (found)\n");
+    for hunk in changes.into_inner().into_grouped_ops(AROUND) {
+        text.push_str(&format!("{}\n", UnifiedHunkHeader::new(&hunk)));
+        for change in hunk {
+            match change.as_tag_tuple() {
+                (DiffTag::Equal, same, _) => show(&mut text, ' ', &old[same]),
+                (_, gone, come) => {
+                    show(&mut text, '-', &old[gone]);
+                    show(&mut text, '+', &new[come]);
+                }
+            }
+        }
+    }
+    text
+}
+
+fn show(text: &mut String, sign: char, lines: &[&str]) {
+    for line in lines {
+        text.push(sign);
+        text.push_str(line);
+        if !line.ends_with('\n') {
+            text.push_str("\n\\ No newline at end of file\n");
+        }
+    }
 }
 
 /// As it may be told and shown on a terminal.
