@@ -135,21 +135,25 @@ impl Agent {
         )
         .await
         .map_err(AgentError::Pipeline)?;
-        // The first hello says what is on disk, not what was there.
-        let running = pipeline.running_digest().await;
         self.status.send_modify(|status| {
-            status.running = running;
             status.pid = std::process::id();
             status.started = self.clock.unix_millis();
             let known = identity.as_ref().ok().and_then(Option::as_ref);
             status.agent_id = known.map(|known| known.credentials.agent_id.clone());
         });
+        let mut answering = JoinSet::new();
+        match StatusSocket::bind(&state_dir) {
+            Ok(socket) => {
+                answering.spawn(socket.serve(self.status.subscribe()));
+            }
+            Err(error) => warn!(%error, "the status cannot be asked for"),
+        }
+        // The first hello says what is on disk, not what was there.
+        let running = pipeline.running_digest().await;
+        self.status.send_modify(|status| status.running = running);
         // Before nginx is asked to write to it.
         let _measuring = metrics::begin(&self.options, &exchange, Arc::clone(&self.clock));
         let _looking = health::begin(&self.options, &exchange, Arc::clone(&self.clock));
-        let socket = StatusSocket::bind(&state_dir)
-            .inspect_err(|error| warn!(%error, "the status cannot be asked for"))
-            .ok();
         let controller = Controller::new(
             pipeline,
             reloader,
@@ -159,8 +163,7 @@ impl Agent {
             commands,
             state_dir.join("drained"),
         );
-        let status = self.status.subscribe();
-        supervise(controller, link, identity, socket, status, stop).await
+        supervise(controller, link, identity, self.status.subscribe(), stop).await
     }
 }
 
@@ -170,18 +173,13 @@ async fn supervise(
     controller: Controller,
     link: Link,
     identity: Result<Option<Identity>, AgentError>,
-    socket: Option<StatusSocket>,
-    status: watch::Receiver<AgentStatus>,
+    mut known: watch::Receiver<AgentStatus>,
     stop: CancellationToken,
 ) -> Result<(), AgentError> {
     let (halt, hang_up) = (stop.child_token(), CancellationToken::new());
     let exchange = Arc::clone(&link.exchange);
     let farewell = link.options.farewell;
-    let mut answering = JoinSet::new();
-    let (mut known, was_known) = (status.clone(), identity.is_err());
-    if let Some(socket) = socket {
-        answering.spawn(async move { socket.serve(status).await });
-    }
+    let was_known = identity.is_err();
     let mut controlling = JoinSet::new();
     let halted = halt.clone();
     controlling.spawn(async move {

@@ -26,6 +26,7 @@
 //!     pid_file: None,
 //!     unix_sockets: vec![layout.probe_socket()],
 //!     start_log: layout.start_log(),
+//!     build: None,
 //!     enter: Enter::NotNeeded,
 //! });
 //!

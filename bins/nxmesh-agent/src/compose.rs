@@ -135,10 +135,10 @@ pub(crate) async fn parts(settings: &Settings, patience: Duration) -> Result<Par
     apply.nginx_prefix = Some(prefix);
     apply.render.request_log = settings.counts_requests().then(|| layout.request_log());
     apply.render.nginx = build.version;
-    apply.render.modules = Some(Arc::new(build.modules));
+    apply.render.modules = Some(Arc::new(build.modules.clone()));
     apply.render.ipv6 = has_ipv6();
     apply.render.snippets = settings.snippets.clone().unwrap_or_default().into();
-    let reloader = reached.reloader(settings, &apply, pid_file).await?;
+    let reloader = reached.reloader(settings, &apply, pid_file, build).await?;
     Ok(Parts { apply, reloader })
 }
 

@@ -107,6 +107,7 @@ impl Reached {
             pid_file: settings.nginx_pid_file.clone(),
             unix_sockets: Vec::new(),
             start_log: layout.start_log(),
+            build: None,
             enter: self.enter.clone(),
         });
         let begun = Instant::now();
@@ -152,6 +153,7 @@ impl Reached {
         settings: &Settings,
         apply: &ApplyOptions,
         pid_file: Option<PathBuf>,
+        build: NginxBuild,
     ) -> Result<Box<dyn Reloader>> {
         let layout = &apply.layout;
         if self.choice == ReloaderChoice::Container {
@@ -167,6 +169,7 @@ impl Reached {
             pid_file,
             unix_sockets: vec![layout.probe_socket()],
             start_log: layout.start_log(),
+            build: Some(build),
             enter: self.enter,
         };
         match self.choice {

@@ -107,6 +107,7 @@ impl ApplyOptions {
             },
             unix_sockets: vec![self.layout.probe_socket()],
             start_log: self.layout.start_log(),
+            build: None,
             enter: Enter::NotNeeded,
         }
     }

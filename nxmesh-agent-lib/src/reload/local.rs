@@ -60,6 +60,8 @@ pub struct SignalOptions {
     pub unix_sockets: Vec<PathBuf>,
     /// A file for what nginx says while it starts; its folder must exist.
     pub start_log: PathBuf,
+    /// What the binary says of itself. Default: it is asked when that is needed.
+    pub build: Option<NginxBuild>,
     /// From where the binary is run. Unless that is from here, whoever runs
     /// nginx's container starts nginx, and a start waits for that.
     pub enter: Enter,
@@ -78,8 +80,8 @@ impl Local {
     pub(super) fn new(name: &'static str, options: SignalOptions) -> Self {
         Self {
             name,
+            build: OnceCell::new_with(options.build.clone()),
             options,
-            build: OnceCell::new(),
         }
     }
 

@@ -32,6 +32,7 @@ use crate::nginx::{Enter, Master, NginxBuild};
 ///     pid_file: Some("/run/nginx.pid".into()),
 ///     unix_sockets: vec![],
 ///     start_log: "/run/nxmesh/nginx-start.log".into(),
+///     build: None,
 ///     enter: Enter::NotNeeded,
 /// });
 /// let generation = reloader.reload(Duration::from_secs(30)).await?;

@@ -200,6 +200,7 @@ impl RealNginx {
             pid_file: Some(self.pid_file()),
             unix_sockets: vec![],
             start_log: self.dir().join("start.log"),
+            build: None,
             enter: Enter::NotNeeded,
         }
     }

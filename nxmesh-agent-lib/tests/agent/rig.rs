@@ -123,6 +123,7 @@ impl Rig {
             pid_file: Some(layout.pid_file()),
             unix_sockets: vec![layout.probe_socket()],
             start_log: layout.start_log(),
+            build: None,
             enter: Enter::NotNeeded,
         })
     }

@@ -78,6 +78,7 @@ impl Sidecar {
     fn options(&self) -> SignalOptions {
         SignalOptions {
             binary: self.binary(),
+            build: None,
             enter: Enter::RootOfNginx {
                 shared: vec![self.nginx.dir().to_owned()],
             },
