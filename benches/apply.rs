@@ -8,7 +8,7 @@
 //! - a shell loop of `cp`, `nginx -t` and `nginx -s reload`, one after the other and four at once;
 //! - the floor: rename a file and send SIGHUP, nothing checked and nothing confirmed.
 //!
-//! `cargo bench -p nxmesh-benches --bench apply [-- AGENTS…]`; without numbers 10 and 50.
+//! `cargo xtask bench apply [AGENTS…]`; without numbers 10 and 50.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@
 //! stopped, and on the same nginx, under the same load and as often, `nginx -s reload` is called
 //! with nothing changed.
 //!
-//! `cargo bench -p nxmesh-benches --bench reloads [-- RELOADS]`
+//! `cargo xtask bench reloads [RELOADS]`
 
 use std::collections::BTreeMap;
 use std::fmt;

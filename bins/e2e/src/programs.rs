@@ -1,12 +1,15 @@
 //! The programs that were built, and nginx.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-const PACKAGES: [&str; 3] = ["nxmesh-master", "nxmesh-agent", "nxmeshctl"];
+const MASTER: &str = "nxmesh-master";
+const AGENT: &str = "nxmesh-agent";
+const CTL: &str = "nxmeshctl";
 
 /// Where the programs are.
 #[derive(Clone, Debug)]
@@ -44,15 +47,25 @@ impl Programs {
             // Tests and benchmarks lie one folder deeper than programs.
             .find(|folder| !folder.ends_with("deps"))
             .context("this program lies in no folder")?;
+        // What is released is built in two profiles.
+        let agents = match folder.parent() {
+            Some(target) if folder.ends_with("release") => target.join("agent"),
+            _ => folder.to_owned(),
+        };
         let programs = Self {
-            master: folder.join(PACKAGES[0]),
-            agent: folder.join(PACKAGES[1]),
-            ctl: folder.join(PACKAGES[2]),
+            master: folder.join(MASTER),
+            agent: agents.join(AGENT),
+            ctl: folder.join(CTL),
             nginx: nginx()?,
         };
-        let built = [&programs.master, &programs.agent, &programs.ctl];
-        if built.iter().any(|program| !program.is_file()) {
-            build(folder)?;
+        for (program, package) in [
+            (&programs.master, MASTER),
+            (&programs.agent, AGENT),
+            (&programs.ctl, CTL),
+        ] {
+            if !program.is_file() {
+                build(program, package)?;
+            }
         }
         Ok(programs)
     }
@@ -70,25 +83,23 @@ fn nginx() -> Result<PathBuf> {
         .context("nginx is not installed; install it, or name it in NXMESH_TEST_NGINX")
 }
 
-fn build(folder: &Path) -> Result<()> {
+/// Builds what lies nowhere yet, in the profile that the folder of `program` is called after.
+fn build(program: &Path, package: &str) -> Result<()> {
+    let folder = program.parent().context("a program lies in a folder")?;
     let target = folder.parent().context("the programs lie in no folder")?;
-    // Benchmarks lie in `release` too; their profile is near enough to share what was compiled.
-    let profile = if folder.ends_with("release") {
-        "bench"
-    } else {
-        "dev"
+    let profile = match folder.file_name().and_then(OsStr::to_str) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command
+    let status = Command::new(cargo)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["build", "--quiet", "--profile", profile, "--target-dir"])
+        .args(["build", "--quiet", "--package", package])
+        .args(["--profile", profile, "--target-dir"])
         .arg(target)
-        .stdin(Stdio::null());
-    for package in PACKAGES {
-        command.args(["--package", package]);
-    }
-    let status = command.status().context("could not start cargo")?;
-    ensure!(status.success(), "could not build the programs: {status}");
+        .stdin(Stdio::null())
+        .status()
+        .context("could not start cargo")?;
+    ensure!(status.success(), "could not build {package}: {status}");
     Ok(())
 }

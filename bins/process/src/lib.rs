@@ -45,7 +45,7 @@
 //!     exit::report(run(exit::parse()))
 //! }
 //!
-//! #[tokio::main]
+//! #[tokio::main(flavor = "current_thread")]
 //! async fn run(options: Options) -> anyhow::Result<()> {
 //!     let settings = config::layered(options.settings, options.config.as_deref())
 //!         .or_exit(Exit::Invalid)?;

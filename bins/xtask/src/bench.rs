@@ -1,4 +1,4 @@
-//! Runs benchmarks with what they compare against.
+//! Runs benchmarks with the programs they measure and what they compare against.
 
 use std::process::{Command, Stdio};
 
@@ -10,6 +10,8 @@ use crate::{services, workspace};
 pub(crate) struct Options {
     /// Name of a benchmark, for example render; all if left out
     name: Option<String>,
+    /// Handed to the benchmark
+    arguments: Vec<String>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -17,10 +19,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if name.is_none_or(|name| name == "render") {
         ensure_jinja2();
     }
+    // As the README builds them.
+    for build in [
+        ["--release", "--workspace", "--bins"].as_slice(),
+        &["--profile", "agent", "--package", "nxmesh-agent"],
+    ] {
+        workspace::run(workspace::cargo()?.arg("build").args(build))?;
+    }
     let mut command = workspace::cargo()?;
     command.args(["bench", "--package", "nxmesh-benches"]);
     if let Some(name) = name {
-        command.args(["--bench", name]);
+        command.args(["--bench", name, "--"]);
+        command.args(&options.arguments);
     }
     workspace::run(&mut command)
 }
