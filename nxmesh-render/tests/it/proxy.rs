@@ -91,6 +91,8 @@ fn the_upstream_is_told_where_a_request_came_from() {
     - { path: /replace, proxy: { upstream: echo, forwarded: { policy: replace, port: true } } }
     - { path: /remove, proxy: { upstream: echo, forwarded: { policy: remove } } }
     - { path: /pass, proxy: { upstream: echo, forwarded: { policy: pass, trusted: [127.0.0.0/8] } } }
+    - { path: /as-sent, proxy: { upstream: echo, forwarded: { policy: as_sent } } }
+    - { path: /not-trusted, proxy: { upstream: echo, forwarded: { policy: as_sent, trusted: [192.0.2.0/24] } } }
     - { path: /stranger, proxy: { upstream: echo, forwarded: { policy: pass, trusted: [192.0.2.0/24] } } }
     - { path: /header, proxy: { upstream: echo, forwarded: { policy: remove }, request_headers: [{ name: X-Via, append: "edge $1" }] } }"#,
     );
@@ -121,6 +123,26 @@ fn the_upstream_is_told_where_a_request_came_from() {
             ],
         ),
         (
+            "/as-sent",
+            vec![
+                "X-Forwarded-For: 1.2.3.4",
+                "X-Forwarded-Host: evil.test",
+                "X-Forwarded-Proto: https",
+                "X-Real-IP: 5.6.7.8",
+                via,
+            ],
+        ),
+        (
+            "/not-trusted",
+            vec![
+                "X-Forwarded-For: 127.0.0.1",
+                "X-Forwarded-Host: evil.test",
+                "X-Forwarded-Proto: http",
+                "X-Real-IP: 127.0.0.1",
+                via,
+            ],
+        ),
+        (
             "/stranger",
             vec![
                 "X-Forwarded-For: 127.0.0.1",
@@ -143,6 +165,8 @@ fn the_upstream_is_told_where_a_request_came_from() {
         replaced.contains(&format!("X-Forwarded-Port: {port}")),
         "{replaced:?}"
     );
+    let told = body(&ask(port, "/as-sent"));
+    assert!(!told.contains("X-"), "{told}");
     // Nothing stands before the text if the client sent nothing.
     assert!(body(&ask(port, "/header")).contains("\nX-Via: edge $1\n"));
 }

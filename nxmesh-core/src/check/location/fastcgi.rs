@@ -43,6 +43,7 @@ pub(super) fn check(at: &str, fastcgi: &FastCgi, found: &mut Found) {
 
 pub(super) fn grpc(at: &str, grpc: &Grpc, found: &mut Found) {
     proxy::scheme(at, grpc.scheme, grpc.tls.as_deref(), found);
+    proxy::forwarded(at, grpc.forwarded.as_deref(), found);
     proxy::request_headers(at, &grpc.request_headers, found);
     if let Some(size) = grpc.buffer
         && !(1 << 10..=1 << 20).contains(&size.bytes())

@@ -2,7 +2,7 @@
 
 use super::{Found, has_pattern, has_variable};
 use crate::model::{
-    Buffers, CookieRewrites, HttpVersion, Location, Proxy, Redirects, RequestHeader,
+    Buffers, CookieRewrites, Forwarded, HttpVersion, Location, Proxy, Redirects, RequestHeader,
     RequestHeaderValue, Retry, Rewrite, Share, Split, SplitKey, UpstreamScheme, UpstreamTls,
     value::SizeBytes,
 };
@@ -19,14 +19,7 @@ pub(super) fn check(at: &str, proxy: &Proxy, location: &Location, found: &mut Fo
     if let Some(split) = &proxy.split {
         self::split(&format!("{at}/split"), split, found);
     }
-    if let Some(forwarded) = &proxy.forwarded
-        && forwarded.trusted.len() > 1000
-    {
-        found.say(
-            format!("{at}/forwarded/trusted"),
-            "there are at most 1000 networks",
-        );
-    }
+    forwarded(at, proxy.forwarded.as_deref(), found);
     request_headers(at, &proxy.request_headers, found);
     if let Some(buffers) = &proxy.buffers {
         self::buffers(&format!("{at}/buffers"), buffers, found);
@@ -53,6 +46,15 @@ pub(super) fn check(at: &str, proxy: &Proxy, location: &Location, found: &mut Fo
         if count > 100 {
             found.say(format!("{at}/{field}"), "there are at most 100 headers");
         }
+    }
+}
+
+pub(super) fn forwarded(at: &str, forwarded: Option<&Forwarded>, found: &mut Found) {
+    if forwarded.is_some_and(|it| it.trusted.len() > 1000) {
+        found.say(
+            format!("{at}/forwarded/trusted"),
+            "there are at most 1000 networks",
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ProxyTimeouts, RequestHeader, Retry, UpstreamScheme, UpstreamTls};
+use super::{Forwarded, ProxyTimeouts, RequestHeader, Retry, UpstreamScheme, UpstreamTls};
 use crate::model::value::{HeaderName, ResourceName, SizeBytes};
 
 /// Passing gRPC requests to an upstream over HTTP/2 (nginx 1.13.10).
@@ -22,8 +22,11 @@ pub struct Grpc {
     /// Default: nginx's, 60 s each; long streams need longer ones.
     #[serde(default, skip_serializing_if = "ProxyTimeouts::is_default")]
     pub timeouts: ProxyTimeouts,
-    /// Request headers set beside `Host`, `X-Forwarded-For`, `X-Forwarded-Proto`
-    /// and `X-Real-IP`, which are sent unless set here (nginx: `grpc_set_header`).
+    /// `X-Forwarded-…` and `X-Real-IP`. Default: `append`, whoever the client is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarded: Option<Box<Forwarded>>,
+    /// Request headers set beside `Host` and those of `forwarded`, which are sent
+    /// unless set here (nginx: `grpc_set_header`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub request_headers: Vec<RequestHeader>,
     /// Send probes over idle connections to the upstream. Default: nginx's,

@@ -8,8 +8,8 @@ use nxmesh_core::{
 use super::{
     Place, copied_headers, hides_cors,
     proxy::{
-        self, RequestHeaderRecord, RetryRecord, UpstreamTlsRecord, names, request_headers, retry,
-        sets,
+        self, RequestHeaderRecord, RetryRecord, UpstreamTlsRecord, forwarded, names,
+        request_headers, retry, sets,
     },
 };
 use crate::{
@@ -68,6 +68,9 @@ pub(super) fn record<'a>(
     let mut headers = request_headers(scene, &grpc.request_headers, preamble)?;
     let is_set = |name: &str| sets(&grpc.request_headers, name);
     headers.extend(copied_headers(scene, place, is_set, preamble)?);
+    let usual = grpc.forwarded.is_none();
+    let set = &grpc.request_headers;
+    headers.extend(forwarded(scene, grpc.forwarded.as_deref(), set, preamble)?);
     preamble.grpc_errors |= !grpc.http_errors;
     let target = scene.target(&grpc.upstream)?;
     let scheme = if secure { "grpcs" } else { "grpc" };
@@ -91,9 +94,9 @@ pub(super) fn record<'a>(
         tls: tls.map(|tls| proxy::tls(scene, tls)).transpose()?,
         hides_cors: hides_cors(place),
         default_host: default("Host"),
-        default_real_ip: default("X-Real-IP"),
-        default_forwarded_for: default("X-Forwarded-For"),
-        default_forwarded_proto: default("X-Forwarded-Proto"),
+        default_real_ip: usual && default("X-Real-IP"),
+        default_forwarded_for: usual && default("X-Forwarded-For"),
+        default_forwarded_proto: usual && default("X-Forwarded-Proto"),
         default_proxy: default("Proxy"),
         request_headers: headers,
         connect_timeout: grpc.timeouts.connect.map(Word::own),

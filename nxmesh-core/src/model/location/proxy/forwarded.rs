@@ -12,8 +12,8 @@ pub struct Forwarded {
     /// What becomes of those a client sent. Default: `append`.
     #[serde(default, skip_serializing_if = "ForwardedPolicy::is_append")]
     pub policy: ForwardedPolicy,
-    /// The clients `append` and `pass` are for, at most 1000 networks; for all
-    /// others it is `replace`. Default: every client.
+    /// The clients `append`, `pass` and `as_sent` are for, at most 1000 networks; for
+    /// all others it is `replace`. Default: every client.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted: Vec<Network>,
     /// Send `X-Forwarded-Host` too: the requested host. Default: false.
@@ -36,6 +36,8 @@ pub enum ForwardedPolicy {
     Replace,
     /// What the client sent is passed on; what it did not send is said.
     Pass,
+    /// What the client sent is passed on, and nothing is said beside it.
+    AsSent,
     /// None is sent, and nothing the client sent is passed on.
     Remove,
 }

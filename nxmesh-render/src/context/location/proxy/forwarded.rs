@@ -2,10 +2,10 @@
 
 use nxmesh_core::{
     contract::renderer::RenderError,
-    model::{Forwarded, ForwardedPolicy, Proxy},
+    model::{Forwarded, ForwardedPolicy, RequestHeader},
 };
 
-use super::{ProxyRecord, RequestHeaderRecord, sets};
+use super::{RequestHeaderRecord, sets};
 use crate::{
     context::{Scene, traffic::Preamble},
     token::{Word, quote},
@@ -20,17 +20,17 @@ const HEADERS: [(&str, &str, &str); 5] = [
     ("X-Forwarded-Port", "http_x_forwarded_port", "server_port"),
 ];
 
-/// Sets the headers of `forwarded` in `record`, but those the user set.
-pub(super) fn set<'a>(
+/// The headers of `forwarded`, but those that the user set.
+pub(in crate::context::location) fn headers<'a>(
     scene: &Scene<'_>,
-    forwarded: &Forwarded,
-    proxy: &Proxy,
-    record: &mut ProxyRecord<'a>,
+    forwarded: Option<&Forwarded>,
+    set: &[RequestHeader],
     preamble: &mut Preamble<'a>,
-) -> Result<(), RenderError> {
-    record.default_forwarded_for = false;
-    record.default_forwarded_proto = false;
-    record.default_real_ip = false;
+) -> Result<Vec<RequestHeaderRecord<'a>>, RenderError> {
+    let mut records = Vec::new();
+    let Some(forwarded) = forwarded else {
+        return Ok(records);
+    };
     let removes = forwarded.policy == ForwardedPolicy::Remove;
     let trusted = (!forwarded.trusted.is_empty()).then(|| preamble.geo(&forwarded.trusted));
     for (name, sent, truth) in HEADERS {
@@ -39,7 +39,7 @@ pub(super) fn set<'a>(
             "X-Forwarded-Port" => forwarded.port || removes,
             _ => true,
         };
-        if !wanted || sets(&proxy.request_headers, name) {
+        if !wanted || sets(set, name) {
             continue;
         }
         let truth = Word::variable(truth);
@@ -53,6 +53,8 @@ pub(super) fn set<'a>(
                 let sent = Word::variable(sent);
                 Some(Word::made_variable(preamble.map(sent.clone(), rows, sent)))
             }
+            ForwardedPolicy::AsSent if trusted.is_none() => continue,
+            ForwardedPolicy::AsSent => Some(Word::variable(sent)),
             ForwardedPolicy::Append | ForwardedPolicy::Replace => None,
         };
         let value = match (told, &trusted) {
@@ -64,9 +66,7 @@ pub(super) fn set<'a>(
             (None, _) => truth,
         };
         let name = quote(name).map_err(|error| scene.unrenderable(error))?;
-        record
-            .request_headers
-            .push(RequestHeaderRecord { name, value });
+        records.push(RequestHeaderRecord { name, value });
     }
-    Ok(())
+    Ok(records)
 }

@@ -15,6 +15,7 @@ use nxmesh_core::{
 
 use self::details::DetailsRecord;
 pub(super) use self::details::{RetryRecord, names, retry};
+pub(super) use self::forwarded::headers as forwarded;
 pub(in crate::context) use self::tls::{UpstreamTlsRecord, record as tls};
 use super::{Place, copied_headers, hides_cors};
 use crate::{
@@ -75,6 +76,7 @@ pub(super) fn record<'a>(
     let target = scene.target(&proxy.upstream)?;
     let upstream = target.name;
     let default = |name: &str| !sets(&proxy.request_headers, name);
+    let usual = proxy.forwarded.is_none();
     let (scheme, secure) = match proxy.scheme {
         UpstreamScheme::Http => ("http", false),
         UpstreamScheme::Https => ("https", true),
@@ -111,9 +113,9 @@ pub(super) fn record<'a>(
         websocket: proxy.websocket,
         hides_cors: hides_cors(place),
         default_host: default("Host"),
-        default_real_ip: default("X-Real-IP"),
-        default_forwarded_for: default("X-Forwarded-For"),
-        default_forwarded_proto: default("X-Forwarded-Proto"),
+        default_real_ip: usual && default("X-Real-IP"),
+        default_forwarded_for: usual && default("X-Forwarded-For"),
+        default_forwarded_proto: usual && default("X-Forwarded-Proto"),
         default_proxy: default("Proxy"),
         request_headers: request_headers(scene, &proxy.request_headers, preamble)?,
         connect_timeout: proxy.timeouts.connect.map(Word::own),
@@ -125,9 +127,9 @@ pub(super) fn record<'a>(
     let is_set = |name: &str| sets(&proxy.request_headers, name);
     let copied = copied_headers(scene, place, is_set, preamble)?;
     record.request_headers.extend(copied);
-    if let Some(forwarded) = &proxy.forwarded {
-        forwarded::set(scene, forwarded, proxy, &mut record, preamble)?;
-    }
+    let forwarded = proxy.forwarded.as_deref();
+    let forwarded = forwarded::headers(scene, forwarded, &proxy.request_headers, preamble)?;
+    record.request_headers.extend(forwarded);
     Ok(record)
 }
 
