@@ -192,10 +192,15 @@ impl Leftover {
 
     /// Takes a directive in, or says why it cannot.
     pub(super) fn take(&mut self, node: &Node, report: &mut Report) {
+        self.takes(node, report);
+    }
+
+    /// The same; whether it was taken in.
+    pub(super) fn takes(&mut self, node: &Node, report: &mut Report) -> bool {
         const LOST: &str = "the cache it names is a field, for example cache: { rules: { valid: [{ time: 10m }] } }";
         if names_cache(node) {
             report.lost(node, LOST);
-            return;
+            return false;
         }
         let mut caches = Vec::new();
         let without = node.without(names_cache, &mut caches);
@@ -213,8 +218,12 @@ impl Leftover {
             Ok(()) => {
                 self.text = together;
                 report.snippet(node, &self.name);
+                true
             }
-            Err(error) => report.lost(node, error),
+            Err(error) => {
+                report.lost(node, error);
+                false
+            }
         }
     }
 

@@ -72,12 +72,8 @@ impl<'n> Place<'_, 'n> {
         if !has_root(self.scope)
             && let Some(root) = self.scope.find("root")
         {
-            match self.action(self.scope) {
-                Some(action) => {
-                    let mut location = json!({ "path": "/" });
-                    location[action.field] = action.value;
-                    locations.push((root, location));
-                }
+            match self.root() {
+                Some(location) => locations.push((root, location)),
                 None => self
                     .report
                     .lost(root, "its files cannot be served as it says"),
@@ -93,6 +89,25 @@ impl<'n> Place<'_, 'n> {
                 self.report.lost(node, reason);
             }
         }
+    }
+
+    /// What is done with paths that no location is for.
+    fn root(&mut self) -> Option<Value> {
+        let action = self.action(self.scope)?;
+        let mut location = json!({ "path": "/" });
+        location[action.field] = action.value;
+        let name = format!("{}-root-location", self.host);
+        let mut leftover = Leftover::new(name, SnippetContext::Location);
+        for node in action.beside {
+            if !leftover.takes(node, self.report) {
+                return None;
+            }
+        }
+        if let Some(snippet) = leftover.draft() {
+            location["snippets"] = json!([snippet.name]);
+            self.snippets.push(snippet);
+        }
+        Some(location)
     }
 
     /// Whether what stays a Snippet may lead to the location with this name.
@@ -141,7 +156,7 @@ impl<'n> Place<'_, 'n> {
         }
         let action = self.action(&scope)?;
         location[action.field] = action.value;
-        self.settings(node, &scope, location, action.said)
+        self.settings(node, &scope, location, action.said, &action.beside)
     }
 
     /// A location with no action that a field can say, as it stands.
@@ -154,7 +169,7 @@ impl<'n> Place<'_, 'n> {
         }
     }
 
-    fn action(&mut self, scope: &Scope<'n>) -> Option<Action> {
+    fn action(&mut self, scope: &Scope<'n>) -> Option<Action<'n>> {
         let mut around = action::Around {
             upstreams: &mut *self.upstreams,
             keys: action::Keys {
@@ -167,13 +182,15 @@ impl<'n> Place<'_, 'n> {
         action::read(scope, &mut around)
     }
 
-    /// Adds what is said beside the action; `said` names what was said already.
+    /// Adds what is said beside the action; `said` names what was said already, but for
+    /// `beside`. `None` if a directive of these is refused.
     fn settings(
         &mut self,
         node: &'n Node,
         scope: &Scope<'n>,
         location: Value,
         mut said: Vec<&'static str>,
+        beside: &[&'n Node],
     ) -> Option<Value> {
         let mut draft = Draft::new(
             ResourceKind::VirtualHost,
@@ -194,6 +211,11 @@ impl<'n> Place<'_, 'n> {
         said.extend(settings::read(scope, &around, &mut fields));
         if scope.has("add_header") {
             said.extend(self.headers(scope, &mut fields));
+        }
+        for inner in beside {
+            if !leftover.takes(inner, self.report) {
+                return None;
+            }
         }
         for inner in scope.own() {
             if !said.contains(&inner.name.as_str()) {

@@ -24,6 +24,7 @@ struct Ports {
     nginx: u16,
     echo: u16,
     fastcgi: u16,
+    auth: u16,
 }
 
 /// Where nobody listens.
@@ -31,6 +32,7 @@ const SOME_PORTS: Ports = Ports {
     nginx: 8080,
     echo: 8081,
     fastcgi: 8082,
+    auth: 8083,
 };
 
 /// The files of a case, as they would lie below `/etc/nginx`.
@@ -52,6 +54,7 @@ fn files(case: &str, ports: Ports, root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
                 .replace("%PORT%", &ports.nginx.to_string())
                 .replace("%ECHO%", &ports.echo.to_string())
                 .replace("%FCGI%", &ports.fastcgi.to_string())
+                .replace("%AUTH%", &ports.auth.to_string())
                 .replace("%ROOT%", &root.display().to_string())
                 .replace("/var/log/nginx", &root.join("logs").display().to_string());
             let place = path.strip_prefix(&folder).expect("below the case");
@@ -59,6 +62,15 @@ fn files(case: &str, ports: Ports, root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         }
     }
     files
+}
+
+/// What is decided about a request: who asks for it is let in as Bert.
+fn decision(request: &str) -> (&'static str, String) {
+    if request.contains("X-Deny:") {
+        ("403 Forbidden", String::new())
+    } else {
+        ("200 OK", "X-Auth-User: bert\r\n\r\n".to_owned())
+    }
 }
 
 /// The configuration as it is, with logs and folders that a test may use.
@@ -85,8 +97,8 @@ fn imported(files: &BTreeMap<PathBuf, Vec<u8>>) -> Imported {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What of an answer must be the same. Which request headers an upstream gets
-/// beside those that are set is NxMesh's to say.
+/// What of an answer must be the same. The upstream's answers are the requests that it
+/// got, so these must be the same too, but for how it is spoken to.
 fn compared(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
     let named = [
         "Content-Type",
@@ -116,8 +128,6 @@ fn compared(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
         .filter(|line| {
             let line = line.to_ascii_lowercase();
             let ours = [
-                "x-real-ip:",
-                "x-forwarded-",
                 "connection:",
                 "x-request-id:",
                 "server_software=",
@@ -147,7 +157,7 @@ fn answers_the_same(case: &str, requests: &[(&str, &str)]) {
 }
 
 /// The same with headers, each with its line break.
-fn answers_the_same_with(case: &str, requests: &[(&str, &str, &str)]) {
+pub(crate) fn answers_the_same_with(case: &str, requests: &[(&str, &str, &str)]) {
     let Some(nginx) = binary() else { return };
     let root = tempfile::tempdir().expect("a root");
     let write = |path: &str, text: &str| {
@@ -166,6 +176,7 @@ fn answers_the_same_with(case: &str, requests: &[(&str, &str, &str)]) {
         nginx: free_port(),
         echo: echo::start(),
         fastcgi: fastcgi_server::start(),
+        auth: echo::start_with(decision),
     };
     let files = files(case, ports, root.path());
     let imported = imported(&files);

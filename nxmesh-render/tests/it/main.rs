@@ -22,6 +22,7 @@ mod guards;
 mod host;
 mod http3;
 mod import;
+mod import_values;
 mod logs;
 mod nginx;
 mod nginx_answers;

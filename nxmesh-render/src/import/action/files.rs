@@ -10,9 +10,10 @@ use crate::import::{
 };
 
 /// The `static` action, and the directives that it says.
-pub(super) fn read(
-    scope: &Scope<'_>,
+pub(super) fn read<'n>(
+    scope: &Scope<'n>,
     around: &mut Around<'_, '_>,
+    beside: &mut Vec<&'n Node>,
 ) -> Option<(Value, Vec<&'static str>)> {
     let mut said = vec!["root", "index", "alias", "try_files"];
     let mut files = match own(scope, "alias") {
@@ -30,7 +31,7 @@ pub(super) fn read(
         files["expires"] = expires;
         said.push("expires");
     }
-    fallback(scope, &mut files, around)?;
+    fallback(scope, &mut files, around, beside)?;
     Some((files, said))
 }
 
@@ -49,7 +50,12 @@ fn expires(node: &Node) -> Option<Value> {
 }
 
 /// What is tried, and what happens if none of it is there.
-fn fallback(scope: &Scope<'_>, files: &mut Value, around: &mut Around<'_, '_>) -> Option<()> {
+fn fallback<'n>(
+    scope: &Scope<'n>,
+    files: &mut Value,
+    around: &mut Around<'_, '_>,
+    beside: &mut Vec<&'n Node>,
+) -> Option<()> {
     // nginx does not inherit it.
     let Some(node) = own(scope, "try_files") else {
         return Some(());
@@ -71,7 +77,7 @@ fn fallback(scope: &Scope<'_>, files: &mut Value, around: &mut Around<'_, '_>) -
         {
             return None;
         }
-        json!({ "proxy": proxy::read(&inside, pass, around)? })
+        json!({ "proxy": proxy::read(&inside, pass, around, beside)? })
     } else {
         let queries = [
             "?$args",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Around, Plain, list, plain, request_header, retry, upstream_tls};
+use super::{Around, Plain, list, plain, request_headers, retry, upstream_tls};
 use crate::import::{node::Node, scope::Scope, value::Form};
 
 const PLAIN: [(&str, Form, &str); 5] = [
@@ -38,7 +38,12 @@ pub(super) const SAID: [&str; 20] = [
 ];
 
 /// The `grpc` action of a block with the `grpc_pass` that is `pass`.
-pub(super) fn read(scope: &Scope<'_>, pass: &Node, around: &mut Around<'_, '_>) -> Option<Value> {
+pub(super) fn read<'n>(
+    scope: &Scope<'n>,
+    pass: &Node,
+    around: &mut Around<'_, '_>,
+    beside: &mut Vec<&'n Node>,
+) -> Option<Value> {
     let [target] = &pass.arguments[..] else {
         return None;
     };
@@ -56,24 +61,7 @@ pub(super) fn read(scope: &Scope<'_>, pass: &Node, around: &mut Around<'_, '_>) 
         grpc["scheme"] = json!("https");
         grpc["tls"] = upstream_tls::read(scope, "grpc", authority, &mut around.keys)?;
     }
-    let mut headers = Vec::new();
-    for node in scope.all("grpc_set_header") {
-        match request_header(node) {
-            Some(header) => headers.push(header),
-            None => {
-                let reason = "its value is made of variables that cannot be named";
-                around.keys.report.lost(node, reason);
-            }
-        }
-    }
-    let host = |header: &Value| {
-        let name = header["name"].as_str();
-        name.is_some_and(|name| name.eq_ignore_ascii_case("host"))
-    };
-    if !headers.iter().any(host) {
-        headers.push(json!({ "name": "Host", "value": authority }));
-    }
-    grpc["request_headers"] = Value::Array(headers);
+    request_headers(scope, "grpc_set_header", authority, &mut grpc, beside)?;
     let table: &Plain = &PLAIN;
     plain(scope, table, &mut grpc)?;
     let hidden = list(scope, "grpc_hide_header");

@@ -21,15 +21,30 @@ pub(super) struct Around<'p, 'n> {
 }
 
 /// An action as documents have it.
-pub(super) struct Action {
+pub(super) struct Action<'n> {
     pub(super) field: &'static str,
     pub(super) value: Value,
     /// The directives that it says.
     pub(super) said: Vec<&'static str>,
+    /// Those of them that it cannot say, and that a Snippet beside it has to say: without
+    /// them another request would reach the upstream.
+    pub(super) beside: Vec<&'n Node>,
+}
+
+impl<'n> Action<'n> {
+    const fn new(field: &'static str, value: Value, said: Vec<&'static str>) -> Self {
+        let beside = Vec::new();
+        Self {
+            field,
+            value,
+            said,
+            beside,
+        }
+    }
 }
 
 /// The action of a location; `None` if no field says what it does.
-pub(super) fn read(scope: &Scope<'_>, around: &mut Around<'_, '_>) -> Option<Action> {
+pub(super) fn read<'n>(scope: &Scope<'n>, around: &mut Around<'_, '_>) -> Option<Action<'n>> {
     const OTHERS: [&str; 4] = ["memcached_pass", "scgi_pass", "uwsgi_pass", "stub_status"];
     let own = |name: &str| scope.own().iter().rfind(|node| node.name == name);
     if OTHERS.iter().any(|name| own(name).is_some()) {
@@ -39,26 +54,31 @@ pub(super) fn read(scope: &Scope<'_>, around: &mut Around<'_, '_>) -> Option<Act
     if let Some(node) = own("return") {
         let (field, value) = answer::returned(node, scope)?;
         let said = vec!["return", "default_type"];
-        return Some(Action { field, value, said });
+        return Some(Action::new(field, value, said));
     }
     if let Some(pass) = own("proxy_pass") {
-        let value = proxy::read(scope, pass, around)?;
-        let (field, said) = ("proxy", proxy::said());
-        return Some(Action { field, value, said });
+        let mut action = Action::new("proxy", Value::Null, proxy::said());
+        action.value = proxy::read(scope, pass, around, &mut action.beside)?;
+        return Some(action);
     }
     if let Some(pass) = own("grpc_pass") {
-        let value = grpc::read(scope, pass, around)?;
-        let (field, said) = ("grpc", grpc::SAID.to_vec());
-        return Some(Action { field, value, said });
+        let mut action = Action::new("grpc", Value::Null, grpc::SAID.to_vec());
+        action.value = grpc::read(scope, pass, around, &mut action.beside)?;
+        return Some(action);
     }
     if let Some(pass) = own("fastcgi_pass") {
         let value = fastcgi::read(scope, pass, around)?;
-        let (field, said) = ("fastcgi", fastcgi::SAID.to_vec());
-        return Some(Action { field, value, said });
+        return Some(Action::new("fastcgi", value, fastcgi::SAID.to_vec()));
     }
-    let (value, said) = files::read(scope, around)?;
+    let mut beside = Vec::new();
+    let (value, said) = files::read(scope, around, &mut beside)?;
     let field = "static";
-    Some(Action { field, value, said })
+    Some(Action {
+        field,
+        value,
+        said,
+        beside,
+    })
 }
 
 /// Directives of one word that are a field each.
@@ -107,6 +127,52 @@ fn retry(scope: &Scope<'_>, kind: &str) -> Option<Value> {
         retry["timeout"] = Form::Time.read(node)?;
     }
     Some(retry)
+}
+
+/// Headers that say where a request came from, and that are sent to upstreams unless
+/// something else is said.
+const FORWARDED: [&str; 3] = ["X-Real-IP", "X-Forwarded-For", "X-Forwarded-Proto"];
+
+/// Sets the headers of the request to the upstream, of directives called `name`; without
+/// a `Host` among them nginx sends `authority`. Those with values that cannot be said
+/// are left to `beside`; `None` if one of these is sent by us anyway.
+fn request_headers<'n>(
+    scope: &Scope<'n>,
+    name: &str,
+    authority: &str,
+    action: &mut Value,
+    beside: &mut Vec<&'n Node>,
+) -> Option<()> {
+    let mut headers = Vec::new();
+    for node in scope.all(name) {
+        let named = |name: &str| is(node.first(), name);
+        if named("Upgrade") || named("Connection") {
+            continue;
+        }
+        match request_header(node) {
+            // It is nginx's default.
+            _ if named("Host") && node.arguments.get(1).is_some_and(|it| it == "$proxy_host") => {}
+            Some(header) => headers.push(header),
+            None if named("Host") || named("Proxy") => return None,
+            None => beside.push(node),
+        }
+    }
+    let sets = |name: &str, headers: &[Value]| {
+        let mut names = headers.iter().filter_map(|it| it["name"].as_str());
+        names.any(|own| is(own, name))
+    };
+    if !sets("Host", &headers) {
+        headers.push(json!({ "name": "Host", "value": authority }));
+    }
+    if !FORWARDED.iter().all(|name| sets(name, &headers)) {
+        action["forwarded"] = json!({ "policy": "as_sent" });
+    }
+    action["request_headers"] = Value::Array(headers);
+    Some(())
+}
+
+fn is(name: &str, header: &str) -> bool {
+    name.eq_ignore_ascii_case(header)
 }
 
 /// A header of the request to the upstream; `None` if its value is made of

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Around, Plain, list, plain, request_header, retry, upstream_tls};
+use super::{Around, Plain, is, list, plain, request_headers, retry, upstream_tls};
 use crate::import::{node::Node, scope::Scope, value::Form};
 
 const PLAIN: [(&str, Form, &str); 10] = [
@@ -21,6 +21,8 @@ const PLAIN: [(&str, Form, &str); 10] = [
         "buffers/file_write",
     ),
 ];
+
+const HEADER: &str = "proxy_set_header";
 
 const OTHERS: [&str; 14] = [
     "proxy_pass",
@@ -46,7 +48,14 @@ pub(super) fn said() -> Vec<&'static str> {
 }
 
 /// The `proxy` action of a block with the `proxy_pass` that is `pass`.
-pub(super) fn read(scope: &Scope<'_>, pass: &Node, around: &mut Around<'_, '_>) -> Option<Value> {
+///
+/// Directives that have to stand beside it are added to `beside`.
+pub(super) fn read<'n>(
+    scope: &Scope<'n>,
+    pass: &Node,
+    around: &mut Around<'_, '_>,
+    beside: &mut Vec<&'n Node>,
+) -> Option<Value> {
     let [target] = &pass.arguments[..] else {
         return None;
     };
@@ -66,7 +75,11 @@ pub(super) fn read(scope: &Scope<'_>, pass: &Node, around: &mut Around<'_, '_>) 
         proxy["scheme"] = json!("https");
         proxy["tls"] = upstream_tls::read(scope, "proxy", authority, &mut around.keys)?;
     }
-    headers(scope, authority, &mut proxy, around);
+    upgrade(scope, &mut proxy)?;
+    request_headers(scope, HEADER, authority, &mut proxy, beside)?;
+    if own(scope, "proxy_http_version").is_some_and(|node| node.first() == "1.0") {
+        proxy["http_version"] = json!("HTTP/1.0");
+    }
     let table: &Plain = &PLAIN;
     plain(scope, table, &mut proxy)?;
     if let Some(node) = own(scope, "proxy_buffers") {
@@ -102,39 +115,18 @@ fn split(rest: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Headers of the request, and whether it may upgrade.
-fn headers(scope: &Scope<'_>, authority: &str, proxy: &mut Value, around: &mut Around<'_, '_>) {
-    let mut headers = Vec::new();
-    let mut named_host = false;
-    for node in scope.all("proxy_set_header") {
-        let name = node.first();
-        let value = node.arguments.get(1).map_or("", String::as_str);
-        if name.eq_ignore_ascii_case("upgrade") || name.eq_ignore_ascii_case("connection") {
-            if name.eq_ignore_ascii_case("upgrade") && value == "$http_upgrade" {
-                proxy["websocket"] = json!(true);
-            }
-            continue;
-        }
-        named_host |= name.eq_ignore_ascii_case("host");
-        match request_header(node) {
-            // It is nginx's default.
-            _ if name.eq_ignore_ascii_case("host") && value == "$proxy_host" => {
-                headers.push(json!({ "name": "Host", "value": authority }));
-            }
-            Some(header) => headers.push(header),
-            None => {
-                let reason = "its value is made of variables that cannot be named";
-                around.keys.report.lost(node, reason);
+/// Whether the request may upgrade; `None` if that is said in another way.
+fn upgrade(scope: &Scope<'_>, proxy: &mut Value) -> Option<()> {
+    for node in scope.all(HEADER) {
+        if is(node.first(), "Upgrade") {
+            match node.arguments.get(1).map_or("", String::as_str) {
+                "" => {}
+                "$http_upgrade" => proxy["websocket"] = json!(true),
+                _ => return None,
             }
         }
     }
-    if !named_host {
-        headers.push(json!({ "name": "Host", "value": authority }));
-    }
-    proxy["request_headers"] = Value::Array(headers);
-    if own(scope, "proxy_http_version").is_some_and(|node| node.first() == "1.0") {
-        proxy["http_version"] = json!("HTTP/1.0");
-    }
+    Some(())
 }
 
 /// What becomes of headers of responses.

@@ -1,0 +1,39 @@
+//! What values of directives become fields: the same answers, and the same requests to
+//! upstreams.
+
+use crate::import::answers_the_same_with;
+
+#[test]
+fn upstreams_get_the_headers_they_got() {
+    let forwarded = "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 5.6.7.8\r\n\
+                     X-User: mallory\r\n";
+    let requests: Vec<_> = [
+        "/bare/a?b=c",
+        "/some/a",
+        "/all/a",
+        "/made/a?b",
+        "/made-host/a",
+    ]
+    .into_iter()
+    .flat_map(|path| [(path, ""), (path, forwarded)])
+    .map(|(path, headers)| ("values.test", path, headers))
+    .collect();
+    answers_the_same_with("values", &requests);
+}
+
+#[test]
+fn clients_do_not_say_who_they_are_in_place_of_a_service_that_is_asked() {
+    answers_the_same_with(
+        "values",
+        &[
+            ("values.test", "/asked/a", ""),
+            ("values.test", "/asked/a", "X-User: mallory\r\n"),
+            (
+                "values.test",
+                "/asked/a",
+                "X-Deny: 1\r\nX-User: mallory\r\n",
+            ),
+            ("values.test", "/ask", ""),
+        ],
+    );
+}
