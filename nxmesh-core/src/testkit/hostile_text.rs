@@ -431,7 +431,27 @@ pub const TEXTS: &[HostileText] = &[
         refused("/metadata/name", "written once"),
         |size| up_to(size, |_| virtual_host(7, "")),
     ),
+    text(
+        "a long template that another includes again and again",
+        refused("/spec/source", "too much together"),
+        |size| {
+            let tags = "{{#if keepalive}}{{/if}}".repeat(600);
+            let text = template("upstream", &"{{> balancing}}".repeat(1000))
+                + &template("balancing", &tags);
+            around(&text, "# nothing\n", "", size)
+        },
+    ),
+    text(
+        "a template of one long text",
+        refused("/spec/source", "16 KiB at most"),
+        |size| template("upstream", &"x".repeat(size)).into_bytes(),
+    ),
 ];
+
+/// A template called `name` that says `source`.
+fn template(name: &str, source: &str) -> String {
+    format!("kind: Template\nmetadata: {{ name: {name} }}\nspec: {{ source: \"{source}\" }}\n---\n")
+}
 
 const fn text(name: &'static str, verdict: Verdict, make: fn(usize) -> Vec<u8>) -> HostileText {
     HostileText {

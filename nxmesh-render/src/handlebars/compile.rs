@@ -32,6 +32,10 @@ use super::{
 /// The largest program, in steps; partials count wherever they are used.
 const MAX_STEPS: usize = 20_000;
 
+/// The most work that all templates may be for the parser, in tags times bytes: each tag costs it
+/// a look at all of the template before. The built-in ones are less than a third of that.
+const MAX_WORK: usize = 16 << 20;
+
 /// Templates by name.
 pub(crate) type Sources = BTreeMap<String, String>;
 
@@ -39,16 +43,19 @@ pub(crate) type Sources = BTreeMap<String, String>;
 pub(crate) type Uses = BTreeMap<String, &'static Shape>;
 
 /// Compiles the template called `root` to run over records of `shape`, and
-/// adds the templates it is made of to `used`, each with the record it runs over.
+/// adds the templates it is made of to `used`, each with the record it runs over, and what it was
+/// to parse them to `work`.
 pub(crate) fn compile(
     sources: &Sources,
     root: &str,
     shape: &'static Shape,
     used: &mut Uses,
+    work: &mut usize,
 ) -> Result<Program, RenderError> {
     let mut compiler = Compiler {
         sources,
         used,
+        work,
         open: Vec::new(),
         scope: Scope::new(shape),
         steps: 0,
@@ -67,6 +74,7 @@ pub(crate) fn compile(
 struct Compiler<'s> {
     sources: &'s Sources,
     used: &'s mut Uses,
+    work: &'s mut usize,
     /// The templates being compiled, outermost first.
     open: Vec<String>,
     scope: Scope,
@@ -119,9 +127,16 @@ impl Compiler<'_> {
             line,
             column: column.saturating_sub(indent.len()).max(1),
         };
-        syntax::check(source)
+        let tags = syntax::check(source)
             .map_err(|(line, column, reason)| place(line, column + indent.len()).error(reason))?;
         let source = syntax::indented(source, indent);
+        *self.work += tags * source.len();
+        if *self.work > MAX_WORK {
+            return Err(at.error(
+                "the templates are too much together: fewer tags, or shorter templates, or \
+                 fewer that are included again and again",
+            ));
+        }
         let parsed = Template::compile(&source).map_err(|error| {
             let (line, column) = error.pos().unwrap_or((1, 1));
             place(line, column).error(error.reason().to_string())

@@ -115,8 +115,9 @@ pub(crate) struct Programs {
 impl Programs {
     /// Compiles `sources`, of which those of `overrides` have to be of use.
     fn compile(sources: &Sources, overrides: &BTreeSet<String>) -> Result<Self, RenderError> {
-        let mut used = Uses::new();
-        let mut compile = |root, shape| compile::compile(sources, root, shape, &mut used);
+        let (mut used, mut work) = (Uses::new(), 0);
+        let mut compile =
+            |root, shape| compile::compile(sources, root, shape, &mut used, &mut work);
         let mut programs = Self {
             uses: Uses::new(),
             virtual_host: compile(VIRTUAL_HOST, VirtualHostRecord::SHAPE)?,

@@ -21,11 +21,11 @@ parsed_text! {
 parsed_text! {
     /// The text of a template; may have line breaks and tabs.
     TemplateSource,
-    rule: "a template is not empty, 256 KiB at most, and has no control characters but line breaks and tabs",
+    rule: "a template is not empty, 16 KiB at most, and has no control characters but line breaks and tabs",
     example: "listen {{address}};",
     parse: |text| {
         let plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
-        let fits = !text.trim().is_empty() && text.len() <= 256 << 10;
+        let fits = !text.trim().is_empty() && text.len() <= 16 << 10;
         (fits && text.chars().all(plain)).then(|| text.to_owned())
     },
 }
