@@ -355,6 +355,14 @@ fn answers_logs_and_caches_are_refused_at_their_field() {
             "/external_auth/service/upstream",
         ),
         (
+            json!({ "external_auth": { "service": { "upstream": "a", "path": "/", "tls": {} } } }),
+            "/external_auth/service/tls",
+        ),
+        (
+            json!({ "external_auth": { "service": { "upstream": "a", "path": "/", "scheme": "https", "tls": { "depth": 2 } } } }),
+            "/external_auth/service/tls/depth",
+        ),
+        (
             json!({ "basic_auth": { "users": { "list": [] } } }),
             "/basic_auth/users/list",
         ),
@@ -385,6 +393,14 @@ fn answers_logs_and_caches_are_refused_at_their_field() {
         (
             json!({ "mirror": { "to": { "upstream": "a" } } }),
             "/mirror/to/upstream",
+        ),
+        (
+            json!({ "mirror": { "to": { "upstream": "a", "tls": {} } } }),
+            "/mirror/to/tls",
+        ),
+        (
+            json!({ "error_pages": [{ "codes": [404], "send": { "upstream": { "upstream": "a", "path": "/", "tls": {} } } }] }),
+            "/error_pages/0/send/upstream/tls",
         ),
         (json!({ "real_ip": { "trusted": [] } }), "/real_ip/trusted"),
         (json!({ "access_log": { "to": {} } }), "/access_log/to"),

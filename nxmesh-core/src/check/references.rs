@@ -196,20 +196,18 @@ impl References {
     }
 
     fn upstreams_of_traffic(&mut self, at: &str, traffic: &TrafficSettings) {
-        let mut to = |pointer: String, name| self.to(pointer, ResourceKind::Upstream, name);
         if let Some(ExternalAuth::Service(service)) = traffic.external_auth.as_deref() {
-            to(
-                format!("{at}/external_auth/service/upstream"),
-                &service.upstream,
-            );
+            let at = format!("{at}/external_auth/service");
+            self.upstream(&at, &service.upstream, service.tls.as_deref());
         }
         if let Some(Mirror::To(target)) = traffic.mirror.as_deref() {
-            to(format!("{at}/mirror/to/upstream"), &target.upstream);
+            let at = format!("{at}/mirror/to");
+            self.upstream(&at, &target.upstream, target.tls.as_deref());
         }
         for (index, page) in traffic.error_pages.iter().enumerate() {
             if let ErrorAnswer::Upstream(page) = &page.send {
-                let pointer = format!("{at}/error_pages/{index}/send/upstream/upstream");
-                to(pointer, &page.upstream);
+                let at = format!("{at}/error_pages/{index}/send/upstream");
+                self.upstream(&at, &page.upstream, page.tls.as_deref());
             }
         }
     }

@@ -33,7 +33,7 @@ use crate::context::{
 };
 
 /// The built-in templates.
-const TEMPLATES: [(&str, &str); 24] = [
+const TEMPLATES: [(&str, &str); 25] = [
     (
         VIRTUAL_HOST,
         include_str!("../../templates/virtual-host.hbs"),
@@ -62,6 +62,7 @@ const TEMPLATES: [(&str, &str); 24] = [
         "proxy-details",
         include_str!("../../templates/proxy-details.hbs"),
     ),
+    ("proxy-tls", include_str!("../../templates/proxy-tls.hbs")),
     ("headers", include_str!("../../templates/headers.hbs")),
     ("tls", include_str!("../../templates/tls.hbs")),
     ("client", include_str!("../../templates/client.hbs")),
@@ -156,7 +157,7 @@ impl HandlebarsRenderer {
 
     /// With templates in place of built-in ones of the same name, and more
     /// that these include. The built-in ones are `virtual-host`, `upstream`,
-    /// `snippet`, `stream-server`, `main` and `events`, and `balancing`, `resolver`, `location`, `files`, `answer`, `proxy`, `proxy-details`, `grpc`,
+    /// `snippet`, `stream-server`, `main` and `events`, and `balancing`, `resolver`, `location`, `files`, `answer`, `proxy`, `proxy-details`, `proxy-tls`, `grpc`,
     /// `grpc-errors`, `fastcgi`, `headers`, `tls`, `client`, `endpoints`, `traffic`,
     /// `telling`, `gates` and `internal` that the first ones include.
     ///

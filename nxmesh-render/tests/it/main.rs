@@ -8,6 +8,7 @@
 #![expect(clippy::expect_used, reason = "what a test cannot do without fails it")]
 
 mod answers;
+mod asked_over_tls;
 mod backends;
 mod cache;
 mod conformance;

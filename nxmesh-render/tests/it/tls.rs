@@ -35,8 +35,8 @@ pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, in PEM.
 pub(crate) struct Pair {
-    certificate: String,
-    key: String,
+    pub(crate) certificate: String,
+    pub(crate) key: String,
     der: CertificateDer<'static>,
 }
 
@@ -49,6 +49,11 @@ impl Authority {
             .push(DnType::CommonName, "authority");
         let key = KeyPair::generate().expect("a key");
         Self(CertifiedIssuer::self_signed(params, key).expect("an authority"))
+    }
+
+    /// Its own certificate.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
     }
 
     fn trusting(&self) -> ConfigBuilder<ClientConfig, WantsClientCert> {
@@ -131,7 +136,7 @@ fn clients_show_certificates_and_hosts_are_told_apart() {
     let (plain, secure) = (free_port(), free_port());
     let folder = tempfile::TempDir::new().expect("a folder");
     let trusted = folder.path().join("ca.pem");
-    std::fs::write(&trusted, authority.0.pem()).expect("a file");
+    std::fs::write(&trusted, authority.pem()).expect("a file");
     let dh_parameters = folder.path().join("dh.pem");
     std::fs::write(&dh_parameters, DH_PARAMETERS).expect("a file");
     let site = format!(

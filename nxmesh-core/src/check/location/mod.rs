@@ -5,7 +5,7 @@ mod fastcgi;
 mod proxy;
 mod route;
 
-pub(super) use proxy::{request_headers, shares, tls as upstream_tls};
+pub(super) use proxy::{request_headers, scheme as upstream_scheme, shares, tls as upstream_tls};
 pub(super) use route::condition;
 
 use super::Found;

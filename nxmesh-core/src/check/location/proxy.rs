@@ -59,7 +59,7 @@ pub(super) fn forwarded(at: &str, forwarded: Option<&Forwarded>, found: &mut Fou
 }
 
 /// Says something about TLS where there is none.
-pub(super) fn scheme(
+pub(in crate::check) fn scheme(
     at: &str,
     scheme: UpstreamScheme,
     tls: Option<&UpstreamTls>,

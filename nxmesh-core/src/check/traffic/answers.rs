@@ -2,6 +2,7 @@
 //! other origins, and for errors.
 
 use super::Found;
+use crate::check::location;
 use crate::model::{
     TrafficSettings,
     traffic::{Block, Cors, ErrorAnswer, ErrorPage},
@@ -107,6 +108,10 @@ fn error_pages(at: &str, pages: &[ErrorPage], found: &mut Found) {
                     "a code has one error page in one place",
                 );
             }
+        }
+        if let ErrorAnswer::Upstream(page) = &page.send {
+            let at = format!("{at}/send/upstream");
+            location::upstream_scheme(&at, page.scheme, page.tls.as_deref(), found);
         }
         if let ErrorAnswer::Redirect(to) = &page.send
             && to.as_str().starts_with('/')

@@ -53,6 +53,7 @@ const TOLD: [&str; 8] = [
 ];
 
 fn service(at: &str, service: &AuthService, found: &mut Found) {
+    location::upstream_scheme(at, service.scheme, service.tls.as_deref(), found);
     if service.copy_headers.len() > 20 {
         found.say(
             format!("{at}/copy_headers"),

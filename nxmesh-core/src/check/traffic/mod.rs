@@ -8,10 +8,10 @@ mod logs;
 
 pub(super) use logs::ONE_TARGET;
 
-use super::Found;
+use super::{Found, location};
 use crate::model::{
     TrafficSettings,
-    traffic::{Access, Gzip, RealIp},
+    traffic::{Access, Gzip, Mirror, RealIp},
 };
 
 /// Checks the settings that stand at `at`.
@@ -51,6 +51,10 @@ pub(super) fn check(at: &str, settings: &TrafficSettings, found: &mut Found) {
         self::gzip(&format!("{at}/gzip"), gzip, found);
     }
     auth::check(at, settings, found);
+    if let Some(Mirror::To(target)) = settings.mirror.as_deref() {
+        let at = format!("{at}/mirror/to");
+        location::upstream_scheme(&at, target.scheme, target.tls.as_deref(), found);
+    }
     if let Some(real_ip) = &settings.real_ip {
         self::real_ip(&format!("{at}/real_ip"), real_ip, found);
     }

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::RequestHeader;
-use crate::model::value::{
-    ApiKey, ClientName, HeaderVariable, Method, PasswordHash, Realm, RedirectTarget, RequestTarget,
-    ResourceName, StatusCode, Time, VariableName,
+use crate::model::{
+    RequestHeader, UpstreamScheme, UpstreamTls,
+    value::{
+        ApiKey, ClientName, HeaderVariable, Method, PasswordHash, Realm, RedirectTarget,
+        RequestTarget, ResourceName, StatusCode, Time, VariableName,
+    },
 };
 
 /// Whether all of the conditions on clients have to hold, or one: `access`,
@@ -40,8 +42,16 @@ pub enum ExternalAuth {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AuthService {
-    /// The Upstream that is asked, over plain HTTP.
+    /// The Upstream that is asked.
     pub upstream: ResourceName,
+    /// How it is spoken to. Default: `http`.
+    #[serde(default, skip_serializing_if = "UpstreamScheme::is_http")]
+    pub scheme: UpstreamScheme,
+    /// How TLS is spoken with scheme `https`. Default: nothing is verified and the
+    /// requested host is asked for, as by a location's `proxy`; then
+    /// whoever answers in the place of the service decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Box<UpstreamTls>>,
     /// The path there.
     pub path: RequestTarget,
     /// The method it is asked with. Default: GET (nginx: `proxy_method`).

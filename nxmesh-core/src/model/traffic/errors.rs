@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Respond,
+    Respond, UpstreamScheme, UpstreamTls,
     value::{FilePath, RedirectTarget, RequestTarget, ResourceName, StatusCode},
 };
 
@@ -41,8 +41,15 @@ pub enum ErrorAnswer {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ErrorUpstream {
-    /// The Upstream, over plain HTTP.
+    /// The Upstream.
     pub upstream: ResourceName,
+    /// How it is spoken to. Default: `http`.
+    #[serde(default, skip_serializing_if = "UpstreamScheme::is_http")]
+    pub scheme: UpstreamScheme,
+    /// How TLS is spoken with scheme `https`. Default: nothing is verified and the
+    /// requested host is asked for, as by a location's `proxy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Box<UpstreamTls>>,
     /// The path there.
     pub path: RequestTarget,
 }

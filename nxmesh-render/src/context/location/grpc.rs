@@ -8,8 +8,8 @@ use nxmesh_core::{
 use super::{
     Place, copied_headers, hides_cors,
     proxy::{
-        self, RequestHeaderRecord, RetryRecord, UpstreamTlsRecord, forwarded, names,
-        request_headers, retry, sets,
+        RequestHeaderRecord, RetryRecord, UpstreamTlsRecord, forwarded, names, request_headers,
+        retry, secured, sets,
     },
 };
 use crate::{
@@ -28,9 +28,8 @@ record! {
         url: Option<Word<'a>>,
         /// Who is asked for its addresses.
         resolver: Option<ResolverRecord<'a>>,
-        /// Whether it is TLS of which nothing else is said.
-        plain_tls: bool,
-        tls: Option<UpstreamTlsRecord<'a>>,
+        /// How TLS is spoken with `grpcs`.
+        tls: Option<Box<UpstreamTlsRecord<'a>>>,
         /// What it says about other origins is not sent.
         hides_cors: bool,
         default_host: bool,
@@ -61,9 +60,7 @@ pub(super) fn record<'a>(
     if grpc.socket_keepalive {
         scene.require("socket_keepalive", (1, 15, 6))?;
     }
-    let secure = grpc.scheme == UpstreamScheme::Https;
     let default = |name: &str| !sets(&grpc.request_headers, name);
-    let tls = grpc.tls.as_deref();
     let again = grpc.retry.as_deref();
     let mut headers = request_headers(scene, &grpc.request_headers, preamble)?;
     let is_set = |name: &str| sets(&grpc.request_headers, name);
@@ -73,7 +70,10 @@ pub(super) fn record<'a>(
     headers.extend(forwarded(scene, grpc.forwarded.as_deref(), set, preamble)?);
     preamble.grpc_errors |= !grpc.http_errors;
     let target = scene.target(&grpc.upstream)?;
-    let scheme = if secure { "grpcs" } else { "grpc" };
+    let scheme = match grpc.scheme {
+        UpstreamScheme::Http => "grpc",
+        UpstreamScheme::Https => "grpcs",
+    };
     let url = if target.resolver.is_some() {
         scene.require("resolve for gRPC", (1, 17, 8))?;
         let parts = [
@@ -90,8 +90,7 @@ pub(super) fn record<'a>(
         upstream: target.word(),
         url: url.map(Word::into_owned),
         resolver: target.resolver,
-        plain_tls: secure && tls.is_none(),
-        tls: tls.map(|tls| proxy::tls(scene, tls)).transpose()?,
+        tls: secured(scene, grpc.scheme, grpc.tls.as_deref())?,
         hides_cors: hides_cors(place),
         default_host: default("Host"),
         default_real_ip: usual && default("X-Real-IP"),

@@ -32,7 +32,7 @@ use crate::{
 
 pub(super) use answer::{RespondRecord, respond};
 pub(in crate::context) use proxy::{
-    RequestHeaderRecord, UpstreamTlsRecord, request_headers, tls as upstream_tls,
+    RequestHeaderRecord, UpstreamTlsRecord, request_headers, secured, tls as upstream_tls,
 };
 pub(in crate::context) use route::conditions;
 

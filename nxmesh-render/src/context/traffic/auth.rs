@@ -9,7 +9,7 @@ use nxmesh_core::{
     },
 };
 
-use super::{InternalRecord, PassRecord, Preamble, cache};
+use super::{Asked, InternalRecord, PassRecord, Preamble, cache};
 use crate::{
     context::{
         Scene,
@@ -58,7 +58,12 @@ pub(super) fn record<'a>(
         .copied()
         .filter(|name| !is_set(name))
         .collect();
-    let mut pass = PassRecord::to(scene, &service.upstream, service.path.as_str(), &cleared)?;
+    let asked = Asked {
+        upstream: &service.upstream,
+        scheme: service.scheme,
+        tls: service.tls.as_deref(),
+    };
+    let mut pass = PassRecord::to(scene, &asked, service.path.as_str(), &cleared)?;
     pass.method = service.method.as_ref().map(Word::own);
     pass.headers = location::request_headers(scene, &service.request_headers, preamble)?;
     let asked = pass.id("auth", preamble);

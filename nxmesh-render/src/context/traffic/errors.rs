@@ -8,7 +8,7 @@ use nxmesh_core::{
     },
 };
 
-use super::{InternalRecord, PassRecord, Preamble, auth};
+use super::{Asked, InternalRecord, PassRecord, Preamble, auth};
 use crate::{
     context::{Scene, location},
     handlebars::record::{Item, record},
@@ -92,7 +92,12 @@ fn record<'a>(
             (Some("=302"), to)
         }
         ErrorAnswer::Upstream(page) => {
-            let pass = PassRecord::to(scene, &page.upstream, page.path.as_str(), cleared)?;
+            let asked = Asked {
+                upstream: &page.upstream,
+                scheme: page.scheme,
+                tls: page.tls.as_deref(),
+            };
+            let pass = PassRecord::to(scene, &asked, page.path.as_str(), cleared)?;
             let id = pass.id("error", preamble);
             let mut internal = InternalRecord::path("error", &id);
             let name = internal.name.clone();

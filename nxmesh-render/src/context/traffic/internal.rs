@@ -2,11 +2,14 @@
 
 use nxmesh_core::{
     contract::renderer::RenderError,
-    model::value::{FilePath, ResourceName},
+    model::{
+        UpstreamScheme, UpstreamTls,
+        value::{FilePath, ResourceName},
+    },
 };
 
 use super::{
-    super::location::{RequestHeaderRecord, RespondRecord},
+    super::location::{RequestHeaderRecord, RespondRecord, UpstreamTlsRecord, secured},
     Preamble,
 };
 use crate::{
@@ -43,6 +46,8 @@ record! {
     PassRecord<'a> {
         /// A URL.
         target: Word<'a>,
+        /// How TLS is spoken with `https`.
+        tls: Option<Box<UpstreamTlsRecord<'a>>>,
         /// Where it is not GET.
         method: Option<Word<'a>>,
         /// Headers that are nobody's business there.
@@ -107,15 +112,30 @@ impl<'a> InternalRecord<'a> {
     }
 }
 
+/// An upstream, and how it is spoken to.
+pub(super) struct Asked<'a> {
+    pub(super) upstream: &'a ResourceName,
+    pub(super) scheme: UpstreamScheme,
+    pub(super) tls: Option<&'a UpstreamTls>,
+}
+
+impl Asked<'_> {
+    /// Its URL without a path.
+    pub(super) fn url(&self, scene: &Scene<'_>) -> Result<String, RenderError> {
+        let upstream = scene.upstream(self.upstream)?;
+        Ok(format!("{}://{upstream}", self.scheme.as_str()))
+    }
+}
+
 impl<'a> PassRecord<'a> {
-    /// Passing to `target` of an upstream, without the headers `cleared`.
+    /// Passing to `path` of an upstream, without the headers `cleared`.
     pub(super) fn to(
         scene: &Scene<'_>,
-        upstream: &ResourceName,
-        target: &str,
+        asked: &Asked<'a>,
+        path: &str,
         cleared: &[&'a str],
     ) -> Result<Self, RenderError> {
-        let url = format!("http://{}{target}", scene.upstream(upstream)?);
+        let url = asked.url(scene)? + path;
         let words = || -> Result<_, QuoteError> {
             let cleared = cleared.iter().map(|name| quote(name).map(Item));
             Ok((
@@ -126,6 +146,7 @@ impl<'a> PassRecord<'a> {
         let (target, cleared) = words().map_err(|error| scene.unrenderable(error))?;
         Ok(Self {
             target,
+            tls: secured(scene, asked.scheme, asked.tls)?,
             method: None,
             cleared,
             headers: Vec::new(),
@@ -143,6 +164,7 @@ impl<'a> PassRecord<'a> {
             self.target.to_string(),
             self.body.to_string(),
         ];
+        parts.extend(self.tls.iter().flat_map(|tls| tls.id_parts()));
         parts.extend(self.method.iter().map(|it| format!("method {it}")));
         parts.extend(self.unless.iter().map(ToString::to_string));
         parts.extend(self.cleared.iter().map(|item| item.0.to_string()));

@@ -2,7 +2,7 @@
 
 use nxmesh_core::{contract::renderer::RenderError, model::traffic::Mirror};
 
-use super::{InternalRecord, PassRecord, Preamble};
+use super::{Asked, InternalRecord, PassRecord, Preamble};
 use crate::{
     context::{Scene, maps::on_or_off},
     handlebars::record::record,
@@ -46,9 +46,13 @@ pub(super) fn record<'a>(
         }
         None => None,
     };
-    let mut pass = PassRecord::to(scene, &target.upstream, "", cleared)?;
-    let upstream = scene.upstream(&target.upstream)?;
-    pass.target = Word::expression(format!("http://{upstream}$request_uri"));
+    let asked = Asked {
+        upstream: &target.upstream,
+        scheme: target.scheme,
+        tls: target.tls.as_deref(),
+    };
+    let mut pass = PassRecord::to(scene, &asked, "", cleared)?;
+    pass.target = Word::expression(asked.url(scene)? + "$request_uri");
     pass.body = target.body;
     pass.unless = unless;
     let mut location = InternalRecord::path("mirror", &pass.id("mirror", preamble));

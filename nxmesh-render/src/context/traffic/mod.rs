@@ -53,6 +53,7 @@ pub(crate) use effective::Effective;
 pub(super) use gates::matching;
 pub(super) use gates::record as gates;
 pub(crate) use gates::{GateRecord, GatesRecord};
+use internal::Asked;
 pub(crate) use internal::{InternalRecord, PassRecord};
 pub(crate) use limits::ZoneRecord;
 pub(crate) use logs::LogFormatRecord;

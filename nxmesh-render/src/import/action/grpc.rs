@@ -14,7 +14,7 @@ const PLAIN: [(&str, Form, &str); 5] = [
 ];
 
 /// All directives that the action says.
-pub(super) const SAID: [&str; 20] = [
+pub(super) const SAID: [&str; 21] = [
     "grpc_pass",
     "grpc_set_header",
     "grpc_connect_timeout",
@@ -26,6 +26,7 @@ pub(super) const SAID: [&str; 20] = [
     "grpc_next_upstream_tries",
     "grpc_next_upstream_timeout",
     "grpc_hide_header",
+    "grpc_ssl_session_reuse",
     "grpc_ssl_server_name",
     "grpc_ssl_name",
     "grpc_ssl_verify",

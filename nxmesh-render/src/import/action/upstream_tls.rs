@@ -14,7 +14,8 @@ pub(in crate::import) struct Keys<'p, 'n> {
 }
 
 /// The directives of `proxy` that say how TLS is spoken.
-pub(in crate::import) const PROXY: [&str; 9] = [
+pub(in crate::import) const PROXY: [&str; 10] = [
+    "proxy_ssl_session_reuse",
     "proxy_ssl_server_name",
     "proxy_ssl_name",
     "proxy_ssl_verify",
@@ -36,6 +37,13 @@ pub(in crate::import) fn read(
 ) -> Option<Value> {
     let named = |name: &str| format!("{kind}_ssl_{name}");
     let mut tls = json!({});
+    if let Some(node) = scope.find(&named("session_reuse"))
+        && node.first() == "on"
+    {
+        let reason =
+            "sessions with upstreams are not resumed, as nginx shares them among all that ask";
+        keys.report.lost(node, reason);
+    }
     if scope.on(&named("server_name")) {
         // nginx asks for the server of the URL.
         let host = authority

@@ -110,7 +110,16 @@ pub enum UpstreamScheme {
 }
 
 impl UpstreamScheme {
-    pub(super) fn is_http(&self) -> bool {
+    /// What stands before `://`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    pub(in crate::model) fn is_http(&self) -> bool {
         *self == Self::Http
     }
 }

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::value::{CipherList, FilePath, HostName, ResourceName};
 
-/// How TLS is spoken with an upstream.
+/// How TLS is spoken with an upstream. Sessions are not resumed: nginx would share
+/// them, and who was verified, among all that ask the upstream (nginx:
+/// `proxy_ssl_session_reuse`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

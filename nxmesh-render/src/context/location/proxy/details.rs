@@ -11,7 +11,6 @@ use nxmesh_core::{
 use super::{
     Place,
     rewrite::{self, RewriteRecord},
-    tls::{self, UpstreamTlsRecord},
 };
 use crate::{
     context::{Scene, maps::on_or_off},
@@ -22,7 +21,6 @@ use crate::{
 record! {
     /// What few locations say about passing requests.
     DetailsRecord<'a> {
-        tls: Option<UpstreamTlsRecord<'a>>,
         rewrite: Option<RewriteRecord<'a>>,
         socket_keepalive: bool,
         /// `on` or `off`.
@@ -89,8 +87,7 @@ pub(super) fn record<'a>(
     place: &Place<'a, '_>,
 ) -> Result<Option<Box<DetailsRecord<'a>>>, RenderError> {
     let rewrites = proxy.rewrite.is_some() && rewrite::prefix(scene, location, proxy).is_none();
-    let nothing = proxy.tls.is_none()
-        && !rewrites
+    let nothing = !rewrites
         && !proxy.socket_keepalive
         && proxy.request_buffering.is_none()
         && proxy.buffers.is_none()
@@ -107,9 +104,7 @@ pub(super) fn record<'a>(
         scene.require("socket_keepalive", (1, 15, 6))?;
     }
     let quoting = |error: QuoteError| scene.unrenderable(error);
-    let tls = proxy.tls.as_deref();
     let mut record = DetailsRecord {
-        tls: tls.map(|tls| tls::record(scene, tls)).transpose()?,
         rewrite: match proxy.rewrite.as_deref() {
             rewrite if rewrites => rewrite::record(location, rewrite).map_err(quoting)?,
             _ => None,

@@ -8,15 +8,13 @@ mod tls;
 
 use nxmesh_core::{
     contract::renderer::RenderError,
-    model::{
-        HttpVersion, Location, Proxy, RequestHeader, RequestHeaderValue, UpstreamScheme, Variable,
-    },
+    model::{HttpVersion, Location, Proxy, RequestHeader, RequestHeaderValue, Variable},
 };
 
 use self::details::DetailsRecord;
 pub(super) use self::details::{RetryRecord, names, retry};
 pub(super) use self::forwarded::headers as forwarded;
-pub(in crate::context) use self::tls::{UpstreamTlsRecord, record as tls};
+pub(in crate::context) use self::tls::{UpstreamTlsRecord, record as tls, secured};
 use super::{Place, copied_headers, hides_cors};
 use crate::{
     context::{ResolverRecord, Scene, maps, traffic::Preamble},
@@ -30,8 +28,8 @@ record! {
     ProxyRecord<'a> {
         /// `http` or `https`.
         scheme: Word<'a>,
-        /// Whether it is TLS of which nothing else is said.
-        tls: bool,
+        /// How TLS is spoken with `https`.
+        tls: Option<Box<UpstreamTlsRecord<'a>>>,
         upstream: Word<'a>,
         /// The whole URL, where it is more than scheme and upstream.
         url: Option<Word<'a>>,
@@ -77,10 +75,7 @@ pub(super) fn record<'a>(
     let upstream = target.name;
     let default = |name: &str| !sets(&proxy.request_headers, name);
     let usual = proxy.forwarded.is_none();
-    let (scheme, secure) = match proxy.scheme {
-        UpstreamScheme::Http => ("http", false),
-        UpstreamScheme::Https => ("https", true),
-    };
+    let scheme = proxy.scheme.as_str();
     let url = match (&proxy.split, rewrite::prefix(scene, location, proxy)) {
         (None, None) if target.resolver.is_some() => {
             let parts = [
@@ -105,7 +100,7 @@ pub(super) fn record<'a>(
     let url = url.transpose().map_err(|error| scene.unrenderable(error))?;
     let mut record = ProxyRecord {
         scheme: Word::fixed(scheme),
-        tls: secure && proxy.tls.is_none(),
+        tls: secured(scene, proxy.scheme, proxy.tls.as_deref())?,
         upstream: Word::own(upstream),
         url,
         resolver: target.resolver,

@@ -2,7 +2,10 @@
 
 use nxmesh_core::{
     contract::renderer::RenderError,
-    model::{ResourceKey, ResourceKind, TlsVersion, Trust, UpstreamTls, value::ResourceName},
+    model::{
+        ResourceKey, ResourceKind, TlsVersion, Trust, UpstreamScheme, UpstreamTls,
+        value::ResourceName,
+    },
 };
 
 use crate::{
@@ -15,6 +18,9 @@ use crate::{
 record! {
     /// How TLS is spoken with an upstream.
     UpstreamTlsRecord<'a> {
+        /// Whether sessions are not resumed: nginx keeps them for all that ask a server,
+        /// and with them what one of these found out about its certificate.
+        fresh: bool,
         /// Whether the name is said in the handshake.
         sni: bool,
         /// The name; the requested host if there is none.
@@ -29,6 +35,32 @@ record! {
         certificate_key: Option<Word<'a>>,
     }
 }
+
+/// What is said of TLS with an upstream that is spoken to so; `None` without TLS.
+pub(in crate::context) fn secured<'a>(
+    scene: &Scene<'_>,
+    scheme: UpstreamScheme,
+    tls: Option<&'a UpstreamTls>,
+) -> Result<Option<Box<UpstreamTlsRecord<'a>>>, RenderError> {
+    if scheme == UpstreamScheme::Http {
+        return Ok(None);
+    }
+    let record = tls.map_or_else(|| Ok(UNSAID), |tls| record(scene, tls))?;
+    Ok(Some(Box::new(record)))
+}
+
+/// Where nothing is said: the requested host is asked for, and not verified.
+const UNSAID: UpstreamTlsRecord<'static> = UpstreamTlsRecord {
+    fresh: false,
+    sni: true,
+    name: None,
+    trusted: None,
+    depth: None,
+    protocols: Vec::new(),
+    ciphers: None,
+    certificate: None,
+    certificate_key: None,
+};
 
 pub(in crate::context) fn record<'a>(
     scene: &Scene<'_>,
@@ -50,6 +82,7 @@ pub(in crate::context) fn record<'a>(
         stem.map(|stem| scene.tls_file(stem, suffix)).transpose()
     };
     Ok(UpstreamTlsRecord {
+        fresh: true,
         sni: !tls.without_sni,
         name: name
             .map(|name| quote_expanding(name.as_str()).map_err(quoting))
@@ -71,6 +104,29 @@ pub(in crate::context) fn record<'a>(
         certificate: file(".crt")?,
         certificate_key: file(".key")?,
     })
+}
+
+impl UpstreamTlsRecord<'_> {
+    /// Parts of a name that only what is spoken to so has.
+    pub(in crate::context) fn id_parts(&self) -> Vec<String> {
+        let words = [
+            ("name", &self.name),
+            ("trusted", &self.trusted),
+            ("depth", &self.depth),
+            ("ciphers", &self.ciphers),
+            ("certificate", &self.certificate),
+        ];
+        let said = words
+            .iter()
+            .filter_map(|(what, word)| Some((what, word.as_ref()?)));
+        let protocols = self.protocols.iter().map(|item| (&"protocol", &item.0));
+        let parts = said
+            .chain(protocols)
+            .map(|(what, word)| format!("{what} {word}"));
+        let mut all = vec![format!("tls {} {}", self.fresh, self.sni)];
+        all.extend(parts);
+        all
+    }
 }
 
 /// The stem of the files of a certificate.
