@@ -23,7 +23,7 @@ use crate::{
     options::{ActiveChecksPolicy, BadResourcePolicy, Drift, ManagedMode, Settings},
     proxy,
     reloaders::Reached,
-    tuning::Tuning,
+    tuning::{self, Tuning},
     values::TransportChoice,
 };
 
@@ -54,18 +54,21 @@ pub(crate) async fn compose(settings: &Settings, patience: Duration) -> Result<A
     options.health.checks = health::checks(settings.health_checks.as_deref().unwrap_or_default())?;
     options.metrics.listen = settings.metrics_listen;
     options.metrics.statsd = settings.statsd.clone().map(|server| server.0);
-    for (interval, to) in [
+    for (name, interval, to) in [
         (
+            "statsd_interval",
             settings.statsd_interval,
             &mut options.metrics.statsd_interval,
         ),
         (
+            "metrics_interval",
             settings.metrics_interval,
             &mut options.metrics.master_interval,
         ),
     ] {
         if let Some(interval) = interval {
             *to = interval.as_duration();
+            tuning::at_least(name, *to, Duration::from_secs(1))?;
         }
     }
     options.hostname = settings.hostname.clone();

@@ -196,7 +196,7 @@ fn set(to: &mut Duration, time: Option<Time>) {
     }
 }
 
-fn at_least(name: &str, span: Duration, least: Duration) -> Result<()> {
+pub(crate) fn at_least(name: &str, span: Duration, least: Duration) -> Result<()> {
     match span >= least {
         true => Ok(()),
         false => wrong(&format!("{name} is at least {least:?}, for example 10s")),

@@ -9,6 +9,8 @@ use super::histogram::Counts;
 pub(super) enum Kind {
     /// Only rises, but for a start anew.
     Counter,
+    /// As a counter, of nginx's own: it may have begun long before the agent.
+    History,
     /// Rises and falls.
     Gauge,
     /// How many values fell into which range.

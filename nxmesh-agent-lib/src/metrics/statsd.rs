@@ -107,7 +107,8 @@ async fn open(server: &str) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// What was told last: of counters only what was added since is told.
+/// What was told last: of counters only what was added since is told, and nothing of what nginx
+/// counted before it was first asked: an earlier agent told that.
 #[derive(Debug, Default)]
 struct Told(HashMap<String, f64>);
 
@@ -124,6 +125,9 @@ impl Told {
                 match (&sample.value, family.kind) {
                     (Value::Number(number), Kind::Gauge) => {
                         push(&mut packets, &format!("{name}:{number}|g\n"));
+                    }
+                    (Value::Number(number), Kind::History) if !self.0.contains_key(&name) => {
+                        self.0.insert(name, *number);
                     }
                     (Value::Number(number), _) => self.count(&mut packets, name, *number),
                     (Value::Counts(counts), _) => {
@@ -210,6 +214,10 @@ mod tests {
         assert_eq!(lines(&mut told, &[counter(5)]), ["x.a_b_c_d:2|c"]);
         // It was counted anew.
         assert_eq!(lines(&mut told, &[counter(1)]), ["x.a_b_c_d:1|c"]);
+        let history = |count: u64| family(Kind::History, |to| to.is(count));
+        assert!(lines(&mut told, &[history(2868)]).is_empty());
+        assert_eq!(lines(&mut told, &[history(2874)]), ["x:6|c"]);
+        assert_eq!(lines(&mut told, &[history(2)]), ["x:2|c"]);
         let gauge = family(Kind::Gauge, |to| to.is(0.5));
         assert_eq!(lines(&mut told, &[gauge]), ["x:0.5|g"]);
         let mut counts = Counts::default();

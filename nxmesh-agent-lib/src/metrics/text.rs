@@ -12,7 +12,7 @@ pub(super) fn text(families: &[Family]) -> String {
     for family in families {
         let Family { name, help, .. } = family;
         let kind = match family.kind {
-            Kind::Counter => "counter",
+            Kind::Counter | Kind::History => "counter",
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
         };
