@@ -179,6 +179,14 @@ fn an_nginx_has_one_document_of_settings() {
             "/spec/worker_open_files",
         ),
         ("worker_priority: 21", "/spec/worker_priority"),
+        (
+            "media_types: [{ type: text/html, extensions: [html, HTML] }]",
+            "/spec/media_types/0/extensions",
+        ),
+        (
+            "media_types: [{ type: text/html, extensions: [] }]",
+            "/spec/media_types/0/extensions",
+        ),
     ] {
         assert_eq!(problems(&settings("a", spec))[0].pointer, pointer, "{spec}");
     }

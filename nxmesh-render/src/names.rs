@@ -16,6 +16,8 @@ pub(crate) const SNIPPETS: &str = "snippets/";
 /// The folder of upstreams in a tree.
 pub(crate) const UPSTREAMS: &str = "upstreams/";
 
+/// The folder of the list of media types.
+pub(crate) const MEDIA_TYPES: &str = "media-types/";
 /// The folder of what stands outside of all blocks.
 pub(crate) const MAIN: &str = "main/";
 /// The folder of what stands in the block `events`.
@@ -35,7 +37,7 @@ pub(crate) const fn folders(kind: ResourceKind) -> &'static [&'static str] {
         ResourceKind::Upstream => &[UPSTREAMS],
         ResourceKind::Snippet => &[SNIPPETS, MAIN, EVENTS, STREAM_SNIPPETS],
         ResourceKind::StreamServer => &[STREAM_SERVERS],
-        ResourceKind::NginxSettings => &[MAIN, EVENTS],
+        ResourceKind::NginxSettings => &[MEDIA_TYPES, MAIN, EVENTS],
         ResourceKind::Certificate
         | ResourceKind::AccessList
         | ResourceKind::Policy

@@ -1,5 +1,7 @@
 //! What settings of an nginx as a whole have to be in themselves.
 
+use std::collections::BTreeSet;
+
 use super::Found;
 use crate::model::{NginxSettingsSpec, WorkerProcesses};
 
@@ -36,6 +38,7 @@ pub(super) fn check(spec: &NginxSettingsSpec, found: &mut Found) {
     {
         found.say("/spec/worker_priority", "a priority is -20 to 20");
     }
+    media_types(spec, found);
     if let (Some(connections), Some(files)) = (spec.worker_connections, spec.worker_open_files)
         && files < connections
     {
@@ -43,5 +46,27 @@ pub(super) fn check(spec: &NginxSettingsSpec, found: &mut Found) {
             "/spec/worker_open_files",
             "each connection is an open file, so this is not less than worker_connections",
         );
+    }
+}
+
+fn media_types(spec: &NginxSettingsSpec, found: &mut Found) {
+    if spec.media_types.len() > 1000 {
+        found.say("/spec/media_types", "there are at most 1000 media types");
+    }
+    let mut seen = BTreeSet::new();
+    for (index, media) in spec.media_types.iter().enumerate() {
+        let at = format!("/spec/media_types/{index}/extensions");
+        if !(1..=100).contains(&media.extensions.len()) {
+            found.say(
+                &at,
+                "a media type has 1 to 100 extensions, for example [html, htm]",
+            );
+        }
+        if let Some(twice) = media.extensions.iter().find(|it| !seen.insert(*it)) {
+            found.tell(
+                at,
+                format!("the extension {twice} stands in this list twice"),
+            );
+        }
     }
 }

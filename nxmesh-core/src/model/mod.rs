@@ -41,7 +41,7 @@ pub(crate) use location::{
 };
 pub use metadata::{Labels, Metadata};
 pub use metrics::{AgentMetrics, FIGURES, Figure};
-pub use nginx_settings::{NginxSettings, NginxSettingsSpec, WorkerProcesses};
+pub use nginx_settings::{MediaType, NginxSettings, NginxSettingsSpec, WorkerProcesses};
 pub use policy::{Policy, PolicySpec};
 pub(crate) use resource::for_each_kind;
 pub use resource::{Resource, ResourceKey, ResourceKind, ResourceSet, for_each_secret};

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Selector, value::Time};
+use super::{
+    Document, Selector,
+    value::{ContentType, FileExtension, Time},
+};
 
 /// A document with settings of an nginx as a whole (nginx manual, Core functionality).
 ///
@@ -48,6 +51,23 @@ pub struct NginxSettingsSpec {
     /// Workers take new connections by turns. Default: false (nginx: `accept_mutex`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub accept_mutex: bool,
+    /// The media types of files, by the ends of their names: this list in place of the
+    /// built-in one, at most 1000. Default: the common ones (nginx: `types`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media_types: Vec<MediaType>,
+}
+
+/// Files of one media type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct MediaType {
+    /// The media type.
+    #[serde(rename = "type")]
+    pub media_type: ContentType,
+    /// What stands behind the last dot of their names, 1 to 100. None of these stands
+    /// with another type.
+    pub extensions: Vec<FileExtension>,
 }
 
 /// How many workers nginx has.

@@ -28,7 +28,7 @@ use crate::{
     names::Identity,
     token::{Word, quote_expanding},
 };
-pub(crate) use nginx_settings::{EventsRecord, MainRecord};
+pub(crate) use nginx_settings::{EventsRecord, MainRecord, MediaTypesRecord};
 pub(crate) use snippet::SnippetRecord;
 pub(crate) use stream_server::StreamServerRecord;
 pub(crate) use upstream::{ResolverRecord, UpstreamRecord, asked_again};

@@ -7,7 +7,10 @@ use nxmesh_core::{
 };
 
 use super::Scene;
-use crate::{handlebars::record::record, token::Word};
+use crate::{
+    handlebars::record::{Item, record},
+    token::{QuoteError, Word, quote},
+};
 
 record! {
     /// What stands outside of all blocks.
@@ -26,6 +29,41 @@ record! {
         worker_connections: Option<Word<'a>>,
         multi_accept: bool,
         accept_mutex: bool,
+    }
+}
+
+record! {
+    /// The list of media types.
+    MediaTypesRecord<'a> {
+        types: Vec<MediaTypeRecord<'a>>,
+    }
+}
+
+record! {
+    /// Files of one media type.
+    MediaTypeRecord<'a> {
+        media_type: Word<'a>,
+        extensions: Vec<Item<'a>>,
+    }
+}
+
+impl<'a> MediaTypesRecord<'a> {
+    /// `None` where the built-in list is meant.
+    pub(crate) fn of(
+        scene: &Scene<'_>,
+        document: &'a NginxSettings,
+    ) -> Result<Option<Self>, RenderError> {
+        let types = document.spec.media_types.iter().map(|media| {
+            let extensions = media.extensions.iter();
+            let extensions = extensions.map(|it| quote(it.as_str()).map(Item));
+            Ok(MediaTypeRecord {
+                media_type: quote(media.media_type.as_str())?,
+                extensions: extensions.collect::<Result<_, _>>()?,
+            })
+        });
+        let types: Result<Vec<_>, QuoteError> = types.collect();
+        let types = types.map_err(|error| scene.unrenderable(error))?;
+        Ok((!types.is_empty()).then_some(Self { types }))
     }
 }
 

@@ -29,11 +29,12 @@ use self::{
     work::{Work, dependents},
 };
 use crate::context::{
-    EventsRecord, MainRecord, SnippetRecord, StreamServerRecord, UpstreamRecord, VirtualHostRecord,
+    EventsRecord, MainRecord, MediaTypesRecord, SnippetRecord, StreamServerRecord, UpstreamRecord,
+    VirtualHostRecord,
 };
 
 /// The built-in templates.
-const TEMPLATES: [(&str, &str); 25] = [
+const TEMPLATES: [(&str, &str); 26] = [
     (
         VIRTUAL_HOST,
         include_str!("../../templates/virtual-host.hbs"),
@@ -46,6 +47,7 @@ const TEMPLATES: [(&str, &str); 25] = [
     ),
     (MAIN, include_str!("../../templates/main.hbs")),
     (EVENTS, include_str!("../../templates/events.hbs")),
+    (MEDIA_TYPES, include_str!("../../templates/media-types.hbs")),
     ("resolver", include_str!("../../templates/resolver.hbs")),
     ("balancing", include_str!("../../templates/balancing.hbs")),
     ("location", include_str!("../../templates/location.hbs")),
@@ -78,6 +80,7 @@ const SNIPPET: &str = "snippet";
 const STREAM_SERVER: &str = "stream-server";
 const MAIN: &str = "main";
 const EVENTS: &str = "events";
+const MEDIA_TYPES: &str = "media-types";
 
 fn built_in() -> Sources {
     TEMPLATES
@@ -111,6 +114,7 @@ pub(crate) struct Programs {
     pub(crate) stream_server: Program,
     pub(crate) main: Program,
     pub(crate) events: Program,
+    pub(crate) media_types: Program,
 }
 
 impl Programs {
@@ -127,6 +131,7 @@ impl Programs {
             stream_server: compile(STREAM_SERVER, StreamServerRecord::SHAPE)?,
             main: compile(MAIN, MainRecord::SHAPE)?,
             events: compile(EVENTS, EventsRecord::SHAPE)?,
+            media_types: compile(MEDIA_TYPES, MediaTypesRecord::SHAPE)?,
         };
         programs.uses = used;
         let used = &programs.uses;

@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     context::{
-        EventsRecord, MainRecord, Scene, StreamServerRecord, UpstreamRecord, VirtualHostRecord,
-        asked_again, headers, snippet,
+        EventsRecord, MainRecord, MediaTypesRecord, Scene, StreamServerRecord, UpstreamRecord,
+        VirtualHostRecord, asked_again, headers, snippet,
         traffic::{Effective, Secrets},
     },
     names::{self, Identity},
@@ -253,7 +253,12 @@ impl<'a> Work<'a> {
         document: &'a NginxSettings,
     ) -> Result<(), RenderError> {
         let identity = Identity::of(&document.metadata.workspace, key.kind, &key.name);
-        let main = MainRecord::of(&self.scene(key, &document.metadata), document)?;
+        let scene = self.scene(key, &document.metadata);
+        let main = MainRecord::of(&scene, document)?;
+        if let Some(types) = MediaTypesRecord::of(&scene, document)? {
+            let path = identity.path(names::MEDIA_TYPES, &key.name);
+            self.write(key, path, &self.programs.media_types, &types)?;
+        }
         let path = identity.path(names::MAIN, &key.name);
         self.write(key, path, &self.programs.main, &main)?;
         let path = identity.path(names::EVENTS, &key.name);

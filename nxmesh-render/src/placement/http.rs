@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use nxmesh_core::contract::renderer::{NginxVersion, RenderedFile, RenderedTree};
 
-use super::{FullOptions, HTTP_CONF, PlaceError, Placement, PlacementMode, path, text::Text};
+use super::{
+    FullOptions, HTTP_CONF, PlaceError, Placement, PlacementMode, media_types, path, text::Text,
+};
 use crate::{names, request_log, token};
 
 /// What the rendered files refer to: a literal `$` and an empty text where
@@ -33,33 +35,6 @@ const UPGRADE_VARIABLE: &str = "$nxmesh_connection_upgrade";
 /// `http.conf` alone would differ.
 const RELEASE_VARIABLE: &str = "$nxmesh_release";
 
-/// Enough for the sites most people have; others name their `mime.types`.
-const TYPES: &str = "
-types {
-    text/html html htm;
-    text/css css;
-    text/plain txt;
-    text/xml xml;
-    text/javascript js mjs;
-    application/json json map;
-    application/wasm wasm;
-    application/pdf pdf;
-    application/zip zip;
-    font/woff woff;
-    font/woff2 woff2;
-    image/avif avif;
-    image/gif gif;
-    image/jpeg jpeg jpg;
-    image/png png;
-    image/svg+xml svg;
-    image/webp webp;
-    image/x-icon ico;
-    audio/mpeg mp3;
-    video/mp4 mp4;
-    video/webm webm;
-}
-";
-
 pub(super) fn contents(
     tree: &RenderedTree,
     placement: &Placement<'_>,
@@ -67,11 +42,16 @@ pub(super) fn contents(
     path::without_variables("TLS folder", &placement.settings.tls_dir)?;
     let mut text = Text::default();
     text.say("# Written by NxMesh; changes are overwritten.\n");
-    let names = ServerNames::of(tree);
+    let server_names = ServerNames::of(tree);
     match placement.mode {
-        PlacementMode::Full(options) => own_settings(&mut text, placement, options, &names)?,
+        PlacementMode::Full(options) => {
+            if tree.files_under(names::MEDIA_TYPES).next().is_none() {
+                media_types::say(&mut text, options)?;
+            }
+            own_settings(&mut text, placement, options, &server_names)?;
+        }
         PlacementMode::Include => {
-            text.say(&names.when_needed());
+            text.say(&server_names.when_needed());
         }
     }
     if let Some(socket) = &placement.settings.request_log {
@@ -137,15 +117,6 @@ fn own_settings(
     options: &FullOptions,
     names: &ServerNames,
 ) -> Result<(), PlaceError> {
-    match &options.mime_types {
-        Some(file) => {
-            let path = path::included("types file", file)?;
-            text.say("include ").word(path).say(";\n");
-        }
-        None => {
-            text.say(TYPES);
-        }
-    }
     text.say(
         "types_hash_max_size 4096;\n\
              default_type application/octet-stream;\n",

@@ -11,6 +11,7 @@
 
 mod http;
 mod main_conf;
+mod media_types;
 mod path;
 mod text;
 
@@ -21,6 +22,7 @@ use std::{
 
 use nxmesh_core::contract::renderer::{RenderSettings, RenderedTree};
 
+pub(crate) use self::media_types::TYPES as MEDIA_TYPES;
 use crate::names;
 
 /// Where a release lies and how nginx gets to it.

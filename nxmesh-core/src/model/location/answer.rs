@@ -15,6 +15,8 @@ pub struct Redirect {
     pub to: RedirectTo,
     /// Default: 302.
     pub code: RedirectCode,
+    /// Whether a path is sent as a whole URL.
+    pub absolute: bool,
 }
 
 /// Where a redirect leads.
@@ -113,6 +115,11 @@ pub(crate) struct RawRedirect {
     /// Leave the query out; needs path. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     drop_query: bool,
+    /// Send a path as a whole URL: of the scheme, the requested host and the port that
+    /// nginx listens on. Default: false, a path is sent as it is (nginx:
+    /// `absolute_redirect`, 1.11.8).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    absolute: bool,
 }
 
 fn found() -> RedirectCode {
@@ -156,8 +163,11 @@ impl TryFrom<RawRedirect> for Redirect {
                 });
             }
         };
-        let code = raw.code;
-        Ok(Self { to, code })
+        Ok(Self {
+            to,
+            code: raw.code,
+            absolute: raw.absolute,
+        })
     }
 }
 
@@ -173,6 +183,7 @@ impl From<Redirect> for RawRedirect {
             prefix: None,
             drop_query: false,
             code: redirect.code,
+            absolute: redirect.absolute,
         };
         match redirect.to {
             RedirectTo::Target {
@@ -211,4 +222,8 @@ pub struct Respond {
     /// Default: `text/plain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<ContentType>,
+    /// Take the type from the extension of the request's path where the list of media
+    /// types has it, as for files. Default: false, `content_type` counts for all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub type_by_extension: bool,
 }

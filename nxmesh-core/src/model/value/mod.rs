@@ -26,7 +26,8 @@ pub use request::{
 pub use secret::{ApiKey, PasswordHash};
 pub use text::{ContentType, HeaderValue, ResponseBody, TemplateSource};
 pub use web::{
-    CipherList, CookieDomain, CookiePath, CurveList, FileSuffix, MatchText, ParamName, UriPath,
+    CipherList, CookieDomain, CookiePath, CurveList, FileExtension, FileSuffix, MatchText,
+    ParamName, UriPath,
 };
 
 /// Why a text is not a value of some type.

@@ -73,6 +73,19 @@ parsed_text! {
 }
 
 parsed_text! {
+    /// What stands behind the last dot of a file's name; as nginx compares it, in small
+    /// letters.
+    FileExtension,
+    rule: "an extension is 1 to 30 letters, digits, '-', '_' and '+'",
+    example: "html",
+    parse: |text| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_+".contains(&byte);
+        let fits = (1..=30).contains(&text.len()) && text.bytes().all(plain);
+        fits.then(|| text.to_ascii_lowercase())
+    },
+}
+
+parsed_text! {
     /// The name of a parameter of FastCGI.
     ParamName,
     rule: "a name of a parameter is 1 to 100 capital letters, digits and '_', and starts with a letter",

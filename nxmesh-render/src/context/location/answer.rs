@@ -15,7 +15,7 @@ record! {
     RedirectRecord<'a> {
         code: Word<'a>,
         target: Word<'a>,
-        /// The target is a path, not a URL.
+        /// The target is a path, and is sent as one.
         relative: bool,
         /// Of the path, whose capture stands in the target.
         pattern: Option<Word<'a>>,
@@ -31,6 +31,8 @@ record! {
         /// Absent for nginx's own page.
         body: Option<Word<'a>>,
         content_type: Word<'a>,
+        /// No list of media types counts.
+        fixed_type: bool,
     }
 }
 
@@ -42,7 +44,7 @@ pub(super) fn redirect<'a>(
     let record = |target, relative, pattern| RedirectRecord {
         code: Word::number(code.into()),
         target,
-        relative,
+        relative: relative && !redirect.absolute,
         pattern,
         permanent: code == 301,
     };
@@ -123,5 +125,6 @@ pub(crate) fn respond(respond: &Respond) -> Result<RespondRecord<'_>, QuoteError
             Some(content_type) => quote(content_type.as_str())?,
             None => Word::fixed("text/plain"),
         },
+        fixed_type: !respond.type_by_extension,
     })
 }

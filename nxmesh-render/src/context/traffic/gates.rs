@@ -155,6 +155,7 @@ fn maintenance<'a>(
             .transpose()
             .map_err(|error| scene.unrenderable(error))?,
         content_type: Word::fixed("text/plain"),
+        fixed_type: true,
     });
     preamble.internal(location);
     let test = (!maintenance.except.is_empty()).then(|| {
