@@ -104,10 +104,10 @@ fn words<'t>(texts: impl Iterator<Item = &'t str>) -> BTreeSet<&'t str> {
 /// What NxMesh says itself in the `http` block; a second time is an error of nginx.
 fn own(name: &str) -> Option<&'static str> {
     Some(match name {
-        "types" | "types_hash_max_size" | "types_hash_bucket_size" => {
-            "there is one list of media types, see the agent's settings"
-        }
-        "sendfile"
+        "types" => "media_types of NginxSettings says it, or nginx.conf where that stays",
+        "types_hash_max_size"
+        | "types_hash_bucket_size"
+        | "sendfile"
         | "tcp_nopush"
         | "variables_hash_max_size"
         | "server_names_hash_max_size"

@@ -93,7 +93,7 @@ impl<'n> Place<'_, 'n> {
 
     /// What is done with paths that no location is for.
     fn root(&mut self) -> Option<Value> {
-        let action = self.action(self.scope)?;
+        let action = self.action(self.scope, None)?;
         let mut location = json!({ "path": "/" });
         location[action.field] = action.value;
         let name = format!("{}-root-location", self.host);
@@ -154,7 +154,8 @@ impl<'n> Place<'_, 'n> {
         if kind != "prefix" {
             location["match"] = json!(kind);
         }
-        let action = self.action(&scope)?;
+        let exact = (kind == "exact").then_some(path.as_str());
+        let action = self.action(&scope, exact)?;
         location[action.field] = action.value;
         self.settings(node, &scope, location, action.said, &action.beside)
     }
@@ -169,8 +170,10 @@ impl<'n> Place<'_, 'n> {
         }
     }
 
-    fn action(&mut self, scope: &Scope<'n>) -> Option<Action<'n>> {
+    /// What is done with requests in a block that is for `path`, or for several.
+    fn action(&mut self, scope: &Scope<'n>, path: Option<&str>) -> Option<Action<'n>> {
         let mut around = action::Around {
+            path,
             upstreams: &mut *self.upstreams,
             keys: action::Keys {
                 certificates: &mut *self.certificates,

@@ -42,6 +42,7 @@ mod server;
 mod settings;
 mod stream;
 mod tls;
+mod types;
 mod upstream;
 mod value;
 mod zones;

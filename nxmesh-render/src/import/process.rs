@@ -10,6 +10,7 @@ use super::{
     draft::{Draft, Fields, Leftover},
     node::Node,
     report::Report,
+    types,
     value::Form,
 };
 
@@ -49,6 +50,15 @@ pub(super) fn import(nodes: &[Node], report: &mut Report) -> Vec<Resource> {
             name if is_the_agents(name) => report.replaced(node, "the agent's settings say this"),
             _ if set(node, &mut fields) => said = true,
             _ => main.take(node, report),
+        }
+    }
+    if let Some(http) = nodes.iter().find(|node| node.name == "http")
+        && let Some(types) = types::field(http.children())
+    {
+        if Fields::of(&mut draft, "").set("media_types", types) {
+            said = true;
+        } else {
+            report.lost(http, "its list of media types has one that cannot be said");
         }
     }
     let settings = said.then_some(draft);

@@ -93,7 +93,11 @@ fn original(nginx: PathBuf, files: &BTreeMap<PathBuf, Vec<u8>>) -> Nginx {
 }
 
 fn imported(files: &BTreeMap<PathBuf, Vec<u8>>) -> Imported {
-    import(files, Path::new("/etc/nginx/nginx.conf"), Scale::Include)
+    imported_for(files, Scale::Include)
+}
+
+fn imported_for(files: &BTreeMap<PathBuf, Vec<u8>>, scale: Scale) -> Imported {
+    import(files, Path::new("/etc/nginx/nginx.conf"), scale)
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -166,6 +170,9 @@ pub(crate) fn answers_the_same_with(case: &str, requests: &[(&str, &str, &str)])
         fs::write(path, text).expect("write it");
     };
     write("index.html", "home");
+    for end in [".js", ".m4v", ".css", ""] {
+        write(&format!("files/a{end}"), "a file");
+    }
     write("404.html", "not here");
     write("notes.txt", "notes");
     write("sub/index.html", "sub");
@@ -179,7 +186,7 @@ pub(crate) fn answers_the_same_with(case: &str, requests: &[(&str, &str, &str)])
         auth: echo::start_with(decision),
     };
     let files = files(case, ports, root.path());
-    let imported = imported(&files);
+    let imported = imported_for(&files, Scale::Full);
     let lost = |note: &&Note| matches!(note.fate, Fate::Lost { .. });
     assert_eq!(imported.notes.iter().find(lost), None, "{case}");
     let ask = || -> Vec<_> {
@@ -422,7 +429,7 @@ fn what_has_no_field_is_told_with_its_place() {
     let told: Vec<String> = imported.notes.iter().map(ToString::to_string).collect();
     for expected in [
         "/etc/nginx/nginx.conf:22: gzip: in Snippet/imported-http",
-        "/etc/nginx/nginx.conf:15: types_hash_max_size: replaced: there is one list of media types, see the agent's settings",
+        "/etc/nginx/nginx.conf:15: types_hash_max_size: replaced: NxMesh sets it",
     ] {
         assert!(
             told.iter().any(|note| note == expected),

@@ -37,3 +37,28 @@ fn clients_do_not_say_who_they_are_in_place_of_a_service_that_is_asked() {
         ],
     );
 }
+
+#[test]
+fn answers_have_the_type_that_their_path_says() {
+    let paths = [
+        "/answers.json",
+        "/answers",
+        "/answers/a",
+        "/answers/a.json",
+        "/answers/a.RSS",
+        "/answers/a.txt",
+        "/answers/a.css",
+        "/plain/a.json",
+        "/files/a.js",
+        "/files/a.m4v",
+        "/files/a.css",
+        "/files/a",
+    ];
+    answers_the_same_with("values", &paths.map(|path| ("values.test", path, "")));
+}
+
+#[test]
+fn redirects_to_paths_are_sent_as_they_were() {
+    let paths = ["/here", "/here?a=b", "/as-path"];
+    answers_the_same_with("values", &paths.map(|path| ("values.test", path, "")));
+}

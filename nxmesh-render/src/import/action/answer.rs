@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::import::{node::Node, scope::Scope};
+use crate::import::{node::Node, scope::Scope, types};
 
 /// What a server answers to every request, whatever its locations say.
 pub(in crate::import) fn everything(scope: &Scope<'_>) -> Option<(&'static str, Value)> {
@@ -10,11 +10,16 @@ pub(in crate::import) fn everything(scope: &Scope<'_>) -> Option<(&'static str, 
         |node: &&Node| matches!(node.name.as_str(), "if" | "rewrite" | "set" | "return");
     let mut steps = scope.own().iter().filter(of_rewrite);
     let node = steps.next().filter(|node| node.name == "return")?;
-    returned(node, scope)
+    returned(node, scope, None)
 }
 
-/// `return` as a redirect or a fixed response.
-pub(super) fn returned(node: &Node, scope: &Scope<'_>) -> Option<(&'static str, Value)> {
+/// `return` as a redirect or a fixed response, for `path` or, if there is none, for
+/// several.
+pub(super) fn returned(
+    node: &Node,
+    scope: &Scope<'_>,
+    path: Option<&str>,
+) -> Option<(&'static str, Value)> {
     let (code, text) = match &node.arguments[..] {
         [url] if url.starts_with("http") => ("302", url.as_str()),
         [code] => (code.as_str(), ""),
@@ -25,6 +30,9 @@ pub(super) fn returned(node: &Node, scope: &Scope<'_>) -> Option<(&'static str, 
     if matches!(number, 301 | 302 | 303 | 307 | 308) {
         let mut redirect = target(text)?;
         redirect["code"] = json!(number);
+        if text.starts_with('/') && scope.word("absolute_redirect") != Some("off") {
+            redirect["absolute"] = json!(true);
+        }
         return Some(("redirect", redirect));
     }
     // Without a text nginx shows a page of its own, which may be another one.
@@ -32,8 +40,12 @@ pub(super) fn returned(node: &Node, scope: &Scope<'_>) -> Option<(&'static str, 
         return None;
     }
     let mut respond = json!({ "status": number, "body": text });
-    if let Some(kind) = scope.word("default_type") {
+    let known = path.and_then(|path| types::of_path(scope, path));
+    if let Some(kind) = known.as_deref().or(scope.word("default_type")) {
         respond["content_type"] = json!(kind);
+    }
+    if path.is_none() && !types::of(scope).is_empty() {
+        respond["type_by_extension"] = json!(true);
     }
     Some(("respond", respond))
 }

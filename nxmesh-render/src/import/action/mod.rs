@@ -16,6 +16,8 @@ pub(super) use upstream_tls::{Keys, PROXY as UPSTREAM_TLS, read as upstream_tls}
 
 /// What is needed beside the block.
 pub(super) struct Around<'p, 'n> {
+    /// The one path that the block is for.
+    pub(super) path: Option<&'p str>,
     pub(super) upstreams: &'p mut Upstreams,
     pub(super) keys: Keys<'p, 'n>,
 }
@@ -52,8 +54,11 @@ pub(super) fn read<'n>(scope: &Scope<'n>, around: &mut Around<'_, '_>) -> Option
     }
     // What comes first in nginx counts.
     if let Some(node) = own("return") {
-        let (field, value) = answer::returned(node, scope)?;
-        let said = vec!["return", "default_type"];
+        let (field, value) = answer::returned(node, scope, around.path)?;
+        let mut said = vec!["return", "default_type", "absolute_redirect"];
+        if field == "respond" && own("types").is_some_and(|it| it.entries.is_empty()) {
+            said.push("types");
+        }
         return Some(Action::new(field, value, said));
     }
     if let Some(pass) = own("proxy_pass") {
