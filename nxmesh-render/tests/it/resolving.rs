@@ -2,6 +2,7 @@
 //! upstream and by older ones.
 
 use std::{
+    fs,
     net::{Ipv4Addr, TcpListener, UdpSocket},
     sync::{
         Arc,
@@ -19,8 +20,9 @@ use nxmesh_render::HandlebarsRenderer;
 
 use crate::{
     echo, fastcgi_server,
-    nginx::{Staged, binaries, free_port},
-    site::{ask, body, host, resources},
+    nginx::{Staged, binaries, binary, free_port},
+    site::{ask, body, header, host, resources},
+    tls::Authority,
 };
 
 /// A name server that answers every question for an address with 127.0.0.N, for a
@@ -114,6 +116,85 @@ fn a_name_is_asked_for_again_by_each_nginx() {
                 "{what}: the name is not asked for again"
             );
             thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn a_name_is_asked_for_again_for_grpc() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let trusted = folder.path().join("ca.pem");
+    fs::write(&trusted, authority.pem()).expect("write it");
+    let (plain, secure) = (free_port(), free_port());
+    let Some(binary) = binary() else { return };
+    let pair = authority.sign("rpc.test");
+    let _backend = Staged::foreign(binary, |folder| {
+        let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("write it");
+        write("own.crt", &pair.certificate);
+        write("own.key", &pair.key);
+        let servers = [("one", 1), ("two", 2)].map(|(name, last)| {
+            format!(
+                "server {{
+                    listen 127.0.0.{last}:{plain} http2;
+                    listen 127.0.0.{last}:{secure} ssl http2;
+                    ssl_certificate own.crt; ssl_certificate_key own.key;
+                    add_header X-Seen \"{name} $scheme $server_protocol $host $uri\";
+                    add_trailer grpc-status 0;
+                    location / {{ default_type application/grpc; return 200 message; }}
+                }} "
+            )
+        });
+        let conf = format!(
+            "pid nginx.pid; error_log error.log; events {{ }} http {{ {} }}",
+            servers.concat()
+        );
+        write("nginx.conf", &conf);
+    });
+    let last = Arc::new(AtomicU8::new(1));
+    let names = name_server(Arc::clone(&last));
+    for binary in binaries() {
+        let port = free_port();
+        let site = host(
+            "site",
+            port,
+            &format!(
+                "
+  locations:
+    - {{ path: /plain.Orders/, grpc: {{ upstream: plain }} }}
+    - {{ path: /secure.Orders/, grpc: {{ upstream: secure, scheme: https, tls: {{ server_name: rpc.test, verify: {{ file: {} }} }} }} }}
+    - {{ path: /wrong.Orders/, grpc: {{ upstream: secure, scheme: https, http_errors: true, tls: {{ verify: {{ file: {} }} }} }} }}",
+                trusted.display(),
+                trusted.display()
+            ),
+        );
+        let upstreams = upstream("plain", plain, names) + &upstream("secure", secure, names);
+        let set = resources(&(site + &upstreams));
+        let what = binary.display().to_string();
+        last.store(1, Ordering::SeqCst);
+        let staged = Staged::new(binary, &set);
+        staged.assert_accepted(&what);
+        let _nginx = staged.start();
+        let seen = |path: &str| header(&ask(port, path), "x-seen").unwrap_or_default();
+        assert_eq!(
+            seen("/plain.Orders/Get"),
+            "one http HTTP/2.0 site.test /plain.Orders/Get",
+            "{what}"
+        );
+        assert_eq!(
+            seen("/secure.Orders/Get"),
+            "one https HTTP/2.0 site.test /secure.Orders/Get",
+            "{what}"
+        );
+        assert_eq!(ask(port, "/wrong.Orders/Get").status, 502, "{what}");
+        last.store(2, Ordering::SeqCst);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        for path in ["/plain.Orders/Get", "/secure.Orders/Get"] {
+            while !seen(path).starts_with("two ") {
+                let late = Instant::now() >= deadline;
+                assert!(!late, "{what}: the name is not asked for again");
+                thread::yield_now();
+            }
         }
     }
 }
