@@ -138,6 +138,12 @@ pub(super) fn reload_failure(error: &ReloadError) -> Failure {
         ReloadError::NotConfirmed { .. } | ReloadError::Backend { .. } => {
             Failure::new(code::GENERATION, blame::chain(error))
         }
+        ReloadError::WouldNotStart { reason } => {
+            let message = format!(
+                "workers of a killed nginx serve on, as a new one would not start: {reason}"
+            );
+            Failure::new(code::WOULD_NOT_START, message).retryable()
+        }
         _ => Failure::new(code::NGINX, blame::chain(error)),
     }
 }

@@ -128,6 +128,8 @@ pub mod code {
     pub const NGINX: &str = "NX-APPLY-011";
     /// Some resources keep their last good form, all others serve.
     pub const HELD_BACK: &str = "NX-APPLY-012";
+    /// nginx would not start, so what serves was left alone.
+    pub const WOULD_NOT_START: &str = "NX-APPLY-013";
 }
 
 /// What nginx was last seen serving. Persisted only after it was seen.
@@ -242,6 +244,12 @@ pub enum PipelineError {
         path: PathBuf,
         /// The system's own error.
         source: std::io::Error,
+    },
+    /// nginx would not start anew, so the one that runs was left alone.
+    #[error("nginx is not restarted, as it would not start again: {}", failure.message)]
+    NotRestarted {
+        /// What was seen, in nginx's words where they are its own.
+        failure: Box<Failure>,
     },
     /// nginx could not be brought to serve what the disk says.
     #[error("nginx does not serve {release}: {}", failure.message)]

@@ -3,7 +3,10 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use nxmesh_core::{bundle::Slice, contract::reloader::Generation};
+use nxmesh_core::{
+    bundle::Slice,
+    contract::reloader::{Generation, ReloadError},
+};
 
 use super::{
     Failure, Pipeline, PipelineError, Recovered, blame, code, confirm, disk, garbage,
@@ -67,7 +70,8 @@ impl Pipeline {
     }
 
     /// Brings back an nginx that does not react any more: one that somebody has
-    /// stopped goes on, any other is [restarted](Self::restart).
+    /// stopped goes on, any other is [restarted](Self::restart), if it
+    /// [would come back](Self::would_come_back).
     ///
     /// # Errors
     ///
@@ -76,7 +80,35 @@ impl Pipeline {
         if self.goes_on().await {
             return self.recover().await;
         }
+        self.would_come_back().await?;
         self.restart(stop_deadline).await
+    }
+
+    /// Whether nginx, once it was ended, would start again with the release it
+    /// was last seen serving; that is made anew where it is damaged. Leaves the
+    /// nginx that runs alone.
+    ///
+    /// # Errors
+    ///
+    /// [`PipelineError::NotRestarted`] if it would not.
+    pub async fn would_come_back(&mut self) -> Result<(), PipelineError> {
+        self.settled = false;
+        let found = self.look().await?;
+        if found.under_way.is_none() {
+            self.last_good(found.entry, found.intact).await?;
+        }
+        let deadline = self.options.check_deadline;
+        let would_start = self.reloader.would_start(deadline).await;
+        would_start.map_err(|error| {
+            let message = match error {
+                ReloadError::WouldNotStart { reason } => reason,
+                other => blame::chain(&other),
+            };
+            let failure = Failure::new(code::WOULD_NOT_START, message).retryable();
+            PipelineError::NotRestarted {
+                failure: Box::new(failure),
+            }
+        })
     }
 
     /// Ends nginx, by force if need be, and starts it anew with the release it

@@ -91,13 +91,8 @@ impl Controller {
     pub(super) async fn recover(&mut self) {
         let again = self.observed.nginx != Nginx::Unknown;
         let recovered = self.pipeline.recover().await;
-        // A refusal to start disturbs nobody: the pauses are enough for it.
-        let disturbs = match &recovered {
-            Ok(_) => true,
-            Err(PipelineError::NotServing { failure, .. }) => failure.code != code::RELOAD,
-            Err(_) => false,
-        };
-        self.note(recovered, again && disturbs).await;
+        let counts = again && disturbs(&recovered);
+        self.note(recovered, counts).await;
     }
 
     /// Brings an nginx back that does not react.
@@ -108,7 +103,8 @@ impl Controller {
         );
         let deadline = self.options.watchdog.stop_deadline;
         let restarted = self.pipeline.revive(deadline).await;
-        self.note(restarted, true).await;
+        let counts = disturbs(&restarted);
+        self.note(restarted, counts).await;
     }
 
     /// Starts nginx anew because somebody said so, ending what runs; that says
@@ -192,6 +188,18 @@ impl Controller {
             status.nginx.restarts = restarts;
             status.nginx.breaker = breaker;
         });
+    }
+}
+
+/// Whether what was done can have disturbed anybody. A refusal to start does
+/// not: the pauses are enough for it.
+fn disturbs(done: &Result<Recovered, PipelineError>) -> bool {
+    match done {
+        Ok(_) => true,
+        Err(PipelineError::NotServing { failure, .. }) => {
+            ![code::RELOAD, code::WOULD_NOT_START].contains(&failure.code)
+        }
+        Err(_) => false,
     }
 }
 

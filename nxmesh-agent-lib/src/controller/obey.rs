@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::info;
 
-use super::{observed::Nginx, run::Controller};
+use super::{care::chain, observed::Nginx, run::Controller};
 use crate::exchange::Order;
 
 /// How long requests under way may take to finish before a restart.
@@ -83,9 +83,11 @@ impl Controller {
             .map_err(|error| error.to_string())
     }
 
-    /// Half of the time is for requests under way; what is left of nginx then
-    /// is ended by force.
+    /// Not of an nginx that would not come back. Half of the time is for requests
+    /// under way; what is left of nginx then is ended by force.
     async fn restart_as_told(&mut self, until: Option<Instant>) -> Result<String, String> {
+        let would_come_back = self.pipeline.would_come_back().await;
+        would_come_back.map_err(|error| chain(&error))?;
         let patience = until.map_or(GRACE, |until| {
             until.duration_since(Instant::now()).div_f64(2.0).min(GRACE)
         });

@@ -76,6 +76,10 @@ impl Reloader for MeteredReloader {
         reloaded
     }
 
+    async fn would_start(&self, deadline: Duration) -> Result<(), ReloadError> {
+        self.inner.would_start(deadline).await
+    }
+
     async fn start(&self, deadline: Duration) -> Result<Generation, ReloadError> {
         let started = self.inner.start(deadline).await;
         if started.is_ok() {

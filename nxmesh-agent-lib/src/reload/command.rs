@@ -59,6 +59,25 @@ impl CommandReloader {
         }
     }
 
+    /// The configuration in place, as a check takes it.
+    async fn in_place(&self) -> Candidate {
+        let SignalOptions { conf, prefix, .. } = &self.options.nginx;
+        let known = match prefix {
+            Some(prefix) => Some(prefix.clone()),
+            None => self
+                .local
+                .build(None)
+                .await
+                .ok()
+                .map(|it| it.prefix.clone()),
+        };
+        let home = || conf.parent().unwrap_or(Path::new("/")).to_owned();
+        Candidate {
+            check_conf: conf.clone(),
+            check_prefix: known.unwrap_or_else(home),
+        }
+    }
+
     /// Looks whether all is there that this needs.
     ///
     /// # Errors
@@ -109,7 +128,7 @@ impl Means for CommandReloader {
 
     async fn launch(&self, deadline: Duration) -> Result<(), ReloadError> {
         const ACTION: &str = "start nginx";
-        self.local.clear_the_way().await?;
+        self.local.clear_the_way(self.would_start(deadline)).await?;
         let Some(words) = &self.options.start else {
             return self.local.launch(deadline).await;
         };
@@ -149,6 +168,26 @@ impl Reloader for CommandReloader {
     async fn reload(&self, deadline: Duration) -> Result<Generation, ReloadError> {
         let _turn = self.turn.lock().await;
         proof::reload(self, deadline).await
+    }
+
+    /// By the check of its own where there is one.
+    async fn would_start(&self, deadline: Duration) -> Result<(), ReloadError> {
+        let CommandOptions { check, start, .. } = &self.options;
+        if let Some(words) = start
+            && let Err(unmet) = needs::program("start", words)
+        {
+            let reason = unmet.to_string();
+            return Err(ReloadError::WouldNotStart { reason });
+        }
+        match (check, start) {
+            (Some(_), _) => {
+                let in_place = self.in_place().await;
+                let checked = Reloader::check(self, &in_place, deadline).await;
+                checked.map_err(|error| proof::would_not_start(&error, "so says the check command"))
+            }
+            (None, Some(_)) => self.local.would_start(deadline).await,
+            (None, None) => self.local.would_launch(deadline).await,
+        }
     }
 
     async fn start(&self, deadline: Duration) -> Result<Generation, ReloadError> {

@@ -298,6 +298,34 @@ impl Reloader for ContainerReloader {
         proof::reload(self, deadline).await
     }
 
+    /// As long as it runs: then nothing can be run in it.
+    async fn would_start(&self, deadline: Duration) -> Result<(), ReloadError> {
+        const ACTION: &str = "run nginx -t in the container";
+        let Some(nginx) = Means::find(self).await? else {
+            return Ok(());
+        };
+        let named = nginx.named();
+        let mut arguments = vec!["-t", "-q"];
+        arguments.extend(named.iter().map(String::as_str));
+        let ended = self.nginx(&arguments, deadline, ACTION).await?;
+        let said = ended.output.trim();
+        // What a master calls itself may be cut.
+        let cut = named
+            .iter()
+            .any(|it| said.contains(&format!("open() \"{it}\" failed")));
+        if ended.exit_code == 0 || cut {
+            return Ok(());
+        }
+        let said: String = match diagnostic::of(said.lines()) {
+            found if found.is_empty() => said.chars().take(1024).collect(),
+            found => found,
+        };
+        let name = &self.options.container;
+        Err(ReloadError::WouldNotStart {
+            reason: format!("{said}; `docker exec {name} nginx -t` shows it"),
+        })
+    }
+
     async fn start(&self, deadline: Duration) -> Result<Generation, ReloadError> {
         let _turn = self.turn.lock().await;
         let started = proof::start(self, deadline).await;

@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -25,25 +26,32 @@ const KILLED: Duration = Duration::from_secs(1);
 /// How long nginx gets to end by itself: its master kills workers that do not
 /// heed after one second.
 const GRACE: Duration = Duration::from_secs(3);
+
 impl Local {
-    /// Makes room for a start: what a killed nginx left behind goes.
-    pub(super) async fn clear_the_way(&self) -> Result<(), ReloadError> {
-        self.dismiss_orphans().await?;
+    /// Makes room for a start: what a killed nginx left behind goes. Workers
+    /// that still serve go only once a start is `proven` to go through.
+    pub(super) async fn clear_the_way(
+        &self,
+        proven: impl Future<Output = Result<(), ReloadError>>,
+    ) -> Result<(), ReloadError> {
+        if let Some(socket) = self.options.unix_sockets.first()
+            && sockets::is_served(socket).await
+            && !orphans(socket).is_empty()
+        {
+            proven.await?;
+            self.dismiss_orphans(socket).await?;
+        }
         self.remove_dead_sockets().await
     }
 
     /// Has workers whose master was killed finish, so that the next master gets
     /// their ports; by force if they do not heed.
-    async fn dismiss_orphans(&self) -> Result<(), ReloadError> {
-        let Some(socket) = self.options.unix_sockets.first() else {
-            return Ok(());
-        };
+    async fn dismiss_orphans(&self, socket: &Path) -> Result<(), ReloadError> {
         for (signal, patience) in [(Signal::SIGQUIT, ORPHANS), (Signal::SIGKILL, KILLED)] {
             if !sockets::is_served(socket).await {
                 break;
             }
-            let holders = sockets::holders(socket).into_iter();
-            let orphans: Vec<Process> = holders.filter_map(worker_of_no_master).collect();
+            let orphans = orphans(socket);
             for orphan in &orphans {
                 let pid = orphan.pid();
                 tracing::warn!(pid, %signal, "a worker of a killed nginx still serves, it is ended");
@@ -126,4 +134,10 @@ impl Local {
         }
         Ok(())
     }
+}
+
+/// The workers of a killed master that listen at `socket`.
+fn orphans(socket: &Path) -> Vec<Process> {
+    let holders = sockets::holders(socket).into_iter();
+    holders.filter_map(worker_of_no_master).collect()
 }

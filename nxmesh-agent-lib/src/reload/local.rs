@@ -182,10 +182,16 @@ impl Local {
         self.judge(test, deadline).await
     }
 
-    /// Runs `nginx -t` on the configuration in place, as a start would read it.
-    /// Only for what was seen to fail: it may leave an empty pid file.
-    pub(super) async fn check_in_place(&self, deadline: Duration) -> Result<(), ReloadError> {
-        let mut test = self.run(None)?;
+    /// Runs `nginx -t` on the configuration in place, as a start would read it,
+    /// and opens, makes and tries what a start would: logs, folders, the pid
+    /// file. Ports that are taken do not count. May leave an empty pid file where
+    /// there is none.
+    pub(super) async fn check_in_place(
+        &self,
+        nginx: Option<&Master>,
+        deadline: Duration,
+    ) -> Result<(), ReloadError> {
+        let mut test = self.run(nginx)?;
         test.command
             .args(["-t", "-q", "-c"])
             .arg(&self.options.conf);
@@ -193,6 +199,36 @@ impl Local {
             test.command.arg("-p").arg(with_slash(prefix));
         }
         self.judge(test, deadline).await
+    }
+
+    /// Whether [`launch`](Self::launch) would go through.
+    pub(super) async fn would_launch(&self, deadline: Duration) -> Result<(), ReloadError> {
+        let tried = async {
+            self.start_log()?;
+            self.check_in_place(None, deadline).await
+        };
+        tried.await.map_err(|error| self.would_not_start(&error))
+    }
+
+    /// As [`would_launch`](Self::would_launch), where somebody else starts nginx.
+    pub(super) async fn would_start(&self, deadline: Duration) -> Result<(), ReloadError> {
+        let nginx = match self.options.enter.needs_nginx() {
+            true => match self.find().await? {
+                // Where it is, nothing can be run now.
+                None => return Ok(()),
+                found => found,
+            },
+            false => None,
+        };
+        let checked = self.check_in_place(nginx.as_ref(), deadline).await;
+        checked.map_err(|error| self.would_not_start(&error))
+    }
+
+    /// What is told of a start that would fail for `error`.
+    pub(super) fn would_not_start(&self, error: &ReloadError) -> ReloadError {
+        let SignalOptions { binary, conf, .. } = &self.options;
+        let (binary, conf) = (binary.display(), conf.display());
+        proof::would_not_start(error, &format!("`{binary} -t -c {conf}` shows it"))
     }
 
     /// The end of the error log that the configuration in place names, where

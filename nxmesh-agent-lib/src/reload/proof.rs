@@ -14,7 +14,7 @@ use super::{
     error_log::{ErrorLog, Says},
     turnover::Turnover,
 };
-use crate::nginx::Master;
+use crate::{apply::chain, nginx::Master};
 
 /// How often nginx is looked at while something is due at any moment.
 const POLL: Duration = Duration::from_millis(10);
@@ -245,6 +245,17 @@ pub(super) fn rejected(diagnostic: String, or: impl FnOnce() -> String) -> Reloa
         } else {
             diagnostic
         },
+    }
+}
+
+/// A start that would fail for `error`, and what helps.
+pub(super) fn would_not_start(error: &ReloadError, remedy: &str) -> ReloadError {
+    let why = match error {
+        ReloadError::Rejected { diagnostic } => diagnostic.clone(),
+        other => chain(other),
+    };
+    ReloadError::WouldNotStart {
+        reason: format!("{why}; {remedy}"),
     }
 }
 

@@ -99,7 +99,7 @@ impl Means for SignalReloader {
     }
 
     async fn launch(&self, deadline: Duration) -> Result<(), ReloadError> {
-        self.local.clear_the_way().await?;
+        self.local.clear_the_way(self.would_start(deadline)).await?;
         match self.local.options.enter {
             Enter::NotNeeded => self.local.launch(deadline).await,
             // Its container's runtime starts it.
@@ -121,6 +121,13 @@ impl Reloader for SignalReloader {
     async fn reload(&self, deadline: Duration) -> Result<Generation, ReloadError> {
         let _turn = self.turn.lock().await;
         proof::reload(self, deadline).await
+    }
+
+    async fn would_start(&self, deadline: Duration) -> Result<(), ReloadError> {
+        match self.local.options.enter {
+            Enter::NotNeeded => self.local.would_launch(deadline).await,
+            _ => self.local.would_start(deadline).await,
+        }
     }
 
     async fn start(&self, deadline: Duration) -> Result<Generation, ReloadError> {

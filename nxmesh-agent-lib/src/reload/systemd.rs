@@ -169,7 +169,7 @@ impl SystemdReloader {
     /// where not everybody may read: so nginx is asked again, and its error log
     /// read from where it ended before the start.
     async fn nginx_refuses(&self, deadline: Duration) -> Result<(), ReloadError> {
-        self.local.check_in_place(deadline).await?;
+        self.local.check_in_place(None, deadline).await?;
         let end = self.before_start.lock().await.clone();
         let diagnostic = end.map(|end| end.diagnostic_since()).unwrap_or_default();
         if diagnostic.contains("[emerg]") {
@@ -202,7 +202,7 @@ impl Means for SystemdReloader {
     }
 
     async fn launch(&self, deadline: Duration) -> Result<(), ReloadError> {
-        self.local.clear_the_way().await?;
+        self.local.clear_the_way(self.would_start(deadline)).await?;
         *self.before_start.lock().await = self.local.end_of_log().await;
         self.run(Job::Start, deadline).await
     }
@@ -235,6 +235,10 @@ impl Reloader for SystemdReloader {
     async fn reload(&self, deadline: Duration) -> Result<Generation, ReloadError> {
         let _turn = self.turn.lock().await;
         proof::reload(self, deadline).await
+    }
+
+    async fn would_start(&self, deadline: Duration) -> Result<(), ReloadError> {
+        self.local.would_start(deadline).await
     }
 
     async fn start(&self, deadline: Duration) -> Result<Generation, ReloadError> {

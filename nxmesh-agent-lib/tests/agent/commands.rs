@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use nxmesh_agent_lib::{ConnectionState, testkit::ScriptedMaster};
+use nxmesh_agent_lib::{Agent, ConnectionState, testkit::ScriptedMaster};
 use nxmesh_core::wire::{Command, CommandKind, CommandResult, ConfigPhase};
 
-use crate::rig::{Rig, site, version};
+use crate::rig::{Rig, applied, site, version};
 
 async fn done(master: &ScriptedMaster, id: &str, kind: CommandKind) -> CommandResult {
     master.command(Command {
@@ -80,6 +80,35 @@ async fn a_restart_is_another_process_that_serves_the_same() {
     assert!(restarted.message.contains("finished"), "{restarted:?}");
     let after = agent.reached(|status| status.nginx.running).await;
     assert_ne!(before.nginx.master_pid, after.nginx.master_pid);
+    assert_eq!(rig.get().await, (200, "up".to_owned()));
+    agent.stop().await.unwrap();
+}
+
+/// The command fails, and nobody notices.
+#[tokio::test]
+async fn an_nginx_that_would_not_come_back_is_not_restarted() {
+    let rig = Rig::new();
+    let (master, transport) = ScriptedMaster::start();
+    let binary = rig.own_binary();
+    let agent = Agent::builder(rig.options()).transport(transport);
+    let mut agent = Rig::run(agent.reloader(rig.reloader_with(binary.0.clone())));
+    applied(&master, 1, &site(rig.port, "up")).await;
+    let before = agent.reached(|status| status.nginx.running).await;
+    binary.break_it();
+    let restarted = done(&master, "1", CommandKind::Restart).await;
+    assert!(!restarted.ok, "{restarted:?}");
+    let told = restarted.message;
+    assert!(
+        told.contains("is not restarted") && told.contains("-t -c"),
+        "{told}"
+    );
+    assert_eq!(rig.get().await, (200, "up".to_owned()));
+    let after = agent.reached(|status| status.nginx.running).await;
+    assert_eq!(before.nginx.master_pid, after.nginx.master_pid);
+    assert_eq!(after.nginx.problem, None);
+    binary.mend();
+    let restarted = done(&master, "2", CommandKind::Restart).await;
+    assert!(restarted.ok, "{restarted:?}");
     assert_eq!(rig.get().await, (200, "up".to_owned()));
     agent.stop().await.unwrap();
 }

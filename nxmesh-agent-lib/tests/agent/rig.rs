@@ -115,9 +115,22 @@ impl Rig {
     }
 
     pub(crate) fn reloader(&self) -> SignalReloader {
+        let binary = nginx_binary().expect("nginx is installed or named by NXMESH_TEST_NGINX");
+        self.reloader_with(binary)
+    }
+
+    /// An nginx of its own, to be broken and mended.
+    pub(crate) fn own_binary(&self) -> OwnBinary {
+        let path = self.folder.path().join("nginx");
+        let original = nginx_binary().expect("nginx is installed or named by NXMESH_TEST_NGINX");
+        std::fs::copy(original, &path).unwrap();
+        OwnBinary(path)
+    }
+
+    pub(crate) fn reloader_with(&self, binary: PathBuf) -> SignalReloader {
         let layout = self.layout();
         SignalReloader::new(SignalOptions {
-            binary: nginx_binary().expect("nginx is installed or named by NXMESH_TEST_NGINX"),
+            binary,
             conf: layout.full_conf(),
             prefix: None,
             pid_file: Some(layout.pid_file()),
@@ -204,6 +217,27 @@ impl Rig {
 
     pub(crate) fn freeze_nginx(&self) {
         freeze(self.folder.path());
+    }
+}
+
+/// A copy of nginx.
+pub(crate) struct OwnBinary(pub(crate) PathBuf);
+
+impl OwnBinary {
+    fn aside(&self) -> PathBuf {
+        self.0.with_extension("aside")
+    }
+
+    /// Puts a program in its place that fails.
+    pub(crate) fn break_it(&self) {
+        std::fs::rename(&self.0, self.aside()).unwrap();
+        std::fs::write(&self.0, "#!/bin/sh\nexit 1\n").unwrap();
+        let runs = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&self.0, runs).unwrap();
+    }
+
+    pub(crate) fn mend(&self) {
+        std::fs::rename(self.aside(), &self.0).unwrap();
     }
 }
 

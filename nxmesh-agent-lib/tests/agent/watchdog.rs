@@ -58,6 +58,10 @@ impl Reloader for Deaf {
         self.0.start(deadline).await
     }
 
+    async fn would_start(&self, deadline: Duration) -> Result<(), ReloadError> {
+        self.0.would_start(deadline).await
+    }
+
     async fn stop(&self, deadline: Duration) -> Result<(), ReloadError> {
         self.0.stop(deadline).await
     }
@@ -183,6 +187,67 @@ async fn a_master_process_that_is_killed_leaves_no_orphans_for_long() {
         }
         assert_eq!(rig.orphans(), 0, "frozen: {frozen}");
     }
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_killed_master_leaves_serves_until_another_can_start() {
+    let rig = Rig::new();
+    let (master, transport) = ScriptedMaster::start();
+    let binary = rig.own_binary();
+    let mut options = rig.options();
+    // It counts what disturbs, and this does not.
+    options.control.watchdog.breaker.restarts = 1;
+    let agent = Agent::builder(options).transport(transport);
+    let mut agent = Rig::run(agent.reloader(rig.reloader_with(binary.0.clone())));
+    applied(&master, 1, &site(rig.port, "alive")).await;
+    let before = agent.reached(|status| status.nginx.running).await.nginx;
+    binary.break_it();
+    send(before.master_pid.unwrap(), Signal::SIGKILL);
+    let tells = |status: &nxmesh_agent_lib::AgentStatus| {
+        let problem = status.nginx.problem.as_deref();
+        problem.is_some_and(|it| it.contains("serve on") && it.contains("-t -c"))
+    };
+    agent.reached(tells).await;
+    told(&master, |health| !health.nginx_running).await;
+    // Through some attempts.
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        assert_eq!(rig.get().await, (200, "alive".to_owned()));
+    }
+    assert!(rig.orphans() > 0);
+    let status = agent.reached(tells).await;
+    assert_eq!(status.nginx.breaker, None, "{status:?}");
+    binary.mend();
+    agent
+        .reached(|status| status.nginx.running && status.nginx.problem.is_none())
+        .await;
+    assert_eq!(rig.get().await, (200, "alive".to_owned()));
+    assert_eq!(rig.orphans(), 0);
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_nginx_that_hangs_is_not_ended_while_another_would_not_start() {
+    let rig = Rig::new();
+    let (master, transport) = ScriptedMaster::start();
+    let binary = rig.own_binary();
+    let agent = Agent::builder(rig.options()).transport(transport);
+    let reloader = Deaf(rig.reloader_with(binary.0.clone()));
+    let mut agent = Rig::run(agent.reloader(reloader));
+    applied(&master, 1, &site(rig.port, "alive")).await;
+    let before = agent.reached(|status| status.nginx.running).await.nginx;
+    binary.break_it();
+    rig.freeze_nginx();
+    let problem = |status: &nxmesh_agent_lib::AgentStatus| {
+        let problem = status.nginx.problem.as_deref();
+        problem.is_some_and(|it| it.contains("would not start again"))
+    };
+    let after = agent.reached(problem).await.nginx;
+    assert_eq!(after.master_pid, before.master_pid);
+    binary.mend();
+    agent.reached(|status| status.nginx.restarts == 1).await;
+    assert_eq!(rig.get().await, (200, "alive".to_owned()));
     agent.stop().await.unwrap();
 }
 

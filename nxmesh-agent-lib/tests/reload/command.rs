@@ -11,7 +11,7 @@ use nxmesh_core::{
     testkit::reloader::DEADLINE,
 };
 
-use crate::rig::{Backend, Driven, deadly};
+use crate::rig::{Backend, Driven, deadly, orphans_serve_until_another_starts, probe};
 
 #[derive(Debug)]
 struct ByCommand;
@@ -97,6 +97,14 @@ async fn what_is_left_out_is_done_by_signal() {
     nginx.set_answer("signalled");
     reloader.reload(DEADLINE).await.unwrap();
     assert_eq!(nginx.get().await.unwrap(), "signalled");
+}
+
+#[tokio::test]
+async fn orphans_serve_on_while_the_commands_would_not_start_another() {
+    let nginx = RealNginx::new();
+    let mut options = options(&nginx);
+    options.nginx.unix_sockets = vec![probe(&nginx)];
+    orphans_serve_until_another_starts(&nginx, &CommandReloader::new(options)).await;
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! A real nginx for the conformance suite, however it is driven.
 
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, path::PathBuf};
 
 use async_trait::async_trait;
 use nxmesh_agent_lib::testkit::{RealNginx, free_port};
 use nxmesh_core::{
-    contract::reloader::{Candidate, Reloader},
+    contract::reloader::{Candidate, ReloadError, Reloader},
     digest::Digest,
     testkit::reloader::{Configuration, DEADLINE, Rig},
 };
@@ -79,6 +79,53 @@ impl<B: Backend> Rig for Driven<B> {
         B::stop(&self.host).await;
         self.nginx.kill();
     }
+}
+
+/// The unix socket by which orphans are found.
+pub(crate) fn probe(nginx: &RealNginx) -> PathBuf {
+    nginx.dir().join("probe")
+}
+
+fn with_probe(nginx: &RealNginx, main: &str, answer: &str) -> String {
+    let probe = probe(nginx).display().to_string();
+    let server = format!("server {{ listen unix:{probe}; return 200 x; }}");
+    nginx.conf_with(main, &format!("{}\n{server}", nginx.server(answer)))
+}
+
+/// Has the master of an nginx that `reloader` looks after killed, and the
+/// workers it leaves serve on until another would start: with `options` that
+/// name the [`probe`].
+pub(crate) async fn orphans_serve_until_another_starts(
+    nginx: &RealNginx,
+    reloader: &impl Reloader,
+) {
+    nginx.set_conf(&with_probe(nginx, "", "old"));
+    let before = reloader.start(DEADLINE).await.expect("start");
+    nginx.kill_master();
+    for bad in [
+        "no_such_directive on;",
+        "error_log /nonexistent/error.log;",
+        "pid /nonexistent/nginx.pid;",
+    ] {
+        let mut text = with_probe(nginx, bad, "new");
+        if bad.starts_with("pid") {
+            // Only one may be named.
+            text = text.replacen(&format!("pid {};", nginx.pid_file().display()), "", 1);
+        }
+        nginx.set_conf(&text);
+        let started = reloader.start(DEADLINE).await;
+        let Err(ReloadError::WouldNotStart { reason }) = started else {
+            panic!("{bad}: {started:?}");
+        };
+        assert!(reason.contains("[emerg]"), "{reason}");
+        for _ in 0..5 {
+            assert_eq!(nginx.get().await.expect("the orphans serve"), "old");
+        }
+    }
+    nginx.set_conf(&with_probe(nginx, "", "new"));
+    let after = reloader.start(DEADLINE).await.expect("start again");
+    assert!(after.replaces(&before));
+    assert_eq!(nginx.get().await.unwrap(), "new");
 }
 
 /// nginx whose workers die as they start: the whole service is down.

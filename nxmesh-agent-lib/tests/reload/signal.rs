@@ -1,6 +1,6 @@
 //! `SignalReloader` and a real nginx.
 
-use std::{fs, net::TcpListener, time::Duration};
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use nxmesh_agent_lib::{
     reload::SignalReloader,
@@ -11,7 +11,7 @@ use nxmesh_core::{
     testkit::{patience::PATIENCE, reloader::DEADLINE},
 };
 
-use crate::rig::{Backend, Driven, deadly};
+use crate::rig::{Backend, Driven, deadly, orphans_serve_until_another_starts, probe};
 
 #[derive(Debug)]
 struct BySignal;
@@ -162,6 +162,36 @@ async fn workers_of_a_killed_master_give_way_to_the_next() {
     for _ in 0..20 {
         assert_eq!(nginx.get().await.unwrap(), "new");
     }
+}
+
+#[tokio::test]
+async fn orphans_serve_on_while_another_nginx_would_not_start() {
+    let nginx = RealNginx::new();
+    let mut options = nginx.options();
+    options.unix_sockets = vec![probe(&nginx)];
+    orphans_serve_until_another_starts(&nginx, &SignalReloader::new(options)).await;
+}
+
+#[tokio::test]
+async fn a_binary_that_cannot_run_would_not_start() {
+    let nginx = RealNginx::new();
+    let mut options = nginx.options();
+    options.binary = nginx.dir().join("nginx-of-mine");
+    fs::copy(nginx.binary(), &options.binary).unwrap();
+    let reloader = SignalReloader::new(options.clone());
+    let before = reloader.start(DEADLINE).await.expect("start");
+    reloader.would_start(DEADLINE).await.expect("it would");
+    fs::rename(&options.binary, nginx.dir().join("nginx-aside")).unwrap();
+    fs::write(&options.binary, "#!/bin/sh\nexit 3\n").unwrap();
+    for mode in [0o755, 0o644] {
+        fs::set_permissions(&options.binary, fs::Permissions::from_mode(mode)).unwrap();
+        let told = reloader.would_start(DEADLINE).await;
+        let Err(ReloadError::WouldNotStart { reason }) = told else {
+            panic!("{mode:o}: {told:?}");
+        };
+        assert!(reason.contains("-t -c"), "{reason}");
+    }
+    assert_eq!(reloader.running().await.unwrap(), Some(before));
 }
 
 #[tokio::test]

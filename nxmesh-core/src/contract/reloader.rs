@@ -62,6 +62,8 @@ impl Generation {
 ///    nginx's. Whoever else looks after nginx may have started another.
 /// 8. `quit` returns `true` only when the nginx that ran has ended by itself.
 /// 9. `resume` ends no process and disturbs no request.
+/// 10. `would_start` never disturbs what serves, and never fails for a
+///    configuration in place with which nginx does start.
 #[async_trait]
 pub trait Reloader: fmt::Debug + Send + Sync + 'static {
     /// Stable short name for metric labels and errors, for example `"signal"`.
@@ -81,11 +83,25 @@ pub trait Reloader: fmt::Debug + Send + Sync + 'static {
     /// See clause 4.
     async fn reload(&self, deadline: Duration) -> Result<Generation, ReloadError>;
 
+    /// Looks whether nginx would start with what its configuration file says
+    /// now, also while it runs: before what serves is ended for a new one.
+    /// Default: nothing is known against it.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError::WouldNotStart`]; nothing changed.
+    async fn would_start(&self, deadline: Duration) -> Result<(), ReloadError> {
+        let _ = deadline;
+        Ok(())
+    }
+
     /// Starts nginx if it does not run.
     ///
     /// # Errors
     ///
-    /// [`ReloadError::Rejected`] when nginx refuses to start, with its words.
+    /// [`ReloadError::Rejected`] when nginx refuses to start, with its words;
+    /// [`ReloadError::WouldNotStart`] when workers of a killed nginx serve and
+    /// were left alone, as another would not start.
     async fn start(&self, deadline: Duration) -> Result<Generation, ReloadError>;
 
     /// Ends nginx, by force if it does not heed. Only for one that serves
@@ -152,6 +168,10 @@ impl<R: Reloader + ?Sized> Reloader for Box<R> {
         (**self).reload(deadline).await
     }
 
+    async fn would_start(&self, deadline: Duration) -> Result<(), ReloadError> {
+        (**self).would_start(deadline).await
+    }
+
     async fn start(&self, deadline: Duration) -> Result<Generation, ReloadError> {
         (**self).start(deadline).await
     }
@@ -187,6 +207,12 @@ pub enum ReloadError {
     Rejected {
         /// nginx's own lines, `[emerg]` first.
         diagnostic: String,
+    },
+    /// nginx would not start: seen beforehand, so what serves was left alone.
+    #[error("a start of nginx would fail, so what serves is left alone: {reason}")]
+    WouldNotStart {
+        /// Why, in nginx's words where they are its own, and what helps.
+        reason: String,
     },
     /// No nginx of this instance runs.
     #[error("nginx is not running")]

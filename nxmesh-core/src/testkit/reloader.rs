@@ -71,6 +71,8 @@ macro_rules! reloader_conformance {
             what_quit_is_gone,
             // 9
             what_goes_on_is_what_ran,
+            // 10
+            looking_ahead_disturbs_nobody,
         }
     };
     (@each $rig:ty: $($clause:ident,)+) => {
@@ -265,5 +267,25 @@ pub async fn what_goes_on_is_what_ran<R: Rig>() {
     assert_eq!(rig.answer().await, "initial");
     rig.stop().await;
     subject.resume().await.expect("nothing that runs");
+    assert_eq!(subject.running().await.expect("look at what runs"), None);
+}
+
+/// Clause 10: whatever waits at the entry, and whether nginx runs or not.
+pub async fn looking_ahead_disturbs_nobody<R: Rig>() {
+    let (rig, subject) = R::start().await;
+    let before = running(&subject).await;
+    // It may be told or not that this one would not start.
+    rig.switch(Broken).await;
+    let told = subject.would_start(DEADLINE).await;
+    assert!(
+        matches!(told, Ok(()) | Err(ReloadError::WouldNotStart { .. })),
+        "{told:?}"
+    );
+    rig.switch(Answers("waiting")).await;
+    subject.would_start(DEADLINE).await.expect("a good one");
+    assert_eq!(rig.answer().await, "initial");
+    assert_eq!(running(&subject).await, before);
+    rig.stop().await;
+    subject.would_start(DEADLINE).await.expect("a good one");
     assert_eq!(subject.running().await.expect("look at what runs"), None);
 }

@@ -28,6 +28,7 @@ pub(in crate::reload) struct Contained {
     /// The master, where it is seen in `/proc` here.
     here: Option<Master>,
     takes_signals: Result<(), String>,
+    named: Vec<String>,
     error_log: Option<PathBuf>,
 }
 
@@ -52,6 +53,7 @@ impl Contained {
             master,
             here,
             takes_signals: table.takes_signals(),
+            named: table.named(master),
             error_log,
         }
     }
@@ -62,6 +64,11 @@ impl Contained {
 
     pub(super) fn takes_signals(&self) -> Result<(), String> {
         self.takes_signals.clone()
+    }
+
+    /// The configuration and the prefix it was started with, as arguments.
+    pub(super) fn named(&self) -> &[String] {
+        &self.named
     }
 
     /// The error log, where that is a file that is seen here.

@@ -89,6 +89,17 @@ impl Table {
         Err(title.to_owned())
     }
 
+    /// Of the arguments of a master, what tells its configuration: `-c` and `-p`.
+    pub(super) fn named(&self, master: u32) -> Vec<String> {
+        let title = self.processes.iter().find(|it| it.pid == master);
+        let arguments = title.and_then(|it| it.title.strip_prefix(MASTER));
+        let words: Vec<&str> = arguments.unwrap_or_default().split_whitespace().collect();
+        let pairs = words
+            .windows(2)
+            .filter(|pair| ["-c", "-p"].contains(&pair[0]));
+        pairs.flatten().map(|word| (*word).to_owned()).collect()
+    }
+
     /// The processes it has started.
     pub(super) fn children(&self, of: u32) -> impl Iterator<Item = u32> {
         self.started_by(of).map(|it| it.pid)
@@ -191,6 +202,16 @@ mod tests {
         assert_eq!(replaced.master(), Ok(Some(7)));
         let two = table(7, &[(8, 7, "S", master), (9, 7, "S", master)]);
         assert!(two.master().is_err());
+    }
+
+    #[test]
+    fn a_master_names_its_configuration() {
+        let named = |title: &str| table(7, &[(7, 1, "Ss", title)]).named(7);
+        assert!(named("nginx: master process nginx -g daemon off;").is_empty());
+        assert_eq!(
+            named("nginx: master process nginx -c /a.conf -g daemon off; -p /b"),
+            ["-c", "/a.conf", "-p", "/b"]
+        );
     }
 
     #[test]

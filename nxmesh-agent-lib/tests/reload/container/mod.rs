@@ -108,6 +108,18 @@ fn failure<T: std::fmt::Debug>(result: Result<T, ReloadError>) -> String {
 }
 
 #[tokio::test]
+async fn it_is_seen_beforehand_that_the_container_would_not_come_back() {
+    let (nginx, _engine, reloader) = running().await;
+    nginx.set_conf("no_such_directive on;");
+    let told = reloader.would_start(DEADLINE).await;
+    let Err(ReloadError::WouldNotStart { reason }) = told else {
+        panic!("{told:?}");
+    };
+    assert!(reason.contains("[emerg]"), "{reason}");
+    assert_eq!(nginx.get().await.unwrap(), "initial");
+}
+
+#[tokio::test]
 async fn no_engine_is_told_with_its_socket() {
     let (nginx, engine, _) = running().await;
     let reloader = ContainerReloader::new(ContainerOptions {

@@ -14,7 +14,7 @@ use nxmesh_core::{
 };
 
 use self::fake::{FakeSystemd, UNIT};
-use crate::rig::{Backend, Driven, deadly};
+use crate::rig::{Backend, Driven, deadly, orphans_serve_until_another_starts, probe};
 
 fn options(nginx: &RealNginx, systemd: &FakeSystemd) -> SystemdOptions {
     SystemdOptions {
@@ -88,6 +88,15 @@ fn failure<T: std::fmt::Debug>(result: Result<T, ReloadError>) -> String {
         }) => source.to_string(),
         other => panic!("a failure of systemd was expected, there is {other:?}"),
     }
+}
+
+#[tokio::test]
+async fn orphans_serve_on_while_the_unit_would_not_start() {
+    let nginx = RealNginx::new();
+    let systemd = FakeSystemd::start(&nginx).await;
+    let mut options = options(&nginx, &systemd);
+    options.nginx.unix_sockets = vec![probe(&nginx)];
+    orphans_serve_until_another_starts(&nginx, &SystemdReloader::new(options)).await;
 }
 
 #[tokio::test]
