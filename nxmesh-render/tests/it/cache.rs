@@ -33,6 +33,7 @@ fn responses_are_kept_by_their_key() {
   locations:
     - {{ path: /, proxy: {{ upstream: backend }} }}
     - {{ path: /never, cache: none, proxy: {{ upstream: backend }} }}
+    - {{ path: /renewed, cache: {{ rules: {{ {rules}, renew: [{{ header: X-Renew }}], not_kept: [{{ header: X-Secret }}], lock: true, lock_timeout: 2s, lock_age: 3s }} }}, proxy: {{ upstream: backend }} }}
     - {{ path: /own, cache: {{ rules: {{ {rules}, min_uses: 2 }} }}, proxy: {{ upstream: backend }} }}"
         ),
         &upstream("backend", &[counting()]),
@@ -54,6 +55,13 @@ fn responses_are_kept_by_their_key() {
     assert_ne!(body("/a?fresh=1", ""), first, "asked to be fresh");
     assert_eq!(body("/a", ""), first, "what bypasses is not kept");
     assert_ne!(body("/never", ""), body("/never", ""));
+    let secret = body("/renewed", "X-Secret: 1\r\n");
+    let first = body("/renewed", "");
+    assert_ne!(first, secret, "it is not kept");
+    assert_eq!(body("/renewed", "X-Secret: 1\r\n"), first);
+    let renewed = body("/renewed", "X-Renew: 1\r\n");
+    assert_ne!(renewed, first);
+    assert_eq!(body("/renewed", ""), renewed);
     let own: Vec<String> = (0..3).map(|_| body("/own", "")).collect();
     assert_ne!(own[0], own[1]);
     assert_eq!(own[1], own[2], "kept from the second time on");

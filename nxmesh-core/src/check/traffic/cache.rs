@@ -65,11 +65,17 @@ fn lists(at: &str, rules: &CacheRules, found: &mut Found) {
     if rules.key.len() > 10 {
         found.say(format!("{at}/key"), "a key has at most 10 parts more");
     }
-    if rules.bypass.len() > 10 {
-        found.say(
-            format!("{at}/bypass"),
-            "there are at most 10 reasons to bypass the cache",
-        );
+    for (field, parts) in [
+        ("bypass", &rules.bypass),
+        ("renew", &rules.renew),
+        ("not_kept", &rules.not_kept),
+    ] {
+        if parts.len() > 10 {
+            found.say(
+                format!("{at}/{field}"),
+                "there are at most 10 reasons to go past the cache",
+            );
+        }
     }
     if rules.valid.len() > 20 {
         found.say(format!("{at}/valid"), "there are at most 20 times");

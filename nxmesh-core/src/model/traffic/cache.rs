@@ -61,10 +61,26 @@ pub struct CacheRules {
     /// Keep a response once it was asked for so often, 1 to 1000. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_uses: Option<u16>,
+    /// How long a request waits for what another asked for, with `lock`; then it asks
+    /// itself, and its answer is not kept. Default: nginx's, 5s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_timeout: Option<Time>,
+    /// How long the one that asks may take, with `lock`, until another asks too. Default:
+    /// nginx's, 5s (nginx 1.7.8).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_age: Option<Time>,
     /// Requests with any of these are neither answered from the cache nor kept,
-    /// at most 10. Default: none.
+    /// at most 10. Default: none (nginx: `proxy_cache_bypass` with `proxy_no_cache`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bypass: Vec<RequestPart>,
+    /// Requests with any of these are not answered from the cache, and what the upstream
+    /// answers to them is kept, at most 10. Default: none (nginx: `proxy_cache_bypass`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub renew: Vec<RequestPart>,
+    /// Requests with any of these may be answered from the cache, and what the upstream
+    /// answers to them is not kept, at most 10. Default: none (nginx: `proxy_no_cache`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_kept: Vec<RequestPart>,
     /// Headers of responses that do not count here, at most 10, of
     /// `Cache-Control`, `Expires`, `Set-Cookie`, `Vary` and `X-Accel-Expires`.
     /// Ignoring `Set-Cookie` may show one client the cookie of another. Default: none.

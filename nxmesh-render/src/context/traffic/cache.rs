@@ -2,7 +2,10 @@
 
 use nxmesh_core::{
     contract::renderer::RenderError,
-    model::traffic::{AuthCache, Cache, CacheRules, RequestPart, StaleCase},
+    model::{
+        traffic::{AuthCache, Cache, CacheRules, RequestPart, StaleCase},
+        value::Time,
+    },
 };
 
 use super::{Preamble, internal::KeptRecord};
@@ -39,10 +42,13 @@ record! {
         use_stale: Vec<Item<'a>>,
         /// `on` or `off`, as the next two.
         lock: Word<'a>,
+        lock_timeout: Option<Word<'a>>,
+        lock_age: Option<Word<'a>>,
         revalidate: Word<'a>,
         background_update: Word<'a>,
         min_uses: Option<Word<'a>>,
         bypass: Vec<Item<'a>>,
+        no_cache: Vec<Item<'a>>,
         ignore_headers: Vec<Item<'a>>,
     }
 }
@@ -86,10 +92,13 @@ pub(super) fn record<'a>(
             methods: Vec::new(),
             use_stale: Vec::new(),
             lock: switch(false),
+            lock_timeout: None,
+            lock_age: None,
             revalidate: switch(false),
             background_update: switch(false),
             min_uses: None,
             bypass: Vec::new(),
+            no_cache: Vec::new(),
             ignore_headers: Vec::new(),
         });
     };
@@ -135,10 +144,15 @@ pub(super) fn record<'a>(
     });
     let stale = super::items(stale.map(|it| Word::fixed(it.as_str())));
     let methods = super::items(rules.methods.iter().map(|it| Word::own(it.as_str())));
-    let bypass = rules
-        .bypass
-        .iter()
-        .map(|part| Word::made_variable(variable(part)));
+    let variables = |more: &[RequestPart]| {
+        let parts = rules.bypass.iter().chain(more);
+        super::items(parts.map(|part| Word::made_variable(variable(part))))
+    };
+    let (bypass, no_cache) = (variables(&rules.renew), variables(&rules.not_kept));
+    let wait = |time: Option<Time>, is: fn(&CacheRules) -> bool| {
+        let default = || said(is).then(|| Word::fixed("5s"));
+        time.map(Word::own).or_else(default)
+    };
     Ok(CacheRecord {
         zone: zone(scene, kept, rules, &key, preamble)?,
         on: true,
@@ -146,13 +160,24 @@ pub(super) fn record<'a>(
         methods: or_word(methods, |it| !it.methods.is_empty(), "GET"),
         use_stale: or_word(stale, |it| !it.use_stale.is_empty(), "off"),
         lock: switch(rules.lock),
+        lock_timeout: wait(rules.lock_timeout, |it| it.lock_timeout.is_some()),
+        lock_age: wait(rules.lock_age, |it| it.lock_age.is_some()),
         revalidate: switch(rules.revalidate),
         background_update: switch(rules.background_update),
         min_uses: rules
             .min_uses
             .map(|it| Word::number(it.into()))
             .or_else(|| said(|it| it.min_uses.is_some()).then(|| Word::number(1))),
-        bypass: or_word(super::items(bypass), |it| !it.bypass.is_empty(), "0"),
+        bypass: or_word(
+            bypass,
+            |it| !it.bypass.is_empty() || !it.renew.is_empty(),
+            "0",
+        ),
+        no_cache: or_word(
+            no_cache,
+            |it| !it.bypass.is_empty() || !it.not_kept.is_empty(),
+            "0",
+        ),
         // There is no word for none; of this header nothing depends on what is kept.
         ignore_headers: or_word(
             super::items(ignored.into_iter()),
