@@ -41,6 +41,16 @@ impl<'n> Scope<'n> {
         levels.find(|found| !found.is_empty()).unwrap_or_default()
     }
 
+    /// Whether a directive of this name stands around the block.
+    pub(super) fn is_said_around(&self, name: &str) -> bool {
+        let around = self
+            .levels
+            .split_last()
+            .map_or(&[][..], |(_, around)| around);
+        let mut nodes = around.iter().flat_map(|nodes| nodes.iter());
+        nodes.any(|node| node.name == name)
+    }
+
     /// The directive of a name that counts, if there is one.
     pub(super) fn find(&self, name: &str) -> Option<&'n Node> {
         self.all(name).pop()

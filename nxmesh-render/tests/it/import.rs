@@ -115,6 +115,7 @@ fn compared(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
         "Server",
         "WWW-Authenticate",
         "Content-Encoding",
+        "X-Cache",
     ];
     let headers = answer
         .headers
@@ -577,7 +578,7 @@ http {
             fastcgi_pass 127.0.0.1:9000;
             fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;
             fastcgi_cache php;
-            fastcgi_cache_lock_age 3s;
+            fastcgi_cache_key $uri$made_up;
             location /odd/more/ {
                 fastcgi_pass 127.0.0.1:9000;
                 fastcgi_cache php;

@@ -62,3 +62,25 @@ fn redirects_to_paths_are_sent_as_they_were() {
     let paths = ["/here", "/here?a=b", "/as-path"];
     answers_the_same_with("values", &paths.map(|path| ("values.test", path, "")));
 }
+
+#[test]
+fn what_was_kept_is_kept_and_nothing_else() {
+    let headers = [
+        "X-Number: 1\r\n",
+        "X-Number: 2\r\n",
+        "X-Number: 3\r\nX-Renew: 1\r\n",
+        "X-Number: 4\r\n",
+        "X-Number: 5\r\nPragma: no-cache\r\n",
+        "X-Number: 6\r\n",
+        "X-Number: 7\r\nX-Key: other\r\nX-Secret: 1\r\n",
+        "X-Number: 8\r\nX-Key: other\r\n",
+        "X-Number: 9\r\nX-Key: other\r\n",
+        "X-Number: 10\r\nCookie: session=1\r\n",
+        "X-Number: 11\r\n",
+    ];
+    let requests: Vec<_> = ["/cached/a", "/sessions/a"]
+        .into_iter()
+        .flat_map(|path| headers.map(|headers| ("values.test", path, headers)))
+        .collect();
+    answers_the_same_with("values", &requests);
+}

@@ -151,7 +151,9 @@ fn set<'g>(
         if let Some(value) = (group.read)(scope, around)
             && fields.set(group.field, value)
         {
-            said.extend(group.names);
+            // What is left is a Snippet beside the field.
+            let left = |name: &&&str| cache::is_left(name, scope);
+            said.extend(group.names.iter().filter(|name| !left(name)));
         }
     }
     said
