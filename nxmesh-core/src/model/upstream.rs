@@ -22,7 +22,8 @@ pub struct UpstreamSpec {
     #[serde(default)]
     pub balance: Balance,
     /// Idle connections kept open by each worker, 1 to 10000. Default: nginx's, none
-    /// before 1.29.7 (nginx: `keepalive`).
+    /// before 1.29.7 (nginx: `keepalive`). All that ask the upstream share them, whatever
+    /// their `tls` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keepalive: Option<u32>,
     /// How long idle connections are kept. Default: nginx's.

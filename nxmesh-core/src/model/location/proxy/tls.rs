@@ -6,7 +6,9 @@ use crate::model::value::{CipherList, FilePath, HostName, ResourceName};
 
 /// How TLS is spoken with an upstream. Sessions are not resumed: nginx would share
 /// them, and who was verified, among all that ask the upstream (nginx:
-/// `proxy_ssl_session_reuse`).
+/// `proxy_ssl_session_reuse`). Connections that an Upstream keeps (`keepalive`) are
+/// shared so all the same: where one `verify`s or shows a `certificate`, all that ask
+/// that Upstream over TLS have to say the same, or have another Upstream.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
