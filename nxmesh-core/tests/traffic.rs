@@ -1,9 +1,9 @@
 //! What is refused in traffic settings, policies and access lists, and where it is told.
 
 use nxmesh_core::{
-    check::check,
+    check::{check, references_of},
     document::{Problem, parse_value},
-    model::{Resource, ResourceSet},
+    model::{Resource, ResourceKind, ResourceSet},
 };
 use serde_json::{Value, json};
 
@@ -469,6 +469,39 @@ fn answers_logs_and_caches_are_refused_at_their_field() {
     let location = json!([{ "path": "/", "respond": { "status": 200 }, "real_ip": { "trusted": ["10.0.0.0/8"] } }]);
     let found = problem(vec![host(&json!({ "locations": location }))]);
     assert_eq!(found.pointer, "/spec/locations/0/real_ip");
+}
+
+#[test]
+fn certificates_of_services_beside_the_upstream_are_referred_to() {
+    let asked = |verify: &str, shown: &str| {
+        json!({
+            "upstream": "a", "path": "/", "scheme": "https",
+            "tls": { "verify": { "certificate": verify }, "certificate": shown },
+        })
+    };
+    let mut copies = asked("c", "d");
+    copies.as_object_mut().expect("an object").remove("path");
+    let resource = host(&json!({
+        "external_auth": { "service": asked("a", "b") },
+        "mirror": { "to": copies },
+        "error_pages": [{ "codes": [404], "send": { "upstream": asked("e", "f") } }],
+    }));
+    let found: Vec<String> = references_of(&resource.expect("a host"))
+        .into_iter()
+        .filter(|(_, target)| target.kind == ResourceKind::Certificate)
+        .map(|(pointer, target)| format!("{pointer} {}", target.name))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "/spec/external_auth/service/tls/verify/certificate a",
+            "/spec/external_auth/service/tls/certificate b",
+            "/spec/mirror/to/tls/verify/certificate c",
+            "/spec/mirror/to/tls/certificate d",
+            "/spec/error_pages/0/send/upstream/tls/verify/certificate e",
+            "/spec/error_pages/0/send/upstream/tls/certificate f",
+        ]
+    );
 }
 
 #[test]
