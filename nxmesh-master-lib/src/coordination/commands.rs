@@ -1,6 +1,8 @@
 //! Commands to agents: given to the session an agent has, never kept for one
 //! that is away, answered in time or counted as expired, and audited.
 
+mod left_open;
+
 use std::{
     collections::{HashMap, VecDeque},
     time::Duration,
@@ -12,20 +14,19 @@ use nxmesh_core::{
     model::{AgentId, value::WorkspaceName},
     wire::{self, CommandResult, master_message::Payload},
 };
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
-};
-use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tokio::{sync::watch, time::Instant};
+use tracing::info;
 use uuid::Uuid;
 
 use super::{Fleet, facts::shown};
+pub(super) use left_open::run;
 
 /// Commands that are remembered; the audit log has them all.
 const REMEMBERED: usize = 1000;
 /// Commands of all agents that may wait for their results at the same time.
 const WAITING: usize = 500;
+/// Results of commands that are not remembered, until the audit log was asked.
+const UNKNOWN: usize = 100;
 const MESSAGE_CHARS: usize = 4 << 10;
 
 /// Why a command is not given.
@@ -79,6 +80,8 @@ pub enum CommandError {
 pub(super) struct Commands {
     known: HashMap<String, Known>,
     order: VecDeque<String>,
+    /// Results of what is not among these.
+    unknown: Vec<(AgentId, CommandResult)>,
 }
 
 #[derive(Debug)]
@@ -168,6 +171,18 @@ impl Commands {
                 (view.agent.clone(), view.id.clone())
             })
             .collect()
+    }
+
+    /// Keeps the result of a command that is not remembered; `false` if it is.
+    fn keep_unknown(&mut self, agent: &AgentId, result: &CommandResult) -> bool {
+        // Whoever gave it made its name so.
+        if self.known.contains_key(&result.id) || Uuid::try_parse(&result.id).is_err() {
+            return false;
+        }
+        if self.unknown.len() < UNKNOWN {
+            self.unknown.push((agent.clone(), result.clone()));
+        }
+        true
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -265,8 +280,13 @@ impl Fleet {
         }
     }
 
-    /// Takes a result in. What nobody waits for is of no interest.
+    /// Takes a result in. If the command is not remembered, the audit log is asked
+    /// for it first.
     pub(super) fn command_result(&self, agent: &AgentId, result: &CommandResult) {
+        if self.commands().keep_unknown(agent, result) {
+            self.0.commanded.notify_one();
+            return;
+        }
         let state = match result.ok {
             true => CommandState::Done,
             false => CommandState::Failed,
@@ -397,24 +417,6 @@ impl Fleet {
             false => Err(CommandError::Busy {
                 agent: view.agent.clone(),
             }),
-        }
-    }
-}
-
-/// Lets commands expire until `stop`.
-pub(super) async fn run(fleet: &Fleet, stop: &CancellationToken) {
-    loop {
-        let next = fleet.commands().next_deadline();
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = fleet.0.commanded.notified() => {}
-            () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
-        }
-        let overdue = fleet.commands().overdue(Instant::now());
-        for (agent, id) in overdue {
-            warn!(%agent, id, "no result of a command in time");
-            let message = "no result came in time; it may have been done all the same";
-            fleet.settle(&agent, &id, CommandState::Expired, message);
         }
     }
 }

@@ -101,7 +101,8 @@ struct Inner {
 }
 
 impl Fleet {
-    /// Loads the agents and the desired state. Starts no task; see [`run`](Self::run).
+    /// Loads the agents, the desired state and the commands without a result.
+    /// Starts no task; see [`run`](Self::run).
     ///
     /// # Errors
     ///
@@ -118,7 +119,7 @@ impl Fleet {
         drop(unit);
         let mut desired = Desired::default();
         desired.reload(snapshot);
-        Ok(Self(Arc::new(Inner {
+        let fleet = Self(Arc::new(Inner {
             storage,
             bus,
             clock,
@@ -133,7 +134,9 @@ impl Fleet {
             unsaved: Notify::new(),
             changing_keys: tokio::sync::Mutex::default(),
             keeping: tokio::sync::Mutex::default(),
-        })))
+        }));
+        fleet.take_left_open().await;
+        Ok(fleet)
     }
 
     /// Follows the history, stores what agents tell and has old keys changed,

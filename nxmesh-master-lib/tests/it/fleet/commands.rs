@@ -244,6 +244,123 @@ async fn rollouts_do_not_wait_for_a_drained_agent() {
     assert_eq!(rollout.agents[0].state, ProgressState::Applied);
 }
 
+/// What the audit log says of a command, once it is so much.
+async fn said_of(master: &Master, id: &str, count: usize) -> Vec<(String, String)> {
+    let asked = audited(master, 1).await;
+    let mut said: Vec<_> = Vec::new();
+    for _ in 0..10 {
+        let log = audited(master, asked.len()).await.into_iter();
+        let of_it = log.filter(|it| it.entry.act == id);
+        said = of_it
+            .map(|it| (it.entry.outcome, it.entry.detail))
+            .collect();
+        if said.len() >= count {
+            break;
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(said.len(), count, "{said:?}");
+    said
+}
+
+fn outcomes(said: &[(String, String)]) -> Vec<&str> {
+    said.iter().map(|(outcome, _)| &**outcome).collect()
+}
+
+/// What was asked of one master is ended by the next; once, also if that is late.
+#[tokio::test(start_paused = true)]
+async fn a_result_that_comes_after_a_restart_is_audited() {
+    let storage = Arc::new(MemoryStorage::new());
+    let first = Master::on(Arc::<MemoryStorage>::clone(&storage)).await;
+    let mut agent = first.agent(&[]).await;
+    let mut silent = first.agent(&[]).await;
+    let mut session = agent.connect(&first, Hello::fresh()).await;
+    let mut silent_session = silent.connect(&first, Hello::fresh()).await;
+    let ended = give(&first, &agent, CommandKind::Reload)
+        .await
+        .expect("given");
+    commanded(&mut session).await;
+    answer(&mut session, &ended.id, true, "before").await;
+    told(&mut session).await;
+    said_of(&first, &ended.id, 2).await;
+    let given = give(&first, &agent, CommandKind::Drain)
+        .await
+        .expect("given");
+    commanded(&mut session).await;
+    let unanswered = give(&first, &silent, CommandKind::Restart)
+        .await
+        .expect("given");
+    commanded(&mut silent_session).await;
+    drop((first, session, silent_session));
+
+    let second = Master::on(Arc::<MemoryStorage>::clone(&storage)).await;
+    let mut session = agent.connect(&second, Hello::fresh()).await;
+    let fleet = &second.fleet;
+    let view = fleet.command_view(&workspace(), &agent.id, &given.id);
+    let view = view.expect("it is known");
+    assert_eq!(
+        (view.state, view.kind),
+        (CommandState::Waiting, CommandKind::Drain)
+    );
+    assert_eq!((&*view.by, view.at), ("ada", given.at));
+    answer(&mut session, &ended.id, true, "again").await;
+    told(&mut session).await;
+    answer(&mut session, &given.id, true, "drained").await;
+    told(&mut session).await;
+    let said = said_of(&second, &given.id, 2).await;
+    assert_eq!(outcomes(&said), ["asked", "done"]);
+    assert_eq!(said[1].1, "drained");
+    assert!(second.view(&agent).await.drained);
+
+    let view = settled(&second, &silent, &unanswered.id).await;
+    assert_eq!(view.state, CommandState::Expired);
+    let said = said_of(&second, &unanswered.id, 2).await;
+    assert_eq!(outcomes(&said), ["asked", "expired"]);
+    said_of(&second, &ended.id, 2).await;
+    drop((second, session));
+
+    let third = Master::on(storage).await;
+    sleep(20 * MINUTE).await;
+    said_of(&third, &unanswered.id, 2).await;
+    let mut session = silent.connect(&third, Hello::fresh()).await;
+    answer(&mut session, &unanswered.id, true, "late").await;
+    told(&mut session).await;
+    let said = said_of(&third, &unanswered.id, 3).await;
+    assert_eq!(outcomes(&said), ["asked", "expired", "done"]);
+    said_of(&third, &given.id, 2).await;
+}
+
+/// Of two masters on one database one is asked and the other is told the result.
+#[tokio::test(start_paused = true)]
+async fn a_result_that_comes_to_another_master_is_audited() {
+    let storage = Arc::new(MemoryStorage::new());
+    let asked = Master::on(Arc::<MemoryStorage>::clone(&storage)).await;
+    let mut agent = asked.agent(&[]).await;
+    let mut stranger = asked.agent(&[]).await;
+    let other = Master::on(storage).await;
+    let mut session = agent.connect(&asked, Hello::fresh()).await;
+    let given = give(&asked, &agent, CommandKind::Reload)
+        .await
+        .expect("given");
+    commanded(&mut session).await;
+    let mut session = agent.connect(&other, Hello::fresh()).await;
+    let mut strangers = stranger.connect(&other, Hello::fresh()).await;
+    answer(&mut strangers, &given.id, false, "not mine").await;
+    told(&mut strangers).await;
+    sleep(Duration::from_secs(20)).await;
+    answer(&mut session, &given.id, true, "reloaded").await;
+    told(&mut session).await;
+    let said = said_of(&other, &given.id, 2).await;
+    assert_eq!(outcomes(&said), ["asked", "done"]);
+    let view = settled(&asked, &agent, &given.id).await;
+    assert_eq!(
+        (view.state, &*view.message),
+        (CommandState::Done, "reloaded")
+    );
+    sleep(20 * MINUTE).await;
+    said_of(&asked, &given.id, 2).await;
+}
+
 fn batch(id: &str, lines: &[&str]) -> wire::LogBatch {
     let lines = lines.iter().map(|text| wire::LogLine {
         timestamp: 0,
