@@ -30,7 +30,8 @@ pub const CONTENT_TYPE: &str = "application/x-protobuf";
 
 /// Header of an answer that is no success: the code gRPC would have, as a
 /// number. The body has the words. Without it the answer is not a master's but
-/// that of something on the way to it.
+/// that of something on the way to it. Beside it,
+/// [`MASTER_TIME`](crate::seal::request::MASTER_TIME) is told as in gRPC.
 pub const STATUS: &str = "x-nxmesh-status";
 
 /// A master that ends a session for a reason sends the words as a text message

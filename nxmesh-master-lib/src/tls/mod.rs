@@ -77,8 +77,8 @@ pub(crate) fn acceptor(certificate: Arc<ServerCertificate>) -> Result<TlsAccepto
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// When a certificate made `now` begins: an hour ago, for clocks that are behind.
+/// When a certificate made `now` begins: two days ago, so that agents whose clock
+/// is a day behind take it.
 fn not_before(now: SystemTime) -> SystemTime {
-    // Agents whose clock is a day behind still take it.
     now - std::time::Duration::from_secs(2 * 86_400)
 }

@@ -7,7 +7,7 @@ use hyper::{body::Incoming, client::conn::http1, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
 use nxmesh_core::{
     contract::{BoxError, transport::TransportError},
-    seal::stream::MAX_FRAME_BYTES,
+    seal::{request::MASTER_TIME, stream::MAX_FRAME_BYTES},
     wire::http::STATUS,
 };
 use tokio::task::JoinSet;
@@ -59,6 +59,13 @@ impl Answer {
     pub(super) fn masters_code(&self) -> Option<Code> {
         let status = self.headers().get(STATUS)?.to_str().ok()?;
         status.parse().ok().map(Code::from_i32)
+    }
+
+    /// The master's time, in Unix milliseconds, if it refuses for that of the call.
+    pub(super) fn masters_time(&self) -> Option<u64> {
+        self.masters_code()?;
+        let told = self.headers().get(MASTER_TIME)?.to_str().ok()?;
+        told.parse().ok()
     }
 
     /// The next part of the body; `None` at its proper end.

@@ -8,7 +8,7 @@ mod http1;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -40,6 +40,7 @@ use super::{
     bundle::{self, Bundle, BundleSource},
     dial::Dialer,
     failure,
+    masters_clock::MastersClock,
     options::MasterOptions,
     sealed::{self, FRAMES_IN_FLIGHT, signed},
 };
@@ -51,6 +52,7 @@ use http1::Answer;
 pub struct WebSocketTransport {
     options: MasterOptions,
     dialer: Dialer,
+    clock: MastersClock,
 }
 
 impl WebSocketTransport {
@@ -59,6 +61,7 @@ impl WebSocketTransport {
     pub fn new(options: MasterOptions) -> Self {
         Self {
             dialer: Dialer::new(&options),
+            clock: MastersClock::new(Arc::clone(&options.clock)),
             options,
         }
     }
@@ -104,6 +107,23 @@ impl WebSocketTransport {
             .map_err(|error| failure::unreachable(&self.options.url, error))
     }
 
+    /// Posts what is signed; once more if it was refused for its date.
+    async fn post_signed(
+        &self,
+        credentials: &Credentials,
+        path: &'static str,
+        body: Bytes,
+    ) -> Result<Answer, TransportError> {
+        let before = self.clock.ahead();
+        let headers = signed(credentials, &self.clock, path, &body);
+        let answer = self.post(path, Some(headers), body.clone()).await;
+        if answer.is_ok() || self.clock.ahead() == before {
+            return answer;
+        }
+        let headers = signed(credentials, &self.clock, path, &body);
+        self.post(path, Some(headers), body).await
+    }
+
     /// Tells `report` by one request.
     async fn report(
         &self,
@@ -111,8 +131,7 @@ impl WebSocketTransport {
         path: &'static str,
         report: Bytes,
     ) -> Result<(), TransportError> {
-        let headers = signed(credentials, &*self.options.clock, path, &report);
-        let answer = self.post(path, Some(headers), report).await?;
+        let answer = self.post_signed(credentials, path, report).await?;
         let acknowledged = answer.message(&self.options.url);
         self.within_limit(acknowledged).await.map(drop)
     }
@@ -121,6 +140,9 @@ impl WebSocketTransport {
     async fn refusal(&self, answer: Answer) -> TransportError {
         let url = &self.options.url;
         let (status, code) = (answer.status(), answer.masters_code());
+        if let Some(told) = answer.masters_time() {
+            self.clock.learn(told);
+        }
         let words = self.within_limit(answer.words(url));
         match (code, words.await) {
             (Some(code), Ok(words)) => failure::told(url, code, &words),
@@ -163,7 +185,7 @@ impl Transport for WebSocketTransport {
 
     async fn connect(&self, credentials: &Credentials) -> Result<Session, TransportError> {
         let url = &self.options.url;
-        let headers = signed(credentials, &*self.options.clock, paths::STREAM, b"");
+        let headers = signed(credentials, &self.clock, paths::STREAM, b"");
         let own = headers.nonce.clone();
         let key = generate_key();
         let accept = derive_accept_key(key.as_bytes());
@@ -244,8 +266,9 @@ impl BundleSource for WebSocketTransport {
         bundle: &mut Bundle,
     ) -> Result<(), TransportError> {
         let url = &self.options.url;
-        let headers = signed(credentials, &*self.options.clock, paths::BUNDLE, &request);
-        let mut answer = self.post(paths::BUNDLE, Some(headers), request).await?;
+        let mut answer = self
+            .post_signed(credentials, paths::BUNDLE, request)
+            .await?;
         while let Some(data) = self.within_limit(answer.data(url)).await? {
             bundle.add(bundle.len(), &data)?;
         }

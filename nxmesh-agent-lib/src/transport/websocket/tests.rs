@@ -13,9 +13,9 @@ use hyper::{
 };
 use nxmesh_core::{
     digest::Digest,
-    memory::Report,
+    memory::{ManualClock, Report},
     seal::{
-        request::SESSION_NONCE,
+        request::{MASTER_TIME, SESSION_NONCE},
         stream::{Direction, MAX_FRAME_BYTES, Opener, Sealer},
     },
     testkit::{
@@ -416,4 +416,100 @@ async fn an_answer_of_something_on_the_way_is_no_refusal() {
             .to_string();
         assert!(cause.contains("403"), "{cause}");
     }
+}
+
+/// Whatever this machine's clock says: the second call is dated by the master's,
+/// and so are those after it.
+#[tokio::test]
+async fn a_clock_that_is_a_day_off_is_corrected() {
+    const DAY: u64 = 24 * 3600 * 1000;
+    const MASTERS: u64 = 1_767_225_600_000;
+    for own in [MASTERS - DAY, MASTERS + DAY] {
+        for path in [paths::BUNDLE, paths::HEALTH, paths::METRICS] {
+            let (mut rig, _) = WebSocketRig::start().await;
+            let transport = WebSocketTransport::new(MasterOptions {
+                clock: Arc::new(ManualClock::at_unix_millis(own)),
+                ..rig.options.clone()
+            });
+            let content = Bytes::from_static(b"bundle");
+            let credentials = credentials();
+            let calling = async {
+                for _ in 0..2 {
+                    match path {
+                        paths::BUNDLE => {
+                            let digest = Bytes::copy_from_slice(Digest::of(&content).as_bytes());
+                            let size = content.len() as u64;
+                            transport
+                                .fetch_bundle(&credentials, digest, size)
+                                .await
+                                .map(drop)
+                        }
+                        paths::HEALTH => {
+                            let report = HealthReport::default();
+                            transport.report_health(&credentials, report).await
+                        }
+                        _ => {
+                            let batch = MetricsBatch::default();
+                            transport.report_metrics(&credentials, batch).await
+                        }
+                    }?;
+                }
+                Ok::<(), TransportError>(())
+            };
+            let serving = async {
+                for dated in [own, MASTERS, MASTERS] {
+                    let call = rig.next("POST", path).await;
+                    let signed = verify(&call.head.headers, path, &call.body);
+                    assert_eq!(signed.timestamp, dated, "{path}");
+                    let answer = match (dated == own, path) {
+                        (true, _) => {
+                            let mut refused = refusal(Code::Unauthenticated, "five minutes off");
+                            refused.headers_mut().insert(MASTER_TIME, MASTERS.into());
+                            refused
+                        }
+                        (false, paths::BUNDLE) => Response::new(body(content.clone())),
+                        (false, _) => Response::new(body(Ack::default().encode_to_vec())),
+                    };
+                    call.reply.send(answer).ok();
+                }
+            };
+            let (called, ()) = patiently("calling", join(calling, serving)).await;
+            called.unwrap();
+        }
+    }
+}
+
+/// Only once: a master that finds every date wrong is not asked for ever, and what
+/// something on the way says of the time is not heard.
+#[tokio::test]
+async fn a_clock_is_corrected_once_in_a_call() {
+    const NOW: u64 = 1_767_225_600_000;
+    let (mut rig, _) = WebSocketRig::start().await;
+    let transport = WebSocketTransport::new(MasterOptions {
+        clock: Arc::new(ManualClock::at_unix_millis(NOW)),
+        ..rig.options.clone()
+    });
+    let credentials = credentials();
+    let told = |mut answer: Response<Body>, time: u64| {
+        answer.headers_mut().insert(MASTER_TIME, time.into());
+        answer
+    };
+    let serving = async {
+        for time in [NOW / 2, NOW / 3] {
+            let call = rig.next("POST", paths::HEALTH).await;
+            let refused = refusal(Code::Unauthenticated, "five minutes off");
+            call.reply.send(told(refused, time)).ok();
+        }
+        let call = rig.next("POST", paths::HEALTH).await;
+        let blocked = Response::builder().status(403).body(body("<html>"));
+        call.reply.send(told(blocked.unwrap(), NOW)).ok();
+    };
+    let calling = async {
+        for _ in 0..2 {
+            let report = HealthReport::default();
+            let told = transport.report_health(&credentials, report).await;
+            told.expect_err("it is not taken");
+        }
+    };
+    patiently("calling", join(calling, serving)).await;
 }

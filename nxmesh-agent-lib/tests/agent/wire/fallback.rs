@@ -33,7 +33,7 @@ spec:
     )
 }
 
-async fn apply(scene: &Scene, answer: &str) {
+pub(super) async fn apply(scene: &Scene, answer: &str) {
     let site = large_site(scene.rig.port, answer);
     let applied = scene.client.apply(site).await.unwrap();
     assert!(applied.status.is_success(), "{}", applied.text());

@@ -8,7 +8,7 @@ use nxmesh_master_lib::testkit::TestMaster;
 use super::{AGENTS, Scene, ready_by};
 
 /// Has the key changed; returns the new one's id.
-async fn rotate(scene: &Scene) -> String {
+pub(super) async fn rotate(scene: &Scene) -> String {
     let before = scene.view().await;
     let commands = format!("{AGENTS}/{}/commands?wait=30", before.id);
     let json = [("content-type", "application/json")];

@@ -1,6 +1,7 @@
 //! The whole agent and a real master, and what networks put in between.
 
 mod authority;
+mod clocks;
 mod failover;
 mod fallback;
 mod half_open;

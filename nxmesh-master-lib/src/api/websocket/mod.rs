@@ -18,7 +18,10 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 use hyper_util::rt::TokioIo;
 use nxmesh_core::{
-    seal::{request::SESSION_NONCE, stream::MAX_FRAME_BYTES},
+    seal::{
+        request::{MASTER_TIME, SESSION_NONCE},
+        stream::MAX_FRAME_BYTES,
+    },
     wire::http as paths,
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -80,6 +83,9 @@ impl IntoResponse for Refusal {
         let mut answer = (code, self.0.message().to_owned()).into_response();
         let status = HeaderValue::from(i32::from(self.0.code()));
         answer.headers_mut().insert(paths::STATUS, status);
+        if let Some(time) = self.0.metadata().as_ref().get(MASTER_TIME) {
+            answer.headers_mut().insert(MASTER_TIME, time.clone());
+        }
         answer
     }
 }
