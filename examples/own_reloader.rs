@@ -14,7 +14,7 @@ use std::{fs::File, time::Duration};
 
 use async_trait::async_trait;
 use nxmesh_agent_lib::{reload::SignalReloader, testkit::RealNginx};
-use nxmesh_core::contract::reloader::{Candidate, Generation, ReloadError, Reloader};
+use nxmesh_core::contract::reloader::{Candidate, Generation, Output, ReloadError, Reloader};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep_until},
@@ -77,6 +77,10 @@ impl Reloader for Paced {
 
     async fn error_log(&self) -> Result<Option<File>, ReloadError> {
         self.inner.error_log().await
+    }
+
+    async fn output(&self, lines: u32, follow: bool) -> Result<Option<Output>, ReloadError> {
+        self.inner.output(lines, follow).await
     }
 
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {

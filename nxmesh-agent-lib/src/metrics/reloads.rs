@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use nxmesh_core::contract::reloader::{Candidate, Generation, ReloadError, Reloader};
+use nxmesh_core::contract::reloader::{Candidate, Generation, Output, ReloadError, Reloader};
 
 use super::{Meters, sample::Samples};
 
@@ -102,6 +102,10 @@ impl Reloader for MeteredReloader {
 
     async fn error_log(&self) -> Result<Option<File>, ReloadError> {
         self.inner.error_log().await
+    }
+
+    async fn output(&self, lines: u32, follow: bool) -> Result<Option<Output>, ReloadError> {
+        self.inner.output(lines, follow).await
     }
 
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {

@@ -15,7 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use http::StatusCode;
-use nxmesh_core::contract::reloader::{Candidate, Generation, ReloadError, Reloader};
+use nxmesh_core::contract::reloader::{Candidate, Generation, Output, ReloadError, Reloader};
 use tokio::sync::{Mutex, OnceCell};
 
 use self::{
@@ -370,10 +370,20 @@ impl Reloader for ContainerReloader {
         Ok(true)
     }
 
-    /// What goes to the container's own log is read with the engine's means.
+    /// What goes to the container's own log is told by [`output`](Self::output).
     async fn error_log(&self) -> Result<Option<File>, ReloadError> {
         let nginx = Means::find(self).await?;
         Ok(nginx.and_then(|nginx| nginx.error_log()))
+    }
+
+    /// Also of a container that does not run any more.
+    async fn output(&self, lines: u32, follow: bool) -> Result<Option<Output>, ReloadError> {
+        const ACTION: &str = "read the container's log";
+        let inspected = self.inspect().await?;
+        let tty = inspected.config.tty;
+        let log = self.docker.tail(&inspected.id, lines, tty, follow).await;
+        let log = log.map_err(proof::backend(Self::NAME, ACTION))?;
+        Ok(Some(stream::output(log, tty)))
     }
 
     async fn resume(&self) -> Result<(), ReloadError> {

@@ -2,6 +2,9 @@
 //! master. Never in the way of anything else: what there is no room for is
 //! dropped, counted and told.
 
+mod lines;
+mod output;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -14,7 +17,7 @@ use std::{
 
 use async_trait::async_trait;
 use nxmesh_core::{
-    contract::reloader::Reloader,
+    contract::reloader::{Output, Reloader},
     wire::{Command, CommandKind, LogBatch, LogLine},
 };
 use tokio::{
@@ -24,14 +27,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::lines::{Added, Lines};
+use crate::apply::chain;
+
 /// Tails at the same time.
 const TAILS: usize = 4;
 /// The most lines that are sent of what is there already.
 const LINES: usize = 1000;
 /// How far back they are looked for.
 const BACK_BYTES: u64 = 256 << 10;
-/// The longest line; the rest of a longer one is cut off.
-const LINE_BYTES: usize = 4 << 10;
 /// Lines of one batch, and of one look.
 const BATCH: usize = 50;
 const LINES_PER_LOOK: usize = 500;
@@ -43,11 +47,19 @@ const REOPEN: Duration = Duration::from_secs(2);
 /// How long a tail goes on at most.
 const LONGEST: Duration = Duration::from_secs(600);
 
+/// Why a tail is over.
+const OVER: &str = "the time for one look is over; ask again";
+const NOBODY: &str = "nobody took it";
+
 /// Where the log is.
 #[async_trait]
 pub(crate) trait LogSource: fmt::Debug + Send + Sync + 'static {
     /// The log, opened anew; `None` if it is no file.
     async fn open(&self) -> io::Result<Option<File>>;
+
+    /// Its last lines and what is added to them, where it is no file; `None` if
+    /// nobody keeps them.
+    async fn output(&self, lines: u32, follow: bool) -> io::Result<Option<Output>>;
 }
 
 /// The error log of the nginx that a reloader drives.
@@ -57,7 +69,13 @@ pub(crate) struct ErrorLogOf(pub(crate) Arc<dyn Reloader>);
 #[async_trait]
 impl LogSource for ErrorLogOf {
     async fn open(&self) -> io::Result<Option<File>> {
-        self.0.error_log().await.map_err(io::Error::other)
+        let log = self.0.error_log().await;
+        log.map_err(|error| io::Error::other(chain(&error)))
+    }
+
+    async fn output(&self, lines: u32, follow: bool) -> io::Result<Option<Output>> {
+        let output = self.0.output(lines, follow).await;
+        output.map_err(|error| io::Error::other(chain(&error)))
     }
 }
 
@@ -136,22 +154,13 @@ impl Tail {
         order: &Command,
     ) -> io::Result<&'static str> {
         let until = Instant::now() + LONGEST;
-        let Some(file) = source.open().await? else {
-            return Err(io::Error::other(
-                "it is no file that the agent can read; nginx may not run, or write to the log of its container",
-            ));
-        };
         let lines = usize::try_from(order.lines).unwrap_or(LINES).min(LINES);
+        let Some(file) = source.open().await? else {
+            return self.follow_output(source, lines, order.follow, until).await;
+        };
         let (mut log, last) = blocking(move || Log::end_of(file, lines)).await?;
-        for lines in last.chunks(BATCH) {
-            // What is there already waits for room.
-            let batch = self.batch(lines.to_vec());
-            if !matches!(
-                timeout_at(until, self.batches.send(batch)).await,
-                Ok(Ok(()))
-            ) {
-                return Ok("nobody took it");
-            }
+        if !self.wait_to_tell(&last, until).await {
+            return Ok(NOBODY);
         }
         if !order.follow {
             return Ok("");
@@ -175,7 +184,20 @@ impl Tail {
                 }
             }
         }
-        Ok("the time for one look is over; ask again")
+        Ok(OVER)
+    }
+
+    /// Passes on what is there already, which waits for room; `false` if nobody
+    /// takes it.
+    async fn wait_to_tell(&mut self, lines: &[String], until: Instant) -> bool {
+        for lines in lines.chunks(BATCH) {
+            let batch = self.batch(lines.to_vec());
+            let sent = timeout_at(until, self.batches.send(batch)).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Passes on what there is room for.
@@ -224,16 +246,7 @@ async fn blocking<T: Send + 'static>(
 struct Log {
     file: File,
     at: u64,
-    /// The line that is not whole yet.
-    partial: Vec<u8>,
-}
-
-/// What was added since the last look.
-#[derive(Debug, Default)]
-struct Added {
-    lines: Vec<String>,
-    /// Lines that came after these and are not kept.
-    dropped: u64,
+    lines: Lines,
 }
 
 impl Log {
@@ -245,7 +258,7 @@ impl Log {
         let mut log = Self {
             file,
             at: from,
-            partial: Vec::new(),
+            lines: Lines::default(),
         };
         let mut lines = log.read(usize::MAX, BACK_BYTES)?.lines;
         if from > 0 && !lines.is_empty() {
@@ -261,7 +274,7 @@ impl Log {
             // Begun anew.
             self.file.seek(SeekFrom::Start(0))?;
             self.at = 0;
-            self.partial.clear();
+            self.lines = Lines::default();
         }
         self.read(LINES_PER_LOOK, BYTES_PER_LOOK)
     }
@@ -278,25 +291,7 @@ impl Log {
             self.at += read as u64;
             left = left.saturating_sub(read as u64);
             let filled = chunk.get(..read).unwrap_or_default();
-            for part in filled.split_inclusive(|it| *it == b'\n') {
-                let (text, whole) = match part.split_last() {
-                    Some((b'\n', text)) => (text, true),
-                    _ => (part, false),
-                };
-                let room = LINE_BYTES.saturating_sub(self.partial.len());
-                self.partial.extend(text.iter().take(room));
-                if !whole {
-                    continue;
-                }
-                let line = std::mem::take(&mut self.partial);
-                if added.lines.len() < keep {
-                    added
-                        .lines
-                        .push(String::from_utf8_lossy(&line).into_owned());
-                } else {
-                    added.dropped += 1;
-                }
-            }
+            self.lines.take(filled, keep, &mut added);
         }
         Ok(added)
     }
@@ -310,18 +305,21 @@ impl Log {
         Ok(Self {
             file: newer,
             at: 0,
-            partial: Vec::new(),
+            lines: Lines::default(),
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write as _, path::PathBuf};
+    use std::{io::Write as _, path::PathBuf, sync::Mutex};
 
+    use bytes::Bytes;
+    use futures_util::StreamExt as _;
     use tokio::time::timeout;
+    use tokio_stream::wrappers::ReceiverStream;
 
-    use super::*;
+    use super::{lines::LINE_BYTES, *};
 
     #[derive(Debug)]
     struct InFile(PathBuf);
@@ -330,6 +328,10 @@ mod tests {
     impl LogSource for InFile {
         async fn open(&self) -> io::Result<Option<File>> {
             File::open(&self.0).map(Some)
+        }
+
+        async fn output(&self, _: u32, _: bool) -> io::Result<Option<Output>> {
+            Ok(None)
         }
     }
 
@@ -346,10 +348,14 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("error.log");
             File::create(&path).unwrap();
+            Self::of(Arc::new(InFile(path)), folder, room)
+        }
+
+        fn of(source: Arc<dyn LogSource>, folder: tempfile::TempDir, room: usize) -> Self {
             let (orders, ordered) = mpsc::channel(4);
             let (sent, batches) = mpsc::channel(room);
             let mut at_work = JoinSet::new();
-            at_work.spawn(tails(Arc::new(InFile(path)), ordered, sent));
+            at_work.spawn(tails(source, ordered, sent));
             Self {
                 folder,
                 orders,
@@ -474,5 +480,76 @@ mod tests {
         rig.order(CommandKind::Logs, 5, true).await;
         let last = rig.batch().await;
         assert!(last.end && last.reason.contains("error log"), "{last:?}");
+    }
+
+    /// What a container says; nobody keeps it once it was asked for.
+    #[derive(Debug)]
+    struct InPieces(Mutex<Option<mpsc::Receiver<io::Result<Bytes>>>>);
+
+    #[async_trait]
+    impl LogSource for InPieces {
+        async fn open(&self) -> io::Result<Option<File>> {
+            Ok(None)
+        }
+
+        async fn output(&self, lines: u32, _: bool) -> io::Result<Option<Output>> {
+            assert_eq!(lines, 2);
+            let pieces = self.0.lock().unwrap().take();
+            Ok(pieces.map(|it| ReceiverStream::new(it).boxed()))
+        }
+    }
+
+    impl Rig {
+        fn in_pieces(room: usize) -> (Self, mpsc::Sender<io::Result<Bytes>>) {
+            let (say, pieces) = mpsc::channel(4);
+            let source = Arc::new(InPieces(Mutex::new(Some(pieces))));
+            (Self::of(source, tempfile::tempdir().unwrap(), room), say)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_container_says_is_told_until_it_ends() {
+        for follow in [false, true] {
+            let (mut rig, say) = Rig::in_pieces(64);
+            rig.order(CommandKind::Logs, 2, follow).await;
+            for piece in ["o", "ne\ntwo\nthr", "ee\nfo"] {
+                say.send(Ok(piece.into())).await.unwrap();
+            }
+            assert_eq!(rig.lines(3).await, ["one", "two", "three"]);
+            drop(say);
+            let last = rig.batch().await;
+            let told = last.reason.contains("does not run any more");
+            assert!(last.end && told == follow, "{last:?}");
+
+            rig.order(CommandKind::Logs, 2, follow).await;
+            let last = rig.batch().await;
+            assert!(last.end && last.reason.contains("docker logs"), "{last:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_breaks_a_containers_log_off_is_told() {
+        let (mut rig, say) = Rig::in_pieces(64);
+        rig.order(CommandKind::Logs, 2, true).await;
+        say.send(Err(io::Error::other("gone"))).await.unwrap();
+        let last = rig.batch().await;
+        assert!(last.end && last.reason.contains("gone"), "{last:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_container_says_too_fast_is_counted() {
+        let (mut rig, say) = Rig::in_pieces(2);
+        rig.order(CommandKind::Logs, 2, true).await;
+        for number in 0..100 {
+            let many = numbered(number * 100..(number + 1) * 100);
+            say.send(Ok(many.into())).await.unwrap();
+        }
+        let mut seen = 0;
+        while seen < 10_000 {
+            let batch = rig.batch().await;
+            seen += batch.dropped + batch.lines.len() as u64;
+            // Tells what was dropped before.
+            say.send(Ok("more\n".into())).await.unwrap();
+        }
     }
 }

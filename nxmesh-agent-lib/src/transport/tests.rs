@@ -7,7 +7,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use nxmesh_core::{
     bundle::Slice,
-    contract::{clock::SystemClock, transport::Credentials},
+    contract::{clock::SystemClock, reloader::Output, transport::Credentials},
     memory::{
         Incoming, MasterSession, MemoryMaster, MemoryTransport, Report, Reported, memory_transport,
     },
@@ -53,6 +53,10 @@ struct NoLog;
 #[async_trait::async_trait]
 impl super::logs::LogSource for NoLog {
     async fn open(&self) -> std::io::Result<Option<std::fs::File>> {
+        Ok(None)
+    }
+
+    async fn output(&self, _: u32, _: bool) -> std::io::Result<Option<Output>> {
         Ok(None)
     }
 }

@@ -1,8 +1,10 @@
 //! The mechanism that checks configurations with nginx and puts them into service.
 
-use std::{collections::BTreeSet, fmt, fs::File, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, fmt, fs::File, io, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
 
 use super::BoxError;
 
@@ -39,6 +41,9 @@ impl Generation {
         self.master_pid != earlier.master_pid || self.workers.is_disjoint(&earlier.workers)
     }
 }
+
+/// What nginx says, in pieces that end anywhere; an error is the last.
+pub type Output = BoxStream<'static, io::Result<Bytes>>;
 
 /// Checks configurations with nginx, and moves one nginx onto the
 /// configuration its entry file names. The caller writes the files; the
@@ -145,6 +150,19 @@ pub trait Reloader: fmt::Debug + Send + Sync + 'static {
         Ok(None)
     }
 
+    /// The last `lines` lines of what nginx says on standard error, where the
+    /// [error log](Self::error_log) is no file and something else keeps them;
+    /// with `follow`, then what is added, until nginx ends. `None`, the default,
+    /// where nobody keeps them.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError::Backend`] when they are not given back.
+    async fn output(&self, lines: u32, follow: bool) -> Result<Option<Output>, ReloadError> {
+        let _ = (lines, follow);
+        Ok(None)
+    }
+
     /// What runs now.
     ///
     /// # Errors
@@ -190,6 +208,10 @@ impl<R: Reloader + ?Sized> Reloader for Box<R> {
 
     async fn error_log(&self) -> Result<Option<File>, ReloadError> {
         (**self).error_log().await
+    }
+
+    async fn output(&self, lines: u32, follow: bool) -> Result<Option<Output>, ReloadError> {
+        (**self).output(lines, follow).await
     }
 
     async fn running(&self) -> Result<Option<Generation>, ReloadError> {

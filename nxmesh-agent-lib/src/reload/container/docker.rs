@@ -168,6 +168,24 @@ impl Docker {
         within(CALL, self.send(Method::GET, &path, None)).await
     }
 
+    /// The last `lines` lines that a container said on standard error, and what it
+    /// adds to them with `follow`. All it says to a terminal (`tty`) is one stream.
+    pub(super) async fn tail(
+        &self,
+        container: &str,
+        lines: u32,
+        tty: bool,
+        follow: bool,
+    ) -> Result<Incoming, DockerError> {
+        let path = format!(
+            "/containers/{}/logs?stderr=1&stdout={}&tail={lines}&follow={}",
+            escaped(container),
+            u8::from(tty),
+            u8::from(follow)
+        );
+        within(CALL, self.send(Method::GET, &path, None)).await
+    }
+
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, DockerError> {
         let answer = within(CALL, async {
             whole(self.send(Method::GET, path, None).await?).await

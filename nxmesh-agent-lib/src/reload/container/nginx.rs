@@ -74,7 +74,12 @@ impl Contained {
     /// The error log, where that is a file that is seen here.
     pub(super) fn error_log(&self) -> Option<File> {
         let of_master = self.here.as_ref().and_then(Master::error_log);
-        of_master.or_else(|| File::open(self.error_log.as_ref()?).ok())
+        of_master.or_else(|| {
+            let path = self.error_log.as_ref()?;
+            // Images link it to standard error: here that would be the agent's own.
+            let regular = path.metadata().is_ok_and(|it| it.is_file());
+            regular.then(|| File::open(path).ok()).flatten()
+        })
     }
 
     /// `None` once the container does not run.

@@ -6,8 +6,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use bytes::Bytes;
+use futures_util::stream;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use nxmesh_core::contract::reloader::Output;
 use tokio::task::AbortHandle;
 
 /// More of what a command says is thrown away.
@@ -83,6 +86,22 @@ pub(super) async fn read_log(mut log: Incoming, raw: bool) -> Result<String, hyp
         }
     }
     Ok(kept.into_text())
+}
+
+/// A log, piece by piece.
+pub(super) fn output(log: Incoming, raw: bool) -> Output {
+    let pieces = stream::unfold((log, Demux::new(raw)), |(mut log, mut demux)| async move {
+        let piece = log.frame().await?.map_err(io::Error::other);
+        let said = piece.map(|frame| {
+            let mut said = Vec::new();
+            if let Some(chunk) = frame.data_ref() {
+                demux.take(chunk, &mut |part| said.extend_from_slice(part));
+            }
+            Bytes::from(said)
+        });
+        Some((said, (log, demux)))
+    });
+    Box::pin(pieces)
 }
 
 /// A log that grows: reading never waits, and reads nothing where there is nothing.

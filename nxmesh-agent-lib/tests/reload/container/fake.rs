@@ -78,6 +78,24 @@ impl Container {
         self.dir.join("container.log")
     }
 
+    /// Where in the log the last lines begin.
+    fn tail(&self, lines: usize) -> usize {
+        let said = fs::read(self.log()).unwrap_or_default();
+        let last = said.split_inclusive(|it| *it == b'\n').rev().take(lines);
+        said.len() - last.map(<[u8]>::len).sum::<usize>()
+    }
+
+    /// Where in the log that begins which was said from then on. The engine knows
+    /// when each line came; here, only whether all came since.
+    fn since(&self, since: f64) -> usize {
+        let started = self.run.lock().unwrap().started;
+        let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+        match started.is_some_and(|started| seconds(started) >= since) {
+            true => 0,
+            false => self.tail(0),
+        }
+    }
+
     fn is_running(&self) -> bool {
         let mut run = self.run.lock().unwrap();
         let pid = run.pid;
@@ -346,8 +364,15 @@ async fn answer(container: &Arc<Container>, request: Request<Incoming>) -> Answe
             refuse(StatusCode::NOT_IMPLEMENTED, message)
         }
         (&Method::GET, ["containers", _, "logs"]) => {
-            let since: f64 = query["since"].parse().unwrap();
-            logs(container, since, query.get("follow") == Some(&"1"))
+            let from = match query.get("tail") {
+                Some(lines) => {
+                    // Standard output has the requests.
+                    assert_eq!((query["stderr"], query["stdout"]), ("1", "0"));
+                    container.tail(lines.parse().unwrap())
+                }
+                None => container.since(query["since"].parse().unwrap()),
+            };
+            logs(container, from, query.get("follow") == Some(&"1"))
         }
         (&Method::POST, ["containers", _, "exec"]) => {
             if !container.is_running() {
@@ -428,17 +453,11 @@ async fn execute(container: &Arc<Container>, id: &str) -> Answer {
         .unwrap()
 }
 
-/// The log from `since` on, and what comes while somebody reads it.
-fn logs(container: &Arc<Container>, since: f64, follow: bool) -> Answer {
-    let started = container.run.lock().unwrap().started;
-    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
-    // The engine knows when each line came; here, only whether all came before.
-    let all = started.is_some_and(|started| seconds(started) >= since);
+/// The log from there on, and what comes while somebody reads it.
+fn logs(container: &Arc<Container>, at: usize, follow: bool) -> Answer {
     let path = container.log();
-    let length = |path: &Path| path.metadata().map_or(0, |it| it.len());
-    let at = if all { 0 } else { length(&path) };
     let container = Arc::clone(container);
-    let read = move |at: u64| fs::read(&path).unwrap_or_default().split_off(at as usize);
+    let read = move |at: usize| fs::read(&path).unwrap_or_default().split_off(at);
     let body = stream::unfold(at, move |at| {
         let (read, container) = (read.clone(), Arc::clone(&container));
         async move {
@@ -446,7 +465,7 @@ fn logs(container: &Arc<Container>, since: f64, follow: bool) -> Answer {
                 let running = container.is_running();
                 let said = read(at);
                 if !said.is_empty() {
-                    let next = at + said.len() as u64;
+                    let next = at + said.len();
                     let frame = Frame::data(Bytes::from(frames(2, &said)));
                     return Some((Ok::<_, Infallible>(frame), next));
                 }

@@ -4,12 +4,13 @@ mod fake;
 
 use std::{io::Read as _, sync::atomic::Ordering, time::Duration};
 
+use futures_util::StreamExt as _;
 use nxmesh_agent_lib::{
     reload::{ContainerOptions, ContainerReloader},
     testkit::RealNginx,
 };
 use nxmesh_core::{
-    contract::reloader::{ReloadError, Reloader as _},
+    contract::reloader::{Output, ReloadError, Reloader as _},
     testkit::reloader::DEADLINE,
 };
 use tokio::{io::AsyncWriteExt as _, net::TcpListener};
@@ -233,14 +234,64 @@ async fn what_is_said_in_the_container_is_bounded() {
     }
 }
 
+/// As images have it.
+fn to_stderr(nginx: &RealNginx, http: &str) {
+    let text = nginx.conf_with("", http);
+    let log = format!("error_log {};", nginx.error_log().display());
+    nginx.set_conf(&text.replace(&log, "error_log stderr notice;"));
+}
+
+/// The last lines, and what comes after them until the container ends.
+#[tokio::test]
+async fn what_the_container_says_is_told_line_by_line() {
+    let nginx = RealNginx::new();
+    to_stderr(&nginx, &nginx.server("initial"));
+    let engine = FakeEngine::start(&nginx);
+    engine.container.offset.store(ELSEWHERE, Ordering::SeqCst);
+    let link = nginx.dir().join("linked.log");
+    std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+    let reloader = ContainerReloader::new(ContainerOptions {
+        error_log: Some(link),
+        ..options(&nginx, &engine)
+    });
+    reloader.start(DEADLINE).await.expect("start");
+    assert!(reloader.error_log().await.unwrap().is_none(), "no file");
+
+    let output = reloader.output(2, false).await.unwrap();
+    let last = told(output.expect("it is kept")).await;
+    assert_eq!(last.lines().count(), 2, "{last}");
+    assert!(last.contains("[notice] 1#"), "{last}");
+
+    let mut output = reloader.output(0, true).await.unwrap().expect("kept");
+    reloader.reload(DEADLINE).await.expect("reload");
+    let mut said = String::new();
+    while !said.contains("reconfiguring") {
+        let piece = output.next().await.expect("it goes on").unwrap();
+        said += std::str::from_utf8(&piece).unwrap();
+    }
+    engine.kill();
+    told(output).await;
+    let after = reloader.output(1000, true).await.unwrap();
+    let after = told(after.expect("it is kept")).await;
+    assert!(after.contains("reconfiguring"), "{after}");
+
+    engine.container.keeps_no_log.store(true, Ordering::SeqCst);
+    let said = failure(reloader.output(2, false).await.map(drop));
+    assert!(said.contains("driver does not support reading"), "{said}");
+}
+
+/// All of it.
+async fn told(mut output: Output) -> String {
+    let mut said = Vec::new();
+    while let Some(piece) = output.next().await {
+        said.extend_from_slice(&piece.unwrap());
+    }
+    String::from_utf8(said).unwrap()
+}
+
 #[tokio::test]
 async fn a_log_on_standard_error_is_read_from_the_engine() {
     let nginx = RealNginx::new();
-    let to_stderr = |nginx: &RealNginx, http: &str| {
-        let text = nginx.conf_with("", http);
-        let log = format!("error_log {};", nginx.error_log().display());
-        nginx.set_conf(&text.replace(&log, "error_log stderr;"));
-    };
     to_stderr(&nginx, &nginx.server("initial"));
     let engine = FakeEngine::start(&nginx);
     engine.container.offset.store(ELSEWHERE, Ordering::SeqCst);
