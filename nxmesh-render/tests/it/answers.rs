@@ -101,6 +101,8 @@ fn files_are_found_where_it_is_said() {
       static: {{ root: "{root}", try: [uri, {{ suffix: .html }}, folder], otherwise: {{ path: /app/index.html }} }}
     - path: /tried/
       static: {{ alias: "{root}/img/", try: [uri, {{ path: /a.png }}], otherwise: {{ status: 410 }} }}
+    - {{ path: "/spa $/", static: {{ alias: "{root}/img/", otherwise: {{ path: "/spa $/a.png" }} }} }}
+    - {{ path: /led/, static: {{ alias: "{root}/img/", try: [uri], otherwise: {{ path: "/echo $" }} }} }}
     - {{ path: /none/, static: {{ root: "{root}", otherwise: {{ status: 410 }} }} }}
     - {{ path: /shown/, static: {{ root: "{root}", otherwise: {{ path: "/echo $" }} }} }}
     - {{ path: "/echo $", respond: {{ status: 200, body: shown }} }}"#
@@ -119,6 +121,10 @@ fn files_are_found_where_it_is_said() {
         ("/app/deep/link?x=1", 200, "the app"),
         ("/tried/a.png", 200, "a picture"),
         ("/tried/b.png", 200, "a picture"),
+        ("/spa%20$/a.png", 200, "a picture"),
+        ("/spa%20$/deep/link?x=1", 200, "a picture"),
+        ("/led/a.png", 200, "a picture"),
+        ("/led/elsewhere", 200, "shown"),
         ("/none/x", 410, ""),
         ("/shown/x", 200, "shown"),
     ] {

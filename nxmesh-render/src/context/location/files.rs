@@ -1,6 +1,6 @@
 //! Serving files.
 
-use nxmesh_core::model::{Expires, Folder, Otherwise, StaticFiles, Tries, TryPart};
+use nxmesh_core::model::{Expires, Folder, Otherwise, PathMatch, StaticFiles, Tries, TryPart};
 
 use crate::{
     handlebars::record::{Item, record},
@@ -24,6 +24,7 @@ record! {
 /// Files; `fallback` is the location of the upstream that answers otherwise.
 pub(super) fn record<'a>(
     files: &'a StaticFiles,
+    path: &PathMatch,
     fallback: Option<Word<'a>>,
 ) -> Result<FilesRecord<'a>, QuoteError> {
     let index = files.index.iter();
@@ -33,7 +34,7 @@ pub(super) fn record<'a>(
         root: quote_expanding(files.folder.path().as_str())?,
         index: index.collect::<Result<_, _>>()?,
         tries: match &files.tries {
-            Some(tries) => self::tries(tries, fallback)?,
+            Some(tries) => self::tries(tries, stripped(files, path), fallback)?,
             None => Vec::new(),
         },
         autoindex: files.autoindex,
@@ -45,7 +46,23 @@ pub(super) fn record<'a>(
     })
 }
 
-fn tries<'a>(tries: &'a Tries, fallback: Option<Word<'a>>) -> Result<Vec<Item<'a>>, QuoteError> {
+/// What nginx takes off every path with variables that is tried below an alias, if the
+/// path begins with it (`src/http/modules/ngx_http_try_files_module.c`): off the last one
+/// too, which names no file.
+fn stripped<'p>(files: &StaticFiles, path: &'p PathMatch) -> &'p str {
+    match (&files.folder, path) {
+        (Folder::Alias(_), PathMatch::Prefix(path))
+        | (Folder::Alias(_), PathMatch::PrefixPriority(path))
+        | (Folder::Alias(_), PathMatch::Exact(path)) => path.as_str(),
+        _ => "",
+    }
+}
+
+fn tries<'a>(
+    tries: &'a Tries,
+    stripped: &str,
+    fallback: Option<Word<'a>>,
+) -> Result<Vec<Item<'a>>, QuoteError> {
     let uri = Part::Variable("uri");
     let part = |part: &'_ TryPart| match part {
         TryPart::Uri => Ok(Word::variable("uri")),
@@ -61,6 +78,7 @@ fn tries<'a>(tries: &'a Tries, fallback: Option<Word<'a>>) -> Result<Vec<Item<'a
     let otherwise = match &tries.otherwise {
         Otherwise::Status(status) => Some(Word::status(status.get())),
         Otherwise::Path(path) => Some(quote_parts([
+            Part::Text(stripped),
             Part::Text(path.as_str()),
             Part::Variable("is_args"),
             Part::Variable("args"),

@@ -199,7 +199,7 @@ fn act<'a>(
                 fallback = Some(other);
             }
             let name = fallback.as_ref().map(|it| it.path.clone());
-            record.files = Some(files::record(files, name).map_err(quoting)?);
+            record.files = Some(files::record(files, &location.path, name).map_err(quoting)?);
         }
         Action::Redirect(redirect) => {
             let redirect = answer::redirect(redirect, location).map_err(quoting)?;
