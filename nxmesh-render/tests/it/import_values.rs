@@ -84,3 +84,16 @@ fn what_was_kept_is_kept_and_nothing_else() {
         .collect();
     answers_the_same_with("values", &requests);
 }
+
+#[test]
+fn files_are_tried_below_an_alias() {
+    let paths = [
+        "/spa/",
+        "/spa/data.json",
+        "/spa/deep/x",
+        "/spa/deep/x?a=b",
+        "/other-spa/data.json",
+        "/other-spa/x",
+    ];
+    answers_the_same_with("values", &paths.map(|path| ("values.test", path, "")));
+}
