@@ -13,7 +13,11 @@ use crate::{
 
 /// A server that counts its requests, and says how many there were.
 fn counting() -> u16 {
-    let count = Arc::new(AtomicUsize::new(0));
+    counting_from(0)
+}
+
+fn counting_from(first: usize) -> u16 {
+    let count = Arc::new(AtomicUsize::new(first));
     echo::start_with(move |_| {
         let seen = count.fetch_add(1, Ordering::SeqCst) + 1;
         ("200 OK", format!("X-Seen: {seen}\r\n\r\n{seen}"))
@@ -65,6 +69,55 @@ fn responses_are_kept_by_their_key() {
     let own: Vec<String> = (0..3).map(|_| body("/own", "")).collect();
     assert_ne!(own[0], own[1]);
     assert_eq!(own[1], own[2], "kept from the second time on");
+}
+
+#[test]
+fn what_upstreams_are_told_and_which_is_asked_tells_responses_apart() {
+    let port = free_port();
+    let rules = "max_size: 10m, valid: [{ time: 1h }]";
+    let site = site(
+        port,
+        &format!(
+            "
+  cache: {{ rules: {{ {rules} }} }}
+  locations:
+    - path: /
+      proxy: {{ upstream: backend }}
+      routes: [{{ when: {{ headers: [{{ name: X-Canary, value: 'yes' }}] }}, proxy: {{ upstream: canary }} }}]
+    - path: /keys
+      proxy: {{ upstream: backend }}
+      api_keys:
+        required:
+          from: {{ header: X-Key }}
+          name_header: X-Who
+          list: [{{ name: ann, secret: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa }}, {{ name: bob, secret: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb }}]
+    - {{ path: /posts, proxy: {{ upstream: backend }}, cache: {{ rules: {{ {rules}, methods: [POST] }} }} }}"
+        ),
+        &(upstream("backend", &[counting()]) + &upstream("canary", &[counting_from(1000)])),
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    let body = |path: &str, headers: &str| text(&ask_with(port, path, headers));
+    let (stable, canary) = (body("/", ""), body("/", "X-Canary: yes\r\n"));
+    assert_ne!(stable, canary);
+    assert_eq!(body("/", ""), stable);
+    assert_eq!(body("/", "X-Canary: yes\r\n"), canary);
+    let key = |letter: &str| format!("X-Key: {}\r\n", letter.repeat(32));
+    let ann = body("/keys", &key("a"));
+    assert_ne!(body("/keys", &key("b")), ann);
+    assert_eq!(body("/keys", &key("a")), ann);
+    let post = |sent: &str| {
+        let headers = format!(
+            "Content-Length: {}\r\nConnection: close\r\n\r\n{sent}",
+            sent.len()
+        );
+        text(&request(port, "POST", "site.test", b"/posts", &headers))
+    };
+    let posted = post("one");
+    assert_eq!(post("one"), posted);
+    assert_ne!(post("two"), posted);
+    assert_ne!(body("/posts", ""), posted, "nobody posted anything");
+    let long = "x".repeat(100_000);
+    assert_ne!(post(&long), post(&long), "in no key");
 }
 
 #[test]

@@ -33,15 +33,18 @@ pub struct CacheRules {
     /// What nobody asked for so long goes. Default: 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inactive: Option<Time>,
-    /// What tells responses apart beside scheme, host, path and query, and with
-    /// FastCGI the method: at most 10. Default: nothing (nginx: `proxy_cache_key`).
+    /// What tells responses apart beside scheme, host, path, query, the upstream that is
+    /// asked, what it is told of who shows a key or was let in by an external service, and
+    /// with FastCGI the method: at most 10. Default: nothing (nginx: `proxy_cache_key`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<RequestPart>,
     /// How long responses are kept that do not say so themselves, at most 20.
     /// Default: they are not kept (nginx: `proxy_cache_valid`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub valid: Vec<CacheValidity>,
-    /// Methods that are kept beside GET and HEAD: POST at most. Default: none.
+    /// Methods that are kept beside GET and HEAD: POST at most, whose body then tells
+    /// responses apart too; one that does not fit into nginx's buffer goes past the cache.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<Method>,
     /// When an old response is sent rather than none; 502 and 504 of FastCGI servers

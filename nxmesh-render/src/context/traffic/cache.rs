@@ -74,12 +74,14 @@ pub(super) enum Kept {
 }
 
 /// The record of `cache`, which counts in place of what is said further out, `over`:
-/// that is said anew, as nginx takes it over otherwise.
+/// that is said anew, as nginx takes it over otherwise. `told` are variables that upstreams are
+/// told of clients.
 pub(super) fn record<'a>(
     scene: &Scene<'_>,
     kept: Kept,
     cache: &'a Cache,
     over: Option<&Cache>,
+    told: &[String],
     preamble: &mut Preamble<'a>,
 ) -> Result<CacheRecord<'a>, RenderError> {
     let switch = |on| Word::fixed(if on { "on" } else { "off" });
@@ -115,8 +117,9 @@ pub(super) fn record<'a>(
     // nginx asks FastCGI servers with HEAD where a client does, and would keep an
     // answer without a body for everybody.
     let key = match kept {
-        Kept::OfUpstreams => key(rules),
-        Kept::OfFastCgi => format!("$request_method|{}", key(rules)),
+        // Routes and splits choose among upstreams.
+        Kept::OfUpstreams => format!("$proxy_host|{}", key(rules, told)),
+        Kept::OfFastCgi => format!("$request_method|{}", key(rules, told)),
     };
     let valid = rules.valid.iter().map(|valid| ValidityRecord {
         statuses: super::items(
@@ -148,7 +151,13 @@ pub(super) fn record<'a>(
         let parts = rules.bypass.iter().chain(more);
         super::items(parts.map(|part| Word::made_variable(variable(part))))
     };
-    let (bypass, no_cache) = (variables(&rules.renew), variables(&rules.not_kept));
+    let (mut bypass, mut no_cache) = (variables(&rules.renew), variables(&rules.not_kept));
+    if keeps_posts(rules) {
+        // A body that had to be put into a file is in no key.
+        for reasons in [&mut bypass, &mut no_cache] {
+            reasons.push(Item(Word::made_variable("request_body_file")));
+        }
+    }
     let wait = |time: Option<Time>, is: fn(&CacheRules) -> bool| {
         let default = || said(is).then(|| Word::fixed("5s"));
         time.map(Word::own).or_else(default)
@@ -170,12 +179,12 @@ pub(super) fn record<'a>(
             .or_else(|| said(|it| it.min_uses.is_some()).then(|| Word::number(1))),
         bypass: or_word(
             bypass,
-            |it| !it.bypass.is_empty() || !it.renew.is_empty(),
+            |it| !it.bypass.is_empty() || !it.renew.is_empty() || keeps_posts(it),
             "0",
         ),
         no_cache: or_word(
             no_cache,
-            |it| !it.bypass.is_empty() || !it.not_kept.is_empty(),
+            |it| !it.bypass.is_empty() || !it.not_kept.is_empty() || keeps_posts(it),
             "0",
         ),
         // There is no word for none; of this header nothing depends on what is kept.
@@ -270,12 +279,22 @@ fn named_zone<'a>(
 }
 
 /// What tells responses apart.
-fn key(rules: &CacheRules) -> String {
-    let parts = rules
-        .key
-        .iter()
-        .map(|part| format!("|${{{}}}", variable(part)));
-    "$scheme://$host$request_uri".to_owned() + &parts.collect::<String>()
+fn key(rules: &CacheRules, told: &[String]) -> String {
+    let mut key = "$scheme://$host$request_uri".to_owned();
+    for part in &rules.key {
+        key += &format!("|${{{}}}", variable(part));
+    }
+    for variable in told {
+        key += &format!("|{variable}");
+    }
+    if keeps_posts(rules) {
+        key += "|$request_method|$request_body";
+    }
+    key
+}
+
+fn keeps_posts(rules: &CacheRules) -> bool {
+    rules.methods.iter().any(|it| it.as_str() == "POST")
 }
 
 /// The name of nginx's variable, without `$`.

@@ -168,7 +168,7 @@ pub(crate) fn record<'a>(
         block: _,
         maintenance: _,
         cors: _,
-        api_keys: _,
+        api_keys,
         access,
         basic_auth,
         external_auth,
@@ -185,6 +185,10 @@ pub(crate) fn record<'a>(
         bandwidth,
         gzip,
     } = own;
+    // What a cache keeps depends on what upstreams are told of clients: where that changes, a
+    // cache of the host has another key.
+    let renamed = api_keys.is_some() || external_auth.is_some();
+    let cache = cache.as_ref().or(host.cache.as_ref().filter(|_| renamed));
     let nothing = access.is_none()
         && basic_auth.is_none()
         && external_auth.is_none()
@@ -208,10 +212,12 @@ pub(crate) fn record<'a>(
     let outer_bandwidth = over.and_then(|it| it.bandwidth.as_ref());
     let outer_after = outer_bandwidth.and_then(|it| it.after);
     let mut kept = |kept, is: bool| {
-        let cache = cache.as_deref().filter(|_| is);
+        let Some(cache) = cache.filter(|_| is) else {
+            return Ok(None);
+        };
+        let told = told_of_clients(scene, own, host, preamble)?;
         let outer = over.and_then(|it| it.cache.as_deref());
-        let record = cache.map(|cache| cache::record(scene, kept, cache, outer, preamble));
-        record.transpose()
+        cache::record(scene, kept, cache, outer, &told, preamble).map(Some)
     };
     let (proxy_cache, fastcgi_cache) = (
         kept(Kept::OfUpstreams, backends.proxy)?,
@@ -292,6 +298,20 @@ pub(crate) fn record<'a>(
         record.connection_limit_log_level = level(limit.log_level, outer);
     }
     Ok(Some(Box::new(record)))
+}
+
+/// The variables that say to upstreams who a client is.
+fn told_of_clients<'a>(
+    scene: &Scene<'_>,
+    own: &'a TrafficSettings,
+    host: &'a TrafficSettings,
+    preamble: &mut Preamble<'a>,
+) -> Result<Vec<String>, RenderError> {
+    let mut headers = key_headers(scene, own, host, |_| false, preamble)?;
+    let service = authority(own, host);
+    headers.extend(auth::copied_headers(scene, service, |_| false, preamble)?);
+    let values = headers.into_iter().map(|header| header.value.to_string());
+    Ok(values.filter(|value| value.starts_with('$')).collect())
 }
 
 /// How loud a limit is; as by default where that was said further out.
