@@ -85,6 +85,9 @@ impl Findings {
 
 /// One algorithm alone: all that the crate knows are half a megabyte of an agent.
 fn unified(path: &str, expected: &str, found: &str) -> String {
+    if expected == found {
+        return String::new();
+    }
     let old: Vec<&str> = expected.split_inclusive('\n').collect();
     let new: Vec<&str> = found.split_inclusive('\n').collect();
     let mut changes = Replace::new(Capture::new());
