@@ -72,6 +72,15 @@ pub struct NginxStatus {
     pub breaker: Option<BreakerStatus>,
 }
 
+impl NginxStatus {
+    /// Notes that it answered; the rest follows with the next look.
+    pub(crate) fn seen_serving(&mut self) {
+        self.running = true;
+        self.problem = None;
+        self.silent_since = None;
+    }
+}
+
 /// Restarts of nginx that are held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakerStatus {
@@ -134,6 +143,17 @@ pub struct AgentStatus {
 }
 
 impl AgentStatus {
+    /// The digest of the release that nginx serves, as far as is known: that of
+    /// [`running`](Self::running), unless nginx is down, does not answer or was seen
+    /// serving something else.
+    #[must_use]
+    pub fn serving(&self) -> Option<Digest> {
+        let nginx = &self.nginx;
+        let gone = self.ready && !nginx.running;
+        let trouble = gone || nginx.problem.is_some() || nginx.silent_since.is_some();
+        self.running.filter(|_| !trouble)
+    }
+
     /// Shows which servers nginx was seen serving without.
     pub(crate) fn note_marked_down(&mut self, servers: Vec<Server>) {
         if self.marked_down == servers {

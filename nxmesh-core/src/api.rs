@@ -297,7 +297,8 @@ pub struct AgentView {
     pub applied: Option<Version>,
     /// The digest of the release nginx was seen serving when it last spoke.
     pub running: Option<Digest>,
-    /// Whether what it serves is what it ought to.
+    /// Whether its nginx serves exactly what it ought to, as far as is known: not
+    /// while it is down or does not answer, nor while files it reads were changed.
     pub in_sync: bool,
     /// Whether it takes no new version, since an operator said so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

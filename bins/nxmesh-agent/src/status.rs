@@ -71,7 +71,7 @@ pub(crate) fn text(status: &AgentStatus, now: u64) -> String {
     );
     line(
         "running",
-        known(status.running.map(|digest| digest.short())),
+        known(status.serving().map(|digest| digest.short())),
     );
     if status.drained {
         line("drained", "takes no new version".to_owned());
@@ -183,6 +183,21 @@ mod tests {
                      restarts   6 since the agent started\n\
                      breaker    open since 2m ago: the next restart is in 3m at the earliest\n";
         assert!(text.contains(lines), "{text}");
+    }
+
+    #[test]
+    fn an_nginx_that_is_down_runs_no_release() {
+        let mut status = AgentStatus {
+            running: Some(nxmesh_core::digest::Digest::of(b"release")),
+            ready: true,
+            ..AgentStatus::default()
+        };
+        status.nginx.running = true;
+        assert!(!text(&status, 0).contains("running    none"));
+        status.nginx.problem = Some("bind() failed".to_owned());
+        assert!(text(&status, 0).contains("running    none"));
+        status.nginx = NginxStatus::default();
+        assert!(text(&status, 0).contains("running    none"));
     }
 
     #[test]

@@ -136,7 +136,9 @@ fn progress_of(agent: &AgentView) -> AgentProgress {
         .clone()
         .filter(|failure| Some(failure.version) >= agent.desired);
     let state = match &failure {
+        // What became of it since is another matter.
         _ if agent.in_sync => ProgressState::Applied,
+        None if agent.applied == agent.desired => ProgressState::Applied,
         Some(failure) => ProgressState::after(failure),
         None if agent.drained => ProgressState::Drained,
         None if !agent.connected => ProgressState::Disconnected,

@@ -186,6 +186,7 @@ impl Controller {
         self.exchange.status.send_modify(|status| {
             status.running = Some(applied.release);
             status.ready = true;
+            status.nginx.seen_serving();
             if applied.reloaded {
                 let dropped = applied.disruptions.iter();
                 status.disruptions = dropped.map(ToString::to_string).collect();
@@ -275,6 +276,7 @@ impl Controller {
                 self.exchange.status.send_modify(|status| {
                     status.running = release;
                     status.ready = true;
+                    status.nginx.seen_serving();
                 });
                 self.note_reload().await;
                 let mut told = self.told(version, digest, ConfigPhase::HeldBack);

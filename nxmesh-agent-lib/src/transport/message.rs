@@ -205,7 +205,7 @@ pub(crate) fn digest(digest: Digest) -> Bytes {
 
 fn running(status: &AgentStatus) -> String {
     status
-        .running
+        .serving()
         .map(|digest| digest.to_string())
         .unwrap_or_default()
 }

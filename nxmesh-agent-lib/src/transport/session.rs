@@ -312,6 +312,7 @@ async fn beside(
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Turn {
     running: bool,
+    problem: bool,
     silent: bool,
     held_back: bool,
     drained: bool,
@@ -323,6 +324,7 @@ impl Turn {
     fn of(status: &AgentStatus) -> Self {
         Self {
             running: status.nginx.running,
+            problem: status.nginx.problem.is_some(),
             silent: status.nginx.silent_since.is_some(),
             held_back: status.nginx.breaker.is_some(),
             drained: status.drained,

@@ -209,7 +209,10 @@ async fn what_a_killed_master_leaves_serves_until_another_can_start() {
         problem.is_some_and(|it| it.contains("serve on") && it.contains("-t -c"))
     };
     agent.reached(tells).await;
-    told(&master, |health| !health.nginx_running).await;
+    told(&master, |health| {
+        !health.nginx_running && health.running_digest.is_empty()
+    })
+    .await;
     // Through some attempts.
     let begun = std::time::Instant::now();
     while begun.elapsed() < Duration::from_secs(1) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nxmesh_core::{
     api::{AgentProgress, AgentView, ProgressState, RolloutView},
     digest::Digest,
-    model::Version,
+    model::{AgentFacts, Version},
 };
 use tokio::time::Instant;
 
@@ -98,6 +98,13 @@ pub(super) fn view<'a>(
     }
 }
 
+/// Whether nothing is known against what the agent's nginx was seen serving last.
+fn is_well(facts: &AgentFacts) -> bool {
+    facts.health.as_ref().is_none_or(|nginx| {
+        nginx.running && nginx.problem.is_none() && nginx.silent_since.is_none()
+    })
+}
+
 /// An agent as people are shown it: without the secrets of its keys.
 pub(super) fn agent_view(agent: &Agent, target: &Target, head: Version) -> AgentView {
     let record = &agent.record;
@@ -132,7 +139,7 @@ pub(super) fn agent_view(agent: &Agent, target: &Target, head: Version) -> Agent
         staged: facts.staged,
         applied: facts.applied,
         running: facts.running,
-        in_sync: untouched || serves,
+        in_sync: facts.drift.is_none() && (untouched || serves && is_well(facts)),
         drained: facts.drained,
         quarantine: facts.quarantine.clone(),
         // What failed is not wanted any more once what is wanted is served.

@@ -27,6 +27,13 @@ fn what_was_changed_is_shown_and_with_repair_undone() {
         Ok(agent.drift.is_some().then_some(agent))
     })
     .unwrap();
+    assert!(
+        !agent.in_sync && agent.applied == agent.desired,
+        "{agent:?}"
+    );
+    let wide = cluster.ctl.run(&["get", "agents", "-o", "wide"]);
+    let wide = wide.unwrap().success().unwrap().stdout;
+    assert!(wide.contains("drift"), "{wide}");
     let described = cluster.ctl.run(&["describe", "agent", agent.id.as_str()]);
     let text = described.unwrap().success().unwrap().stdout;
     for part in ["nginx has not read them since", "changed", "(found)"] {
@@ -44,7 +51,7 @@ fn what_was_changed_is_shown_and_with_repair_undone() {
     node.start().unwrap();
     wait::until("it is forgotten", || {
         let agent = cluster.agent(&cluster.nodes[0])?;
-        Ok((agent.connected && agent.drift.is_none()).then_some(()))
+        Ok((agent.connected && agent.drift.is_none() && agent.in_sync).then_some(()))
     })
     .unwrap();
     let file = host_file(&cluster.nodes[0]);

@@ -133,6 +133,28 @@ fn state(item: &Value) -> String {
     }
 }
 
+/// What is not well with an agent.
+fn conditions(item: &Value) -> String {
+    let is_set = |path: &str| item.pointer(path).is_some_and(|it| !it.is_null());
+    let is_down = item.pointer("/health/running") == Some(&Value::Bool(false));
+    let conditions = [
+        ("nginx-down", is_down),
+        ("nginx-astray", !is_down && is_set("/health/problem")),
+        ("nginx-silent", is_set("/health/silent_since")),
+        ("restarts-held-back", is_set("/health/held_back_since")),
+        ("drift", is_set("/drift")),
+        ("failed", is_set("/failure")),
+        (
+            "drained",
+            item.pointer("/drained") == Some(&Value::Bool(true)),
+        ),
+        ("quarantined", is_set("/quarantine")),
+    ];
+    let there = conditions.iter().filter(|(_, is_there)| *is_there);
+    let names: Vec<&str> = there.map(|(name, _)| *name).collect();
+    names.join(",")
+}
+
 /// How a list of this kind of thing looks.
 pub(crate) const fn columns(thing: Thing) -> Columns {
     match thing {
@@ -186,6 +208,7 @@ pub(crate) const fn columns(thing: Thing) -> Columns {
                 "sent",
                 "staged",
                 "running",
+                "conditions",
                 "labels",
             ],
             narrow: 8,
@@ -206,6 +229,7 @@ pub(crate) const fn columns(thing: Thing) -> Columns {
                     version(item, "/sent"),
                     version(item, "/staged"),
                     text(item, "/running").chars().take(12).collect(),
+                    conditions(item),
                     labels(item, "/labels"),
                 ]
             },
@@ -236,6 +260,24 @@ pub(crate) const fn columns(thing: Thing) -> Columns {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_well_is_named() {
+        assert_eq!(conditions(&serde_json::json!({})), "");
+        assert_eq!(
+            conditions(&serde_json::json!({ "health": { "running": true, "restarts": 3 } })),
+            ""
+        );
+        assert_eq!(
+            conditions(&serde_json::json!({
+                "health": { "running": false, "problem": "bind() failed" },
+                "drift": { "since": 7 },
+                "failure": null,
+                "drained": true,
+            })),
+            "nginx-down,drift,drained"
+        );
+    }
 
     #[test]
     fn a_name_never_leaves_its_segment() {

@@ -324,7 +324,17 @@ impl Conversation {
     }
 
     pub(crate) async fn heartbeat(&mut self) {
-        self.send(Payload::Health(HealthReport::default())).await;
+        self.healthy(|_| {}).await;
+    }
+
+    /// Tells of an nginx that runs, but for what `change` does.
+    pub(crate) async fn healthy(&mut self, change: impl FnOnce(&mut HealthReport)) {
+        let mut health = HealthReport {
+            nginx_running: true,
+            ..HealthReport::default()
+        };
+        change(&mut health);
+        self.send(Payload::Health(health)).await;
     }
 
     /// Why the master ended the stream.

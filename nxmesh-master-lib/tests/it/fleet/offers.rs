@@ -6,7 +6,10 @@ use nxmesh_core::{
     digest::Digest,
     model::{Resource, ResourceKey, Version},
     testkit::sample,
-    wire::{BundleChunk, ConfigFailure, ConfigPhase, ConfigUpdate, FetchBundleRequest},
+    wire::{
+        BundleChunk, ConfigFailure, ConfigPhase, ConfigUpdate, Drift, FetchBundleRequest,
+        HealthReport,
+    },
 };
 use nxmesh_master_lib::engine::DesiredChange;
 use prost::Message as _;
@@ -135,6 +138,41 @@ async fn what_changes_nothing_for_an_agent_is_not_sent_to_it() {
         .await;
     session.is_left_alone(A_WHILE).await;
     assert!(master.view(&agent).await.in_sync);
+}
+
+/// What was applied once is not what is served now.
+#[tokio::test(start_paused = true)]
+async fn an_nginx_that_is_known_to_serve_something_else_is_not_in_sync() {
+    let master = Master::start().await;
+    let mut agent = master.agent(&[]).await;
+    let mut session = agent.connect(&master, Hello::fresh()).await;
+    let revision = master.put("shop", "hello").await;
+    let update = session.update().await;
+    session.apply(&update).await;
+    master.settled(revision).await;
+    let drift = |health: &mut HealthReport| health.drift = Some(Drift::default());
+    let down = |health: &mut HealthReport| health.nginx_running = false;
+    let silent = |health: &mut HealthReport| health.nginx_silent_since = 7;
+    let astray = |health: &mut HealthReport| health.nginx_problem = "astray".to_owned();
+    let troubles: [&(dyn Fn(&mut HealthReport) + Sync); 4] = [&drift, &down, &silent, &astray];
+    for trouble in troubles {
+        for (in_sync, trouble) in [(true, None), (false, Some(trouble)), (true, None)] {
+            session
+                .healthy(|health| {
+                    if let Some(trouble) = trouble {
+                        trouble(health);
+                    }
+                })
+                .await;
+            session.is_left_alone(A_WHILE).await;
+            let view = master.view(&agent).await;
+            assert_eq!(view.in_sync, in_sync, "{view:?}");
+            assert_eq!(view.applied, view.desired);
+            // It was rolled out all the same.
+            let rollout = master.rollout(revision).await;
+            assert_eq!(rollout.agents[0].state, ProgressState::Applied);
+        }
+    }
 }
 
 /// Removing the last virtual host is a change like any other.
