@@ -203,7 +203,7 @@ impl<'n> Place<'_, 'n> {
         if !draft.is_sound() {
             return None;
         }
-        let name = format!("{}-{}-location", self.host, node.line);
+        let name = self.snippet_name(node.line);
         let mut leftover = Leftover::new(name, SnippetContext::Location);
         let mut fields = Fields::of(&mut draft, "/locations/0");
         let around = Around {
@@ -234,6 +234,16 @@ impl<'n> Place<'_, 'n> {
         }
         let mut spec = Value::Object(draft.spec);
         spec.pointer_mut("/locations/0").map(Value::take)
+    }
+
+    /// A name for the Snippet of a location in this line, which may be one of several
+    /// files, and hold several locations.
+    fn snippet_name(&self, line: u32) -> String {
+        let name = format!("{}-{line}-location", self.host);
+        let taken = |name: &str| self.snippets.iter().any(|it| it.name == name);
+        let mut more = (2..).map(|number| format!("{name}-{number}"));
+        let free = more.find(|it| !taken(it)).filter(|_| taken(&name));
+        free.unwrap_or(name)
     }
 
     /// nginx sends the headers of the server only where a location has none of its

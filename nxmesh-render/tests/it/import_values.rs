@@ -1,7 +1,59 @@
 //! What values of directives become fields: the same answers, and the same requests to
 //! upstreams.
 
+use std::{collections::BTreeMap, path::Path};
+
+use nxmesh_render::import::{Scale, import};
+
 use crate::import::answers_the_same_with;
+
+/// Lines of two files may be alike, and locations stand in one line.
+#[test]
+fn each_location_has_a_snippet_of_its_own() {
+    let files = [
+        (
+            "/n/nginx.conf",
+            "events {} http { server { listen 8080; include locations/*.conf; } }",
+        ),
+        (
+            "/n/locations/1.conf",
+            "location /a/ { root /srv; etag off; } location /b/ { root /srv; max_ranges 1; }",
+        ),
+        (
+            "/n/locations/2.conf",
+            "location /c/ { root /srv; read_ahead 1; }",
+        ),
+    ];
+    let files: BTreeMap<_, _> = files.map(|(path, text)| (path.into(), text.into())).into();
+    let imported = import(&files, Path::new("/n/nginx.conf"), Scale::Include)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let documents: BTreeMap<String, serde_json::Value> = imported
+        .resources
+        .iter()
+        .map(|it| {
+            let document = serde_json::to_value(it).expect("a document");
+            (it.key().to_string(), document["spec"].clone())
+        })
+        .collect();
+    let locations = documents["VirtualHost/default"]["locations"].as_array();
+    let said: Vec<_> = locations
+        .expect("locations")
+        .iter()
+        .map(|it| {
+            let name = it["snippets"][0].as_str().expect("a snippet");
+            let text = documents[&format!("Snippet/{name}")]["directives"].as_str();
+            (it["path"].as_str(), text.map(str::trim))
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            (Some("/a/"), Some("etag off;")),
+            (Some("/b/"), Some("max_ranges 1;")),
+            (Some("/c/"), Some("read_ahead 1;")),
+        ]
+    );
+}
 
 #[test]
 fn upstreams_get_the_headers_they_got() {
