@@ -149,6 +149,16 @@ fn settings_are_refused_at_their_field() {
             "letters, digits and '-'",
         ),
         (
+            json!({ "cache": { "rules": { "inactive": "1500ms" } } }),
+            "/cache/rules/inactive",
+            "whole seconds",
+        ),
+        (
+            json!({ "cache": { "rules": { "valid": [{ "time": "1500ms" }] } } }),
+            "/cache/rules/valid/0/time",
+            "whole seconds",
+        ),
+        (
             json!({ "rate_limit": { "limits": many(1), "status": 200 } }),
             "/rate_limit/status",
             "400 to 599",

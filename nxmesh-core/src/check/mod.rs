@@ -17,7 +17,7 @@ use std::borrow::Cow;
 
 use crate::{
     document::{Problem, bounded},
-    model::{Resource, ResourceSet},
+    model::{Resource, ResourceSet, value::Time},
     snippet::SnippetPolicy,
 };
 
@@ -130,6 +130,13 @@ struct Found(Vec<(String, Cow<'static, str>)>);
 impl Found {
     fn say(&mut self, pointer: impl Into<String>, message: &'static str) {
         self.0.push((pointer.into(), message.into()));
+    }
+
+    /// Says that a time has a fraction of a second where nginx takes none.
+    fn seconds(&mut self, pointer: impl Into<String>, time: Option<Time>) {
+        if time.is_some_and(|time| !time.is_in_seconds()) {
+            self.say(pointer, "this time is in whole seconds, for example 10s");
+        }
     }
 
     /// For rules that are told by another part.

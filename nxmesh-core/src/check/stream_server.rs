@@ -203,6 +203,8 @@ fn tls(tls: &StreamTls, found: &mut Found) {
             "there are at most 3 more certificates, one for each type of key",
         );
     }
+    let timeout = tls.session.as_ref().and_then(|it| it.timeout);
+    found.seconds("/spec/tls/session/timeout", timeout);
     let cache = tls.session.as_ref().and_then(|it| it.cache);
     if cache.is_some_and(|size| !(32 << 10..=1 << 30).contains(&size.bytes())) {
         found.say(

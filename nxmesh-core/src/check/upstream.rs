@@ -145,6 +145,7 @@ fn memory(spec: &UpstreamSpec, found: &mut Found) {
 
 fn resolving(spec: &UpstreamSpec, found: &mut Found) {
     if let Some(resolver) = &spec.resolver {
+        found.seconds("/spec/resolver/valid", resolver.valid);
         if !(1..=10).contains(&resolver.servers.len()) {
             found.say(
                 "/spec/resolver/servers",

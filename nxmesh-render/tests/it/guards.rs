@@ -27,9 +27,9 @@ fn a_page_for_refusals_does_not_show_what_was_refused() {
         &upstream("backend", &[backend]),
     );
     let Some(_nginx) = serving(&site) else { return };
-    for path in ["/password", "/closed"] {
+    for (path, status) in [("/password", 401), ("/closed", 403)] {
         let answer = ask(port, path);
-        assert_eq!(text(&answer), "page", "{path}: {}", answer.status);
+        assert_eq!((answer.status, &*text(&answer)), (status, "page"), "{path}");
     }
 }
 

@@ -590,7 +590,7 @@ http {
     let host = &documents["VirtualHost/a.test"];
     let php = &host["locations"][0];
     let rules = json!({
-        "zone_size": "20m", "inactive": "3600s", "max_size": "2g",
+        "zone_size": "20m", "inactive": "3600s", "max_size": "2048m",
         "valid": [{ "statuses": [200], "time": "600s" }],
         "use_stale": ["error", "updating", "http500"],
         "bypass": [{ "cookie": "session" }],

@@ -187,7 +187,7 @@ fn errors_are_answered_as_it_is_said() {
         Some("text/html")
     );
     let closed = ask(port, "/closed");
-    assert_eq!(closed.status, 200, "the page's own status");
+    assert_eq!(closed.status, 403, "the status of the error");
     assert!(
         text(&closed).starts_with("page for GET /page?of=errors HTTP/1.1"),
         "{}",

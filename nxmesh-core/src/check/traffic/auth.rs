@@ -91,6 +91,7 @@ fn service(at: &str, service: &AuthService, found: &mut Found) {
                 "there are at most 10 headers to decide by",
             );
         }
+        found.seconds(format!("{at}/cache/time"), Some(cache.time));
         if cache.time.as_duration().as_secs() == 0 {
             found.say(
                 format!("{at}/cache/time"),

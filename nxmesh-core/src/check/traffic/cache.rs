@@ -30,6 +30,7 @@ pub(super) fn check(at: &str, cache: &Cache, found: &mut Found) {
             "a response is kept for at least a second, for example 10m",
         );
     }
+    found.seconds(format!("{at}/inactive"), rules.inactive);
     if rules
         .min_uses
         .is_some_and(|uses| !(1..=1000).contains(&uses))
@@ -81,6 +82,7 @@ fn lists(at: &str, rules: &CacheRules, found: &mut Found) {
         found.say(format!("{at}/valid"), "there are at most 20 times");
     }
     for (index, valid) in rules.valid.iter().enumerate() {
+        found.seconds(format!("{at}/valid/{index}/time"), Some(valid.time));
         if valid.statuses.len() > 20 {
             found.say(
                 format!("{at}/valid/{index}/statuses"),

@@ -36,6 +36,8 @@ pub(super) fn check(tls: &Tls, listens: &[Listen], found: &mut Found) {
             "a buffer for TLS is 1k to 64k, for example 4k",
         );
     }
+    let timeout = tls.session.as_ref().and_then(|it| it.timeout);
+    found.seconds("/spec/tls/session/timeout", timeout);
     let cache = tls.session.as_ref().and_then(|it| it.cache);
     if cache.is_some_and(|size| !(32 << 10..=1 << 30).contains(&size.bytes())) {
         found.say(

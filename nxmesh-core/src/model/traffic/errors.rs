@@ -31,7 +31,7 @@ pub enum ErrorAnswer {
     File(FilePath),
     /// A redirect (302) to there.
     Redirect(RedirectTarget),
-    /// What an upstream answers to a GET of a fixed path, with its own status.
+    /// What an upstream answers to a GET of a fixed path, with the status of the error.
     Upstream(ErrorUpstream),
 }
 

@@ -55,8 +55,10 @@ impl FromStr for SizeBytes {
 }
 
 impl fmt::Display for SizeBytes {
+    /// In the form nginx reads everywhere: only for some directives it knows `g` (nginx
+    /// manual, "Configuration file measurement units").
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (shift, unit) in [(30, "g"), (20, "m"), (10, "k")] {
+        for (shift, unit) in [(20, "m"), (10, "k")] {
             if self.0 != 0 && self.0.is_multiple_of(1 << shift) {
                 return write!(f, "{}{unit}", self.0 >> shift);
             }
@@ -80,6 +82,12 @@ impl Time {
     #[must_use]
     pub const fn as_duration(self) -> Duration {
         Duration::from_millis(self.0)
+    }
+
+    /// Whether it is told in seconds without a rest, as some directives of nginx want it.
+    #[must_use]
+    pub const fn is_in_seconds(self) -> bool {
+        self.0.is_multiple_of(1000)
     }
 
     /// Whole seconds, rounded down.
@@ -337,10 +345,16 @@ mod tests {
 
     #[test]
     fn sizes_and_times_read_back_what_they_show() {
-        for text in ["0", "1", "1023", "1k", "10m", "3g", "1024g"] {
+        for (text, shown) in [
+            ("0", "0"),
+            ("1023", "1023"),
+            ("1k", "1k"),
+            ("10m", "10m"),
+            ("3g", "3072m"),
+        ] {
             assert_eq!(
                 text.parse::<SizeBytes>().map(|size| size.to_string()),
-                Ok(text.to_owned())
+                Ok(shown.to_owned())
             );
         }
         for (text, shown) in [

@@ -103,7 +103,7 @@ fn record<'a>(
             let name = internal.name.clone();
             internal.page = Some(pass);
             preamble.internal(internal);
-            (Some("="), name)
+            (None, name)
         }
     };
     let codes = page
