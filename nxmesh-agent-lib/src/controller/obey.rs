@@ -76,11 +76,30 @@ impl Controller {
     async fn reload(&mut self, until: Option<Instant>) -> Result<String, String> {
         let most = self.options.reload_deadline;
         let left = until.map_or(most, |until| until.duration_since(Instant::now()));
+        self.check().await;
+        if let Some(refused) = self.would_serve_what_was_changed() {
+            return Err(refused);
+        }
         let reloaded = self.reloader.reload(left.min(most)).await;
         self.note_reload().await;
         reloaded
             .map(|generation| format!("{} new workers serve", generation.workers.len()))
             .map_err(|error| error.to_string())
+    }
+
+    /// A reload is to bring what is wanted, and nothing of what somebody else wrote.
+    fn would_serve_what_was_changed(&self) -> Option<String> {
+        let status = self.exchange.status.borrow();
+        let drift = status.drift.as_ref().filter(|it| !it.files.is_empty())?;
+        let paths: Vec<&str> = drift.files.iter().map(|file| &*file.path).collect();
+        let more = match drift.more {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        Some(format!(
+            "not reloaded, as nginx would take in what was changed in its files: {}{more}; put them back, or say `nxmeshctl agent restart`, which has them written anew",
+            paths.join(", ")
+        ))
     }
 
     /// Not of an nginx that would not come back. Half of the time is for requests

@@ -113,6 +113,55 @@ async fn an_nginx_that_would_not_come_back_is_not_restarted() {
     agent.stop().await.unwrap();
 }
 
+/// Nothing of what somebody else wrote is put into service on command.
+#[tokio::test]
+async fn files_that_were_changed_are_not_reloaded() {
+    let rig = Rig::new();
+    let (master, transport) = ScriptedMaster::start();
+    let mut agent = rig.start(transport);
+    applied(&master, 1, &site(rig.port, "written")).await;
+    let reloaded = done(&master, "1", CommandKind::Reload).await;
+    assert!(reloaded.ok, "{reloaded:?}");
+    let mut host = None;
+    for file in confs(&rig) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        if text.contains("written") {
+            std::fs::write(&file, text.replace("written", "edited")).unwrap();
+            host = Some(file);
+        }
+    }
+    let reloaded = done(&master, "2", CommandKind::Reload).await;
+    assert!(!reloaded.ok, "{reloaded:?}");
+    let name = host
+        .as_ref()
+        .and_then(|it| it.file_name()?.to_str())
+        .unwrap();
+    assert!(reloaded.message.contains(name), "{reloaded:?}");
+    assert_eq!(rig.get().await, (200, "written".to_owned()));
+    let restarted = done(&master, "3", CommandKind::Restart).await;
+    assert!(restarted.ok, "{restarted:?}");
+    assert_eq!(rig.get().await, (200, "written".to_owned()));
+    agent.reached(|status| status.drift.is_none()).await;
+    agent.stop().await.unwrap();
+}
+
+/// The files of all releases.
+fn confs(rig: &Rig) -> Vec<std::path::PathBuf> {
+    let mut folders = vec![rig.state_dir().join("releases")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "conf") {
+                files.push(path);
+            }
+        }
+    }
+    files
+}
+
 #[tokio::test]
 async fn a_recheck_tells_of_files_that_were_changed() {
     let rig = Rig::new();
@@ -124,21 +173,12 @@ async fn a_recheck_tells_of_files_that_were_changed() {
     let checked = done(&master, "1", CommandKind::Recheck).await;
     assert!(checked.message.starts_with("no drift"), "{checked:?}");
 
-    let mut folders = vec![rig.state_dir().join("releases")];
-    let mut changed = 0;
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|it| it == "conf") {
-                let text = std::fs::read_to_string(&path).unwrap();
-                std::fs::write(&path, text + "# edited\n").unwrap();
-                changed += 1;
-            }
-        }
+    let files = confs(&rig);
+    assert!(!files.is_empty());
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text + "# edited\n").unwrap();
     }
-    assert!(changed > 0);
     let checked = done(&master, "2", CommandKind::Recheck).await;
     assert!(checked.message.contains("changed on disk"), "{checked:?}");
     agent.stop().await.unwrap();
