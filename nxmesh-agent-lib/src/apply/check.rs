@@ -67,14 +67,35 @@ fn shadow(
     let entry = options.entry();
     let home = nginx_conf.parent().unwrap_or(Path::new("/"));
     super::nginx_conf::lead_elsewhere(&text, home, &entry, place.entry().trim_end(), pid_file)
-        .ok_or_else(|| {
-            let message = format!(
-                "{} does not include what NxMesh writes; `nxmesh-agent adopt` adds this line to its http block: include {};",
-                nginx_conf.display(),
-                entry.display()
-            );
-            Failure::new(code::NOT_INCLUDED, message).retryable()
-        })
+        .ok_or_else(|| not_included(options, nginx_conf))
+}
+
+fn not_included(options: &ApplyOptions, nginx_conf: &Path) -> Failure {
+    let message = format!(
+        "{} does not include what NxMesh writes; `nxmesh-agent adopt` adds this line to its http block: include {};",
+        nginx_conf.display(),
+        options.entry().display()
+    );
+    Failure::new(code::NOT_INCLUDED, message).retryable()
+}
+
+/// # Errors
+///
+/// [`code::NOT_INCLUDED`] if no start and no reload can bring nginx to a release,
+/// as the user's `nginx.conf` does not lead there. One that cannot be read is
+/// nginx's to complain of.
+pub(super) fn is_included(options: &ApplyOptions) -> Result<(), Failure> {
+    let Mode::Include { nginx_conf } = &options.mode else {
+        return Ok(());
+    };
+    let Ok(text) = fs::read_to_string(nginx_conf) else {
+        return Ok(());
+    };
+    let home = nginx_conf.parent().unwrap_or(Path::new("/"));
+    let found = super::nginx_conf::lead_elsewhere(&text, home, &options.entry(), "", home);
+    found
+        .map(drop)
+        .ok_or_else(|| not_included(options, nginx_conf))
 }
 
 /// `load_module modules/…` counts from the folder of `nginx -p`, which for a check is

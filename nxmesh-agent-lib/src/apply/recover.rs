@@ -9,7 +9,7 @@ use nxmesh_core::{
 };
 
 use super::{
-    Failure, Pipeline, PipelineError, Recovered, blame, code, confirm, disk, garbage,
+    Failure, Pipeline, PipelineError, Recovered, blame, check, code, confirm, disk, garbage,
     journal::Switch,
     release::Place,
     switch::{self, Entry},
@@ -251,9 +251,18 @@ impl Pipeline {
     /// nginx running and serving `release`; touched only if it does not.
     async fn ensure(&mut self, release: Option<&str>) -> Result<Generation, Failure> {
         let generation = match (self.running().await, release) {
-            // A master without workers is brought back by a reload.
-            (None, _) => self.bring_up(release).await?,
+            // A master without workers is brought back by a reload. What the user's
+            // own configuration serves is worth that, whether it leads to us or not.
+            (None, Some(_)) => match self.bring_up(release).await {
+                Err(failure) if failure.code == code::PROBE => {
+                    self.file_work(check::is_included).await?;
+                    return Err(failure);
+                }
+                brought => brought?,
+            },
+            (None, None) => self.bring_up(None).await?,
             (Some(_), Some(name)) if !confirm::serves_now(&self.options, name).await => {
+                self.file_work(check::is_included).await?;
                 self.bring_up(release).await?
             }
             (Some(generation), _) => generation,

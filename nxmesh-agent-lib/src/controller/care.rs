@@ -67,9 +67,9 @@ impl Care {
         }
     }
 
-    /// Notes that nginx was brought back, or that it was tried.
-    fn restarted(&mut self, now: Instant, unix_millis: u64) {
-        self.restarts = self.restarts.saturating_add(1);
+    /// Notes that nginx was `brought` back, or that it was tried.
+    fn restarted(&mut self, brought: bool, now: Instant, unix_millis: u64) {
+        self.restarts = self.restarts.saturating_add(brought.into());
         self.breaker.restarted(now);
         let Some(next) = self.breaker.next_try() else {
             return;
@@ -126,7 +126,7 @@ impl Controller {
         care.recoveries += 1;
         care.recovered_at = now;
         if counts {
-            care.restarted(now, self.clock.unix_millis());
+            care.restarted(recovered.is_ok(), now, self.clock.unix_millis());
         }
         let pause = now + self.options.recover_backoff.ceiling(care.recoveries);
         let held_until = care.breaker.next_try();
@@ -197,7 +197,7 @@ fn disturbs(done: &Result<Recovered, PipelineError>) -> bool {
     match done {
         Ok(_) => true,
         Err(PipelineError::NotServing { failure, .. }) => {
-            ![code::RELOAD, code::WOULD_NOT_START].contains(&failure.code)
+            ![code::RELOAD, code::NOT_INCLUDED, code::WOULD_NOT_START].contains(&failure.code)
         }
         Err(_) => false,
     }

@@ -3,10 +3,12 @@
 use std::fs;
 
 use nxmesh_agent_lib::{
-    apply::{ApplyOptions, Mode, code},
+    apply::{ApplyOptions, Mode, PipelineError, code},
     nginx::Layout,
     testkit::{RealNginx, free_port},
 };
+
+use nxmesh_core::{contract::reloader::Reloader as _, testkit::reloader::DEADLINE};
 
 use crate::site::{Site, applied, rejected, version};
 
@@ -75,6 +77,34 @@ async fn a_missing_include_is_told_with_the_line_to_add() {
     nginx.set_conf(&nginx.conf_with("", &format!("include theirs.conf;\n{line}")));
     assert!(failure.retryable);
     applied(&mut pipeline, 1, &documents).await;
+    assert_eq!(site.get("shop").await, "200 one");
+}
+
+#[tokio::test]
+async fn an_include_that_is_gone_is_told_and_nginx_left_alone() {
+    let (nginx, site) = beside(true).await;
+    let mut pipeline = site.up().await;
+    applied(&mut pipeline, 1, &site.host("shop", "one")).await;
+    let whole = fs::read_to_string(nginx.conf()).unwrap();
+    let line = format!("include {};", site.options.entry().display());
+    assert!(whole.contains(&line));
+    nginx.set_conf(&whole.replace(&line, ""));
+    nginx.reloader().reload(DEADLINE).await.unwrap();
+    let before = nginx.reloader().running().await.unwrap();
+    let failure = |recovered| match recovered {
+        Err(PipelineError::NotServing { failure, .. }) => *failure,
+        other => panic!("{other:?}"),
+    };
+    let told = failure(pipeline.recover().await);
+    assert_eq!(told.code, code::NOT_INCLUDED);
+    assert!(told.message.contains(&line), "{told:?}");
+    assert_eq!(nginx.reloader().running().await.unwrap(), before);
+    // Theirs is started all the same.
+    nginx.kill();
+    assert_eq!(failure(pipeline.recover().await).code, code::NOT_INCLUDED);
+    assert_eq!(nginx.get().await.unwrap(), "theirs");
+    nginx.set_conf(&whole);
+    pipeline.recover().await.unwrap();
     assert_eq!(site.get("shop").await, "200 one");
 }
 
