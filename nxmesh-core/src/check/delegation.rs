@@ -7,7 +7,7 @@ use crate::{
     document::Problem,
     model::{
         Location, PathMatch, Resource, ResourceKey, ResourceKind, ResourceSet, RouteSetSpec,
-        VirtualHostSpec,
+        TrafficSettings, VirtualHostSpec, traffic::Satisfy,
     },
 };
 
@@ -107,6 +107,7 @@ pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
         let Resource::VirtualHost(host) = &**resource else {
             continue;
         };
+        let asked = asked(resources, &host.spec.traffic);
         for one in &host.spec.delegates {
             let Some(set) = resources.route_set(&one.routes) else {
                 continue;
@@ -117,7 +118,14 @@ pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
             };
             let mut seen = BTreeSet::new();
             for (index, location) in set.spec.locations.iter().enumerate() {
-                let pointer = || format!("/spec/locations/{index}/path");
+                let at = format!("/spec/locations/{index}");
+                for (field, pointer) in loosened(resources, &asked, &location.traffic) {
+                    let rule = format!(
+                        "{key} says {field} for all of its paths, which a RouteSet cannot change"
+                    );
+                    problems.push(Problem::new(&owner, format!("{at}/{pointer}"), &rule));
+                }
+                let pointer = || format!("{at}/path");
                 let Some(path) = plain_path(location) else {
                     continue;
                 };
@@ -137,6 +145,56 @@ pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// The fields that keep clients out, of those that settings say themselves.
+fn guards(settings: &TrafficSettings) -> impl Iterator<Item = &'static str> {
+    [
+        ("access", settings.access.is_some()),
+        ("basic_auth", settings.basic_auth.is_some()),
+        ("external_auth", settings.external_auth.is_some()),
+        ("api_keys", settings.api_keys.is_some()),
+        ("satisfy", settings.satisfy.is_some()),
+        ("block", settings.block.is_some()),
+        ("maintenance", settings.maintenance.is_some()),
+        ("rate_limit", settings.rate_limit.is_some()),
+        ("connection_limit", settings.connection_limit.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(field, is_said)| is_said.then_some(field))
+}
+
+/// The guards that a virtual host asks for, itself or by its policies, and those that would
+/// open another way around them.
+fn asked(resources: &ResourceSet, host: &TrafficSettings) -> BTreeSet<&'static str> {
+    const TOGETHER: [&str; 4] = ["access", "basic_auth", "external_auth", "satisfy"];
+    let policies = host.policies.iter();
+    let policies = policies.filter_map(|name| resources.policy(name));
+    let parts = || std::iter::once(host).chain(policies.clone().map(|it| &it.spec));
+    let mut asked: BTreeSet<_> = parts().flat_map(guards).collect();
+    if parts().any(|it| it.satisfy == Some(Satisfy::Any)) {
+        asked.extend(TOGETHER);
+    } else if TOGETHER.iter().any(|field| asked.contains(field)) {
+        asked.insert("satisfy");
+    }
+    asked
+}
+
+/// What a location says of guards that are `asked` for, and where.
+fn loosened<'s>(
+    resources: &'s ResourceSet,
+    asked: &'s BTreeSet<&'static str>,
+    location: &'s TrafficSettings,
+) -> impl Iterator<Item = (&'static str, String)> + 's {
+    let own = guards(location).map(|field| (field, field.to_owned()));
+    let policies = location.policies.iter().enumerate();
+    let by_policies = policies.flat_map(|(index, name)| {
+        let policy = resources.policy(name);
+        let fields = policy.map(|it| guards(&it.spec)).into_iter().flatten();
+        fields.map(move |field| (field, format!("policies/{index}")))
+    });
+    own.chain(by_policies)
+        .filter(|(field, _)| asked.contains(field))
 }
 
 fn plain_path(location: &Location) -> Option<&str> {

@@ -9,8 +9,10 @@ use super::{Document, Location};
 /// A team that owns a site names it in `spec.delegates` of the virtual host, with the
 /// paths it is for; another team then writes these paths without a right to the site.
 /// What the virtual host says counts here too, where the locations say nothing of the
-/// same: as for locations of its own. So this is for teams that trust each other with
-/// who is let in; what they cannot do is to reach other paths.
+/// same: as for locations of its own. Whom it keeps out, with `access`, `basic_auth`,
+/// `external_auth`, `api_keys`, `satisfy`, `block`, `maintenance`, `rate_limit` or
+/// `connection_limit`, they cannot let in: what the virtual host says of these is refused
+/// here. Nor can they reach other paths.
 pub type RouteSet = Document<RouteSetSpec>;
 
 /// What such a document says.
