@@ -26,8 +26,9 @@ pub struct SnippetSpec {
     /// The block it is put into.
     pub context: SnippetContext,
     /// Upstream resources that it passes requests to by their names, at most 20:
-    /// with `[shop]` a `proxy_pass http://shop;` means Upstream/shop. Not with the
-    /// contexts main, events and upstream. Default: none, such names are those of
+    /// with `[shop]` a `proxy_pass http://shop;` means Upstream/shop, and so does `shop`
+    /// as a value in a `map`, `split_clients` or `geo`, and in the `set` of a variable that
+    /// it passes to. Not with the contexts main, events and upstream. Default: none, such names are those of
     /// hosts. `$proxy_host` is then a name of NxMesh's, so set `Host` for the upstream.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<ResourceName>,

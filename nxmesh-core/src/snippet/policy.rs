@@ -167,7 +167,7 @@ impl<'s> ApprovedSnippet<'s> {
             Cow::Owned(_) => return Ok(self),
         };
         let config = parse(text).unwrap_or_default();
-        let text = renamed(text, &config, |name| {
+        let text = renamed(text, &config, |name, _| {
             Ok(called(name)?.filter(|it| !it.is_empty() && it.bytes().all(plain)))
         })?;
         Ok(Self { text, ..self })

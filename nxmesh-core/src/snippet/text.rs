@@ -55,18 +55,23 @@ impl SnippetText {
     }
 
     /// The names that its directives pass requests to, `proxy_pass http://shop`:
-    /// hosts without a port.
+    /// hosts without a port, and values of variables that may be such.
     #[must_use]
     pub fn passes_to(&self) -> Vec<&str> {
         let ranges = passed_to(&self.0, &self.config());
-        ranges.into_iter().map(|range| &self.0[range]).collect()
+        let found = ranges.into_iter().map(|passed| &self.0[passed.range]);
+        found.collect()
     }
 
     /// The text with other names where it passes requests to those that `called`
-    /// knows.
+    /// knows. It is told the name, and if it is the value of a variable, that, as it is
+    /// written: `$pool`.
     #[must_use]
-    pub fn passing_to(&self, mut called: impl FnMut(&str) -> Option<String>) -> String {
-        let called = |name: &str| Ok::<_, Infallible>(called(name));
+    pub fn passing_to(
+        &self,
+        mut called: impl FnMut(&str, Option<&str>) -> Option<String>,
+    ) -> String {
+        let called = |name: &str, of: Option<&str>| Ok::<_, Infallible>(called(name, of));
         let Ok(text) = renamed(&self.0, &self.config(), called);
         text.into_owned()
     }
