@@ -36,6 +36,9 @@ pub(super) fn import<'n>(
         servers.block(node, &mut snippets, report);
     }
     let mut leftover = Leftover::new("imported-http".to_owned(), SnippetContext::Http);
+    let mut pools = Leftover::new("imported-pools".to_owned(), SnippetContext::Http);
+    let mut passed = BTreeSet::new();
+    node.passes_to(&mut passed);
     let own_text: Vec<String> = nodes
         .iter()
         .filter(|it| is_inherited(it))
@@ -68,12 +71,22 @@ pub(super) fn import<'n>(
         }
         match own(name) {
             Some(by) => report.replaced(node, by),
+            // In a Snippet of their own: in it every such value is the name of an upstream.
+            None if node
+                .arguments
+                .last()
+                .is_some_and(|it| passed.contains(&**it)) =>
+            {
+                pools.take(node, report);
+            }
             None => leftover.take(node, report),
         }
     }
     snippets.extend(leftover.draft());
+    snippets.extend(pools.draft());
     for snippet in &mut snippets {
-        servers.upstreams().name_in(snippet);
+        let passes = |variable: &str| passed.contains(variable);
+        servers.upstreams().name_in(snippet, passes);
     }
     let snippets = snippets.into_iter().filter_map(|draft| draft.resource());
     servers.into_resources().chain(snippets).collect()

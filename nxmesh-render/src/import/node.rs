@@ -1,6 +1,7 @@
 //! A configuration with its includes in place.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -62,6 +63,23 @@ impl Node {
             rest.body = Some(Body::Directives(kept.collect()));
         }
         rest
+    }
+
+    /// The variables, with their `$`, that hold the hosts which the directive, and those of
+    /// its block, pass to.
+    pub(super) fn passes_to<'n>(&'n self, found: &mut BTreeSet<&'n str>) {
+        if self.name.ends_with("_pass") {
+            let url = self.first();
+            let host = url.split_once("://").map_or(url, |(_, host)| host);
+            let end = host[1.min(host.len())..].find(['/', '$', ':']);
+            let variable = &host[..end.map_or(host.len(), |end| end + 1)];
+            if variable.starts_with('$') {
+                found.insert(variable);
+            }
+        }
+        for node in self.children() {
+            node.passes_to(found);
+        }
     }
 
     /// The directive as text, with what its block includes in place.

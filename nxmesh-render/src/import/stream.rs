@@ -1,6 +1,6 @@
 //! The `stream` block.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nxmesh_core::{
     model::{Resource, ResourceKind},
@@ -63,8 +63,11 @@ pub(super) fn import<'n>(
         }
     }
     snippets.extend(leftover.draft());
+    let mut passed = BTreeSet::new();
+    node.passes_to(&mut passed);
     for snippet in &mut snippets {
-        servers.upstreams.name_in(snippet);
+        let passes = |variable: &str| passed.contains(variable);
+        servers.upstreams.name_in(snippet, passes);
     }
     let drafts = servers.drafts.into_iter().chain(snippets);
     drafts

@@ -97,13 +97,19 @@ impl Upstreams {
 
     /// Lets a Snippet name the resources where it passes to upstreams by the names
     /// that they had.
-    pub(super) fn name_in(&self, snippet: &mut Draft) {
+    ///
+    /// Values of variables are such names if something is passed to these, which `passes`
+    /// tells of `$variable`.
+    pub(super) fn name_in(&self, snippet: &mut Draft, passes: impl Fn(&str) -> bool) {
         let text = snippet.spec.get("directives").and_then(Value::as_str);
         let Some(text) = text.and_then(|text| SnippetText::parse(text).ok()) else {
             return;
         };
         let mut named = BTreeSet::new();
-        let text = text.passing_to(|name| {
+        let text = text.passing_to(|name, variable| {
+            if variable.is_some_and(|it| !passes(it)) {
+                return None;
+            }
             let name = self.by_name.get(name)?;
             named.insert(name.clone());
             Some(name.clone())

@@ -149,3 +149,15 @@ fn files_are_tried_below_an_alias() {
     ];
     answers_the_same_with("values", &paths.map(|path| ("values.test", path, "")));
 }
+
+#[test]
+fn variables_lead_to_the_upstreams_that_they_led_to() {
+    let requests = [
+        ("/pool/a", ""),
+        ("/pool/a", "Cookie: canary=1\r\n"),
+        ("/share/a", ""),
+        ("/set/a", ""),
+    ];
+    let requests = requests.map(|(path, headers)| ("values.test", path, headers));
+    answers_the_same_with("values", &requests);
+}
