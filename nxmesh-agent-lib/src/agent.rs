@@ -19,6 +19,7 @@ use crate::{
     exchange::Exchange,
     health,
     identity::{Identity, IdentityError, IdentityStore},
+    island::IslandMark,
     link::Link,
     metrics::{self, MeteredReloader},
     status::{AgentStatus, ConnectionState},
@@ -142,6 +143,13 @@ impl Agent {
             status.agent_id = known.map(|known| known.credentials.agent_id.clone());
         });
         let mut answering = JoinSet::new();
+        let island = IslandMark::load(state_dir.join("island"), self.clock.unix_millis());
+        if let Some(since) = island.since() {
+            // There was no connection meanwhile.
+            self.status
+                .send_modify(|status| status.connection.since = since);
+        }
+        answering.spawn(island.follow(self.status.subscribe()));
         match StatusSocket::bind(&state_dir) {
             Ok(socket) => {
                 answering.spawn(socket.serve(self.status.subscribe()));

@@ -67,6 +67,7 @@ mod error;
 mod exchange;
 pub mod health;
 mod identity;
+mod island;
 mod keyring;
 mod link;
 mod metrics;

@@ -193,7 +193,7 @@ fn snapshot(rig: &Rig, folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     found
 }
 
-async fn until(what: &str, mut reached: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut reached: impl FnMut() -> bool) {
     let reached = async {
         while !reached() {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -8,7 +8,10 @@ use nxmesh_agent_lib::{
 };
 use nxmesh_core::wire::ConfigPhase;
 
-use crate::rig::{Rig, applied, site, version};
+use crate::{
+    drift::until,
+    rig::{Rig, applied, site, version},
+};
 
 fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -43,6 +46,27 @@ async fn an_island_knows_since_when_it_is_one() {
     let near = agent.reached(|status| status.island_since.is_none()).await;
     assert_eq!(near.connection.state, ConnectionState::Ready);
     assert!(near.connection.since > since);
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_restart_of_the_agent_does_not_shorten_the_island() {
+    let rig = Rig::new();
+    let (master, transport) = ScriptedMaster::start();
+    let mut agent = rig.start(transport.clone());
+    applied(&master, 1, &site(rig.port, "served")).await;
+    master.go_away();
+    let alone = agent.reached(|status| status.island_since.is_some()).await;
+    let since = alone.island_since;
+    let mark = rig.state_dir().join("island");
+    until("it is stored", || mark.exists()).await;
+    agent.stop().await.unwrap();
+    let mut agent = rig.start(transport.clone());
+    let alone = agent.reached(|status| status.island_since.is_some()).await;
+    assert_eq!(alone.island_since, since);
+    master.come_back();
+    agent.reached(|status| status.island_since.is_none()).await;
+    until("it is forgotten", || !mark.exists()).await;
     agent.stop().await.unwrap();
 }
 
