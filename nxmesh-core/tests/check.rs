@@ -355,6 +355,21 @@ fn a_socket_is_tls_or_plain() {
     assert!(with(tls(Value::Null, ""), tls(Value::Null, "")).is_empty());
 }
 
+#[test]
+fn two_certificates_of_one_server_have_keys_of_different_types() {
+    let tls = json!({ "certificate": "one", "more_certificates": ["two"] });
+    let spec = json!({ "listen": [{ "port": 443, "tls": true }], "tls": tls });
+    let alike = [
+        host("a", spec),
+        sample::certificate("one").into(),
+        sample::other_certificate("two").into(),
+    ];
+    assert_eq!(
+        clashes(alike),
+        ["VirtualHost/a/spec/tls/more_certificates/0"]
+    );
+}
+
 /// Pairs are not compared one by one: ten thousand hosts that clash nowhere,
 /// each the default of its own agent, and half of them with other names.
 #[test]

@@ -1,6 +1,7 @@
 //! What single values cannot say: rules within a document and between documents.
 
 mod access_list;
+mod certificates;
 mod claims;
 mod delegation;
 mod disruption;
@@ -88,6 +89,7 @@ pub fn check_with(
     problems.extend(snippet::placed(&resources));
     problems.extend(stream_server::upstreams(&resources));
     problems.extend(delegation::check(&resources));
+    problems.extend(certificates::check(&resources));
     problems.extend(claims::check(&resources));
     if problems.is_empty() {
         Ok(Checked(resources))

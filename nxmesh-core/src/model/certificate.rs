@@ -33,6 +33,15 @@ impl CertificateChainPem {
         example: "-----BEGIN CERTIFICATE-----…",
     };
 
+    /// The object identifier of the leaf's type of key (RFC 5280, section 4.1.2.7), for example
+    /// `1.2.840.10045.2.1` for elliptic curves, whichever the curve.
+    #[must_use]
+    pub fn key_type(&self) -> Option<String> {
+        let leaf = self.leaf_der();
+        let (_, leaf) = x509_parser::parse_x509_certificate(&leaf).ok()?;
+        Some(leaf.public_key().algorithm.algorithm.to_id_string())
+    }
+
     /// Parses a chain and brings its PEM into one form.
     ///
     /// # Errors
