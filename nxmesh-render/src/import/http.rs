@@ -29,7 +29,7 @@ pub(super) fn import<'n>(
     let mut upstreams = Upstreams::new(names);
     let mut snippets: Vec<Draft> = Vec::new();
     for node in nodes.iter().filter(|node| node.name == "upstream") {
-        upstreams.block(node, &mut snippets, report);
+        upstreams.block(node, nodes, &mut snippets, report);
     }
     let mut servers = Servers::new(machine, &zones, Scope::new(nodes), upstreams, certificates);
     for node in nodes.iter().filter(|node| node.name == "server") {

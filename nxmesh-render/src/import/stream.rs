@@ -35,7 +35,7 @@ pub(super) fn import<'n>(
     let mut snippets: Vec<Draft> = Vec::new();
     let mut upstreams = Upstreams::new(names);
     for node in nodes.iter().filter(|node| node.name == "upstream") {
-        upstreams.block(node, &mut snippets, report);
+        upstreams.block(node, nodes, &mut snippets, report);
     }
     let mut servers = Servers {
         scope: Scope::new(nodes),

@@ -12,6 +12,7 @@ use super::{
     draft::{Draft, Leftover, Names},
     node::Node,
     report::Report,
+    scope::Scope,
     value::time,
 };
 
@@ -32,8 +33,14 @@ impl Upstreams {
         }
     }
 
-    /// Takes an `upstream` block in.
-    pub(super) fn block(&mut self, node: &Node, snippets: &mut Vec<Draft>, report: &mut Report) {
+    /// Takes an `upstream` block in, that stands among `around`.
+    pub(super) fn block(
+        &mut self,
+        node: &Node,
+        around: &[Node],
+        snippets: &mut Vec<Draft>,
+        report: &mut Report,
+    ) {
         let name = self.names.take(node.first());
         let mut draft = Draft::new(
             ResourceKind::Upstream,
@@ -41,9 +48,16 @@ impl Upstreams {
             json!({ "servers": [] }),
         );
         let mut leftover = Leftover::new(format!("{name}-upstream"), SnippetContext::Upstream);
+        let asks = |it: &Node| it.name == "server" && it.arguments.iter().any(|it| it == "resolve");
+        let asked = Scope::new(around).below(node.children()).find("resolver");
+        let resolves = node.children().iter().any(asks)
+            && asked
+                .and_then(resolver)
+                .is_some_and(|it| draft.set("resolver", it));
         for inner in node.children() {
             let typed = match (inner.name.as_str(), &inner.arguments[..]) {
-                ("server", _) => server(&mut draft, inner, report),
+                ("server", _) => server(&mut draft, inner, resolves, report),
+                ("resolver", _) if resolves => true,
                 ("least_conn", []) => draft.set("balance", json!("least_conn")),
                 ("ip_hash", []) => draft.set("balance", json!("ip_hash")),
                 ("random", [] | [_] | [_, _]) => draft.set("balance", json!("random")),
@@ -144,7 +158,24 @@ pub(super) fn attach(
     }
 }
 
-fn server(draft: &mut Draft, node: &Node, report: &mut Report) -> bool {
+/// Who is asked for addresses.
+fn resolver(node: &Node) -> Option<Value> {
+    let mut resolver = json!({ "servers": [] });
+    let mut servers = Vec::new();
+    for word in &node.arguments {
+        match word.split_once('=') {
+            None => servers.push(with_port(word, 53)),
+            Some(("valid", valid)) => resolver["valid"] = Value::from(time(valid)),
+            Some(("ipv6", "off")) => resolver["ipv4_only"] = Value::from(true),
+            Some(("ipv4" | "ipv6", "on")) => {}
+            Some(_) => return None,
+        }
+    }
+    resolver["servers"] = json!(servers);
+    Some(resolver)
+}
+
+fn server(draft: &mut Draft, node: &Node, resolves: bool, report: &mut Report) -> bool {
     let mut server = json!({ "address": with_port(node.first(), 80) });
     for parameter in node.arguments.iter().skip(1) {
         let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -152,6 +183,10 @@ fn server(draft: &mut Draft, node: &Node, report: &mut Report) -> bool {
         match key {
             "weight" | "max_fails" | "max_conns" => server[key] = number(),
             "fail_timeout" => server[key] = Value::from(time(value)),
+            "resolve" if !resolves => report.lost(
+                node,
+                "no field says who is asked for its addresses, so they are asked for once",
+            ),
             "backup" | "down" | "resolve" => server[key] = Value::from(true),
             _ => {
                 report.lost(node, format_args!("there is no server parameter {key}"));

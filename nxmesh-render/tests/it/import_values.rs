@@ -3,14 +3,32 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use nxmesh_render::import::{Scale, import};
+use nxmesh_render::import::{Fate, Note, Scale, import};
+use serde_json::{Value, json};
 
 use crate::import::answers_the_same_with;
+
+/// The documents by name, and what is not imported.
+fn documents(files: &[(&str, &str)]) -> (BTreeMap<String, Value>, Vec<String>) {
+    let files: BTreeMap<_, _> = files
+        .iter()
+        .map(|(path, text)| (path.into(), (*text).into()))
+        .collect();
+    let imported = import(&files, Path::new("/n/nginx.conf"), Scale::Include)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let documents = imported.resources.iter().map(|it| {
+        let document = serde_json::to_value(it).expect("a document");
+        (it.key().to_string(), document["spec"].clone())
+    });
+    let lost = |note: &&Note| matches!(note.fate, Fate::Lost { .. });
+    let lost = imported.notes.iter().filter(lost);
+    (documents.collect(), lost.map(ToString::to_string).collect())
+}
 
 /// Lines of two files may be alike, and locations stand in one line.
 #[test]
 fn each_location_has_a_snippet_of_its_own() {
-    let files = [
+    let (documents, _) = documents(&[
         (
             "/n/nginx.conf",
             "events {} http { server { listen 8080; include locations/*.conf; } }",
@@ -23,18 +41,7 @@ fn each_location_has_a_snippet_of_its_own() {
             "/n/locations/2.conf",
             "location /c/ { root /srv; read_ahead 1; }",
         ),
-    ];
-    let files: BTreeMap<_, _> = files.map(|(path, text)| (path.into(), text.into())).into();
-    let imported = import(&files, Path::new("/n/nginx.conf"), Scale::Include)
-        .unwrap_or_else(|error| panic!("{error}"));
-    let documents: BTreeMap<String, serde_json::Value> = imported
-        .resources
-        .iter()
-        .map(|it| {
-            let document = serde_json::to_value(it).expect("a document");
-            (it.key().to_string(), document["spec"].clone())
-        })
-        .collect();
+    ]);
     let locations = documents["VirtualHost/default"]["locations"].as_array();
     let said: Vec<_> = locations
         .expect("locations")
@@ -51,6 +58,38 @@ fn each_location_has_a_snippet_of_its_own() {
             (Some("/a/"), Some("etag off;")),
             (Some("/b/"), Some("max_ranges 1;")),
             (Some("/c/"), Some("read_ahead 1;")),
+        ]
+    );
+}
+
+#[test]
+fn upstreams_ask_whom_the_block_http_asks_for_addresses() {
+    let (documents, lost) = documents(&[(
+        "/n/nginx.conf",
+        "events {}
+http {
+    resolver 127.0.0.53 [::1]:5353 valid=30s ipv6=off;
+    upstream inherits { zone a 64k; server app.test:8080 resolve; server 127.0.0.1:1 backup; }
+    upstream own { zone b 64k; resolver 127.0.0.1; server app.test resolve; }
+    upstream unsaid { zone c 64k; resolver 127.0.0.1 ipv4=off; server app.test resolve; }
+}
+",
+    )]);
+    assert_eq!(
+        documents["Upstream/inherits"]["resolver"],
+        json!({ "servers": ["127.0.0.53:53", "[::1]:5353"], "valid": "30s", "ipv4_only": true })
+    );
+    let own = &documents["Upstream/own"];
+    assert_eq!(own["resolver"], json!({ "servers": ["127.0.0.1:53"] }));
+    assert_eq!(own["servers"][0]["resolve"], true);
+    assert_eq!(
+        documents["Upstream/unsaid"]["servers"][0]["resolve"],
+        Value::Null
+    );
+    assert_eq!(
+        lost,
+        [
+            "/n/nginx.conf:6: server: NOT IMPORTED: no field says who is asked for its addresses, so they are asked for once"
         ]
     );
 }
