@@ -30,6 +30,7 @@ impl Listen {
         let port: u16 = port.parse().ok()?;
         let address = match address.trim_matches(['[', ']']) {
             "*" | "0.0.0.0" => "0.0.0.0",
+            "localhost" => "127.0.0.1",
             other => other,
         };
         let mut listen = Self {
@@ -64,6 +65,17 @@ impl Listen {
             listen.fields["http2"] = json!(true);
         }
         Some(listen)
+    }
+
+    /// The address and port.
+    pub(super) fn socket(&self) -> (String, u64) {
+        let port = self.fields["port"].as_u64().unwrap_or_default();
+        (self.address.clone(), port)
+    }
+
+    /// Whether it is marked as the default of its socket.
+    pub(super) fn is_marked(&self) -> bool {
+        self.fields["default_server"] == json!(true)
     }
 
     /// As a stream server has it.

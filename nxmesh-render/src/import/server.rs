@@ -33,8 +33,10 @@ pub(super) struct Servers<'n> {
     names: Names,
     drafts: Vec<Draft>,
     certificates: &'n mut Certificates,
-    /// Sockets that have a default server already.
+    /// Sockets that have a default server already, or one that is marked.
     defaults: BTreeSet<(String, u64)>,
+    /// Names that a server of a socket has already.
+    claimed: BTreeSet<(String, u64, String)>,
 }
 
 impl<'n> Servers<'n> {
@@ -45,6 +47,7 @@ impl<'n> Servers<'n> {
         upstreams: Upstreams,
         certificates: &'n mut Certificates,
     ) -> Self {
+        let defaults = marked(&http);
         Self {
             machine,
             zones,
@@ -53,7 +56,8 @@ impl<'n> Servers<'n> {
             names: Names::default(),
             drafts: Vec::new(),
             certificates,
-            defaults: BTreeSet::new(),
+            defaults,
+            claimed: BTreeSet::new(),
         }
     }
 
@@ -67,6 +71,15 @@ impl<'n> Servers<'n> {
         let mut draft = Draft::new(ResourceKind::VirtualHost, name.clone(), spec);
         let scope = self.http.below(node.children());
         self.listens(&scope, node, &mut draft, report);
+        if !is_listened_to(&draft) {
+            report.lost(node, "none of its sockets can be said, so it is left out");
+            return;
+        }
+        if !self.claims(&mut draft) {
+            let by = "nginx never comes to it: it has no name that no earlier server has";
+            report.replaced(node, by);
+            return;
+        }
         let takes_no_handshake = scope.on("ssl_reject_handshake")
             && Fields::of(&mut draft, "").set("reject_handshake", json!(true));
         if listens_with_tls(&draft)
@@ -78,6 +91,9 @@ impl<'n> Servers<'n> {
                 "its ports with TLS have no certificate that can be read",
             );
             keep_plain_ports(&mut draft);
+        }
+        if !is_listened_to(&draft) {
+            return;
         }
         let mut leftover = Leftover::new(format!("{name}-server"), SnippetContext::Server);
         self.settings(&scope, &mut draft, &mut leftover, report);
@@ -105,8 +121,50 @@ impl<'n> Servers<'n> {
         self.drafts.push(draft);
     }
 
-    /// nginx takes the first server of a socket for the default, unless one is
-    /// marked; here the order of servers means nothing, so it is marked.
+    /// Takes names away that earlier servers of the same sockets have: nginx warns of
+    /// them and goes on. Whether a request can still come to the server.
+    fn claims(&mut self, draft: &mut Draft) -> bool {
+        let listens = draft.spec.get("listen").and_then(Value::as_array);
+        let listens = listens.cloned().unwrap_or_default();
+        let sockets: Vec<(String, u64)> = listens
+            .iter()
+            .flat_map(|listen| {
+                let port = listen["port"].as_u64().unwrap_or_default();
+                let own = listen["address"].as_str();
+                let addresses = own.map_or(vec!["0.0.0.0", "::"], |own| vec![own]);
+                addresses.into_iter().map(move |it| (it.to_owned(), port))
+            })
+            .collect();
+        let names = draft.spec.get("server_names").and_then(Value::as_array);
+        let names = names.into_iter().flatten().filter_map(Value::as_str);
+        let names: Vec<String> = names
+            .map(|name| match name.starts_with('~') {
+                true => name.to_owned(),
+                false => name.to_lowercase(),
+            })
+            .collect();
+        let is_default = listens.iter().any(|it| it["default_server"] == json!(true));
+        let mut kept = Vec::new();
+        for name in names {
+            if name == "_" && !is_default {
+                continue;
+            }
+            let claim = |(address, port): &(String, u64)| (address.clone(), *port, name.clone());
+            if sockets.iter().all(|it| self.claimed.contains(&claim(it))) {
+                continue;
+            }
+            self.claimed.extend(sockets.iter().map(claim));
+            kept.push(name);
+        }
+        let reachable = !kept.is_empty();
+        if reachable {
+            draft.spec.insert("server_names".to_owned(), json!(kept));
+        }
+        reachable || is_default
+    }
+
+    /// nginx takes the first server of a socket for the default, unless another is
+    /// marked; here the order of servers means nothing, so one is always marked.
     fn listens(
         &mut self,
         scope: &Scope<'_>,
@@ -122,19 +180,17 @@ impl<'n> Servers<'n> {
                 None => report.lost(listen, "a socket is a port with or without an IP address"),
             }
         }
-        if listens.is_empty() {
+        if listens.is_empty() && !scope.has("listen") {
             let mut plain = Listen::default();
             plain.fields["port"] = json!(80);
             plain.address = "0.0.0.0".to_owned();
             listens.push((plain, server));
         }
         for (listen, node) in with_quic(listens, report) {
-            let port = listen.fields["port"].as_u64().unwrap_or_default();
+            let is_default = self.defaults.insert(listen.socket()) || listen.is_marked();
             let mut fields = listen.fields;
             fields["address"] = json!(listen.address);
-            if self.defaults.insert((listen.address, port))
-                || fields["default_server"] == json!(true)
-            {
+            if is_default {
                 fields["default_server"] = json!(true);
             }
             // A port with TLS waits for its certificate.
@@ -200,8 +256,7 @@ impl<'n> Servers<'n> {
     }
 
     pub(super) fn into_resources(self) -> impl Iterator<Item = Resource> {
-        let served = |draft: &Draft| draft.spec.get("listen") != Some(&json!([]));
-        let hosts = self.drafts.into_iter().filter(served);
+        let hosts = self.drafts.into_iter().filter(is_listened_to);
         let own = hosts.filter_map(|draft| draft.resource());
         own.chain(self.upstreams.into_resources())
     }
@@ -223,6 +278,24 @@ fn with_quic<'n>(listens: Vec<(Listen, &'n Node)>, report: &mut Report) -> Vec<(
         }
     }
     others
+}
+
+/// Sockets of which a server is marked as the default.
+fn marked(http: &Scope<'_>) -> BTreeSet<(String, u64)> {
+    let servers = http.own().iter().filter(|node| node.name == "server");
+    let listens = servers
+        .flat_map(Node::children)
+        .filter(|node| node.name == "listen");
+    // What is wrong with them is told when their servers are read.
+    let sockets = listens.filter_map(|node| Listen::parse(node, false, &mut Report::default()));
+    let marked = sockets.filter(Listen::is_marked);
+    marked.map(|listen| listen.socket()).collect()
+}
+
+/// Without a socket the document would mean port 80.
+fn is_listened_to(draft: &Draft) -> bool {
+    let listens = draft.spec.get("listen").and_then(Value::as_array);
+    listens.is_some_and(|all| !all.is_empty())
 }
 
 fn listens_with_tls(draft: &Draft) -> bool {

@@ -23,6 +23,7 @@ mod guards;
 mod host;
 mod http3;
 mod import;
+mod import_servers;
 mod import_values;
 mod logs;
 mod nginx;
