@@ -6,11 +6,11 @@ use nxmesh_core::{
     check,
     document::parse_value,
     model::{Resource, ResourceKind},
-    snippet::{SnippetContext, SnippetPolicy, SnippetText},
+    snippet::{SnippetContext, SnippetText},
 };
 use serde_json::{Map, Value, json};
 
-use super::{node::Node, report::Report};
+use super::{fit, node::Node, protect::protects, report::Report};
 
 /// A document that may grow.
 #[derive(Debug, Clone)]
@@ -154,16 +154,12 @@ impl Names {
     }
 }
 
-/// Whether a directive refers to a cache, which no Snippet can define.
-fn names_cache(node: &Node) -> bool {
-    let kinds = ["proxy_cache", "fastcgi_cache", "uwsgi_cache", "scgi_cache"];
-    kinds.contains(&node.name.as_str()) && node.first() != "off"
-}
-
 /// Directives that become a Snippet, if there are any.
 pub(super) struct Leftover {
     name: String,
     context: SnippetContext,
+    /// Whether what stands around it names people with passwords.
+    users: bool,
     text: String,
 }
 
@@ -173,8 +169,15 @@ impl Leftover {
         Self {
             name,
             context,
+            users: false,
             text,
         }
+    }
+
+    /// For a place in which people with passwords are named by a field.
+    pub(super) const fn among_users(mut self, users: bool) -> Self {
+        self.users = users;
+        self
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -190,41 +193,37 @@ impl Leftover {
         self.text.push_str(text);
     }
 
-    /// Takes a directive in, or says why it cannot.
-    pub(super) fn take(&mut self, node: &Node, report: &mut Report) {
-        self.takes(node, report);
-    }
-
-    /// The same; whether it was taken in.
-    pub(super) fn takes(&mut self, node: &Node, report: &mut Report) -> bool {
-        const LOST: &str = "the cache it names is a field, for example cache: { rules: { valid: [{ time: 10m }] } }";
-        if names_cache(node) {
-            report.lost(node, LOST);
-            return false;
-        }
-        let mut caches = Vec::new();
-        let without = node.without(names_cache, &mut caches);
-        for cache in caches {
-            report.lost(cache, LOST);
-        }
-        let text = without.text();
-        let approved = SnippetText::parse(&text).and_then(|parsed| {
-            SnippetPolicy::default()
-                .approve(self.context, &parsed)
-                .map(drop)
+    /// Takes in what of a directive can be said here, and tells the rest. Whether the
+    /// place may serve: nothing that protects it is missing.
+    pub(super) fn take(&mut self, node: &Node, report: &mut Report) -> bool {
+        let place = fit::Place::of(self.context, self.users);
+        let fitting = fit::fitting(node, &place, report).and_then(|fit| {
+            let together = format!("{}{}", self.text, fit.node.text());
+            match SnippetText::parse(&together) {
+                Ok(_) => Ok((fit.is_closed, together)),
+                Err(error) => Err(error.to_string()),
+            }
         });
-        let together = format!("{}{text}", self.text);
-        match approved.and_then(|()| SnippetText::parse(&together).map(drop)) {
-            Ok(()) => {
+        match fitting {
+            Ok((is_closed, together)) => {
                 self.text = together;
-                report.snippet(node, &self.name);
+                if !is_closed {
+                    report.snippet(node, &self.name);
+                }
                 true
             }
-            Err(error) => {
-                report.lost(node, error);
-                false
+            Err(reason) => {
+                report.lost(node, reason);
+                !protects(&node.name)
             }
         }
+    }
+
+    /// The same for a directive without a block; whether it was taken in.
+    pub(super) fn takes(&mut self, node: &Node, report: &mut Report) -> bool {
+        let before = self.text.len();
+        self.take(node, report);
+        self.text.len() > before
     }
 
     /// The Snippet's name and document; `None` if nothing was left over.

@@ -37,6 +37,11 @@ pub(super) struct Machine<'f> {
 }
 
 impl Machine<'_> {
+    /// The absolute path of a file that a directive names.
+    pub(super) fn path(&self, path: &str) -> String {
+        self.home.join(path).to_string_lossy().into_owned()
+    }
+
     /// The text of a file that a directive names.
     pub(super) fn read(&self, path: &str) -> Option<String> {
         let bytes = self.files.read(&self.home.join(path))?;

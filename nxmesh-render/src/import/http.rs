@@ -31,7 +31,9 @@ pub(super) fn import<'n>(
     for node in nodes.iter().filter(|node| node.name == "upstream") {
         upstreams.block(node, nodes, &mut snippets, report);
     }
-    let mut servers = Servers::new(machine, &zones, Scope::new(nodes), upstreams, certificates);
+    let scope = Scope::new(nodes);
+    let is_open = is_open(&scope);
+    let mut servers = Servers::new(machine, &zones, scope, upstreams, certificates, is_open);
     for node in nodes.iter().filter(|node| node.name == "server") {
         servers.block(node, &mut snippets, report);
     }
@@ -79,7 +81,9 @@ pub(super) fn import<'n>(
             {
                 pools.take(node, report);
             }
-            None => leftover.take(node, report),
+            None => {
+                leftover.take(node, report);
+            }
         }
     }
     snippets.extend(leftover.draft());
@@ -99,11 +103,27 @@ fn is_inherited(node: &Node) -> bool {
     !block && !is_counted(name) && Zones::defines(node).is_none()
 }
 
+/// Whether nothing that protects all servers is missing in what stays a Snippet.
+fn is_open(http: &Scope<'_>) -> bool {
+    let mut tried = Leftover::new(String::new(), SnippetContext::Http);
+    let mut others = http
+        .own()
+        .iter()
+        .filter(|node| is_inherited(node) && own(&node.name).is_none());
+    others.all(|node| tried.take(node, &mut Report::default()))
+}
+
 /// Whether servers take a directive of this block into account.
 fn is_counted(name: &str) -> bool {
     matches!(
         name,
-        "root" | "index" | "default_type" | "proxy_set_header" | "access_log"
+        "root"
+            | "index"
+            | "default_type"
+            | "proxy_set_header"
+            | "access_log"
+            | "auth_basic"
+            | "auth_basic_user_file"
     )
 }
 

@@ -7,7 +7,10 @@ use super::{
     action::{self, Action},
     draft::{Draft, Fields, Leftover},
     files::Machine,
+    fit::CLOSED,
+    inherit::{looks_up_files, rooted, told},
     node::Node,
+    protect::{answers_in_turn, closed, closed_block, guards, path},
     report::Report,
     scope::Scope,
     settings::{self, Around},
@@ -30,6 +33,46 @@ pub(super) struct Place<'p, 'n> {
     pub(super) leftover: &'p mut Leftover,
     pub(super) snippets: &'p mut Vec<Draft>,
     pub(super) report: &'p mut Report,
+    /// Whether a location with a pattern is a field.
+    pub(super) typed_patterns: bool,
+}
+
+/// What became of a location.
+enum Read {
+    /// A field.
+    Typed(Value),
+    /// Part of the server's Snippet.
+    InSnippet,
+    /// Nothing, and it was needed.
+    Missing,
+}
+
+fn is_pattern(location: &Value) -> bool {
+    let kind = location["match"].as_str();
+    kind.is_some_and(|kind| kind.starts_with("regex"))
+}
+
+/// The folder of a block as the static action has it; `None` if it cannot be said.
+fn folder(scope: &Scope<'_>) -> Option<Value> {
+    let own = |name: &str| scope.own().iter().rfind(|node| node.name == name);
+    let mut files = match own("alias") {
+        Some(alias) => json!({ "alias": alias.first() }),
+        None => json!({ "root": scope.word("root")? }),
+    };
+    if files.to_string().contains('$') {
+        return None;
+    }
+    if let Some(index) = scope.find("index")
+        && !index.arguments.iter().any(|name| name.contains(['/', '$']))
+    {
+        files["index"] = json!(index.arguments);
+    }
+    Some(files)
+}
+
+/// Whether a directive says nothing where it stands.
+pub(super) fn is_idle(node: &Node, scope: &Scope<'_>) -> bool {
+    node.name == "auth_basic_user_file" && scope.word("auth_basic").is_none_or(|it| it == "off")
 }
 
 /// Whether a server has a location for all paths. Without one, what the server says
@@ -40,19 +83,10 @@ pub(super) fn has_root(server: &Scope<'_>) -> bool {
     paths.any(|it| *it == ["/"] || *it == ["^~", "/"])
 }
 
-/// Whether requests of a block end in files.
-fn serves_files(node: &Node) -> bool {
-    let ends = |node: &Node| node.name == "return" || node.name.ends_with("_pass");
-    if node.children().iter().any(ends) {
-        return false;
-    }
-    let mut blocks = node.children().iter().filter(|it| it.name == "location");
-    blocks.clone().next().is_none() || blocks.any(serves_files)
-}
-
 impl<'n> Place<'_, 'n> {
-    /// Reads all locations of the server.
-    pub(super) fn locations(mut self, draft: &mut Draft) {
+    /// Reads all locations of the server. Whether it may serve: nothing that protects it
+    /// is missing.
+    pub(super) fn locations(mut self, draft: &mut Draft) -> bool {
         let mut locations = Vec::new();
         let (named, others): (Vec<&Node>, Vec<&Node>) = self
             .scope
@@ -60,13 +94,15 @@ impl<'n> Place<'_, 'n> {
             .iter()
             .filter(|node| node.name == "location")
             .partition(|node| node.first().starts_with('@'));
+        let mut may_serve = true;
         for node in &others {
-            locations.extend(self.location(node).map(|location| (*node, location)));
-        }
-        // Those that only fields lead to are said by them.
-        for node in named {
-            if self.is_led_to(node.first()) {
-                self.leftover.take(node, self.report);
+            match self.location(node) {
+                Read::Typed(location) => {
+                    self.typed_patterns |= is_pattern(&location);
+                    locations.push((*node, location));
+                }
+                Read::InSnippet => {}
+                Read::Missing => may_serve = false,
             }
         }
         if !has_root(self.scope)
@@ -74,31 +110,74 @@ impl<'n> Place<'_, 'n> {
         {
             match self.root() {
                 Some(location) => locations.push((root, location)),
-                None => self
-                    .report
-                    .lost(root, "its files cannot be served as it says"),
+                None => {
+                    let reason = "its files cannot be served as it says";
+                    self.report.lost(root, reason);
+                }
             }
         }
+        may_serve &= self.named(named);
         let all = locations.iter().map(|(_, location)| location.clone());
         if locations.is_empty() || draft.set("locations", all.collect()) {
-            return;
+            return may_serve;
         }
         for (node, location) in locations {
-            if !draft.push("locations", location) {
-                let reason = "the location is not what a virtual host can say";
-                self.report.lost(node, reason);
+            if draft.push("locations", location.clone()) {
+                continue;
             }
+            let before = draft.spec.get("locations").and_then(Value::as_array);
+            let same =
+                |it: &Value| it["path"] == location["path"] && it["match"] == location["match"];
+            if is_pattern(&location) && before.is_some_and(|all| all.iter().any(same)) {
+                let by = "an earlier location has the same pattern";
+                self.report.replaced(node, by);
+                continue;
+            }
+            let reason = "the location is not what a virtual host can say";
+            self.report.lost(node, reason);
+            may_serve = false;
         }
+        may_serve
     }
 
-    /// What is done with paths that no location is for.
+    /// Locations with names. Those that only fields lead to are said by them.
+    fn named(&mut self, mut named: Vec<&'n Node>) -> bool {
+        let mut may_serve = true;
+        while let Some(at) = named.iter().position(|node| self.is_led_to(node.first())) {
+            let node = named.remove(at);
+            let leads_on = node.children().iter().any(|it| it.name == "rewrite");
+            let rooted = rooted(node, self.scope);
+            let serves =
+                rooted.any(&|it| it.name == "try_files") || (looks_up_files(&rooted) && !leads_on);
+            if self.scope.find("root").is_some() && serves {
+                self.report.lost(node, CLOSED);
+                may_serve &= self
+                    .leftover
+                    .take(&closed_block(node), &mut Report::default());
+            } else {
+                may_serve &= self.whole(node);
+            }
+        }
+        may_serve
+    }
+
+    /// What the server itself does with paths that no location is for.
     fn root(&mut self) -> Option<Value> {
-        let action = self.action(self.scope, None)?;
         let mut location = json!({ "path": "/" });
-        location[action.field] = action.value;
         let name = format!("{}-root-location", self.host);
         let mut leftover = Leftover::new(name, SnippetContext::Location);
-        for node in action.beside {
+        let beside = match self.action(self.scope, None) {
+            Some(action) => {
+                location[action.field] = action.value;
+                action.beside
+            }
+            None => {
+                location["static"] = folder(self.scope)?;
+                let own = self.scope.own().iter();
+                own.filter(|it| it.name == "try_files").collect()
+            }
+        };
+        for node in beside {
             if !leftover.takes(node, self.report) {
                 return None;
             }
@@ -117,57 +196,83 @@ impl<'n> Place<'_, 'n> {
         self.leftover.text().contains(name) || texts.any(|text| text.contains(name))
     }
 
-    /// A location as documents have it; `None` if it became part of the
-    /// server's Snippet, or of nothing.
-    fn location(&mut self, node: &'n Node) -> Option<Value> {
+    fn location(&mut self, node: &'n Node) -> Read {
         let mark = self.report.mark();
-        let location = self.typed(node);
-        if location.is_none() {
-            // What was noted on the way is in the Snippet all the same.
-            self.report.back_to(mark);
-            self.whole(node);
+        if let Some(location) = self.typed(node) {
+            return Read::Typed(location);
         }
-        location
+        // What was noted on the way is in a Snippet all the same.
+        self.report.back_to(mark);
+        let scope = self.scope.below(node.children());
+        let has_folder = scope.find("root").is_some() || scope.has("alias");
+        let own_folder = scope.has("root") || scope.has("alias");
+        let pattern = path(node).is_some_and(|location| is_pattern(&location));
+        // The server's Snippet stands before the locations that are fields, and of
+        // patterns the first that matches counts.
+        let in_place = pattern && self.typed_patterns;
+        let needs_folder = own_folder || (has_folder && looks_up_files(node));
+        if !in_place && !needs_folder {
+            return if self.whole(node) {
+                Read::InSnippet
+            } else {
+                Read::Missing
+            };
+        }
+        let carried = self.carried(node, &scope);
+        let location = carried.or_else(|| {
+            self.report.back_to(mark);
+            self.report.lost(node, CLOSED);
+            closed(node)
+        });
+        location.map_or(Read::Missing, Read::Typed)
     }
 
     /// A location whose action a field can say.
     fn typed(&mut self, node: &'n Node) -> Option<Value> {
-        let (kind, path) = match &node.arguments[..] {
-            [path] => ("prefix", path),
-            [modifier, path] => {
-                let kind = match modifier.as_str() {
-                    "=" => "exact",
-                    "^~" => "prefix_priority",
-                    "~" => "regex",
-                    "~*" => "regex_ignore_case",
-                    _ => return None,
-                };
-                (kind, path)
-            }
-            _ => return None,
-        };
         if node.children().iter().any(|inner| inner.name == "location") {
             return None;
         }
         let scope = self.scope.below(node.children());
-        let mut location = json!({ "path": path });
-        if kind != "prefix" {
-            location["match"] = json!(kind);
+        let mut location = path(node)?;
+        // nginx works through these in turn, before it looks at who gets in.
+        if answers_in_turn(node.children()) || (scope.has("return") && guards(&scope)) {
+            return None;
         }
-        let exact = (kind == "exact").then_some(path.as_str());
+        let exact = location["match"] == json!("exact");
+        let exact = location["path"].as_str().filter(|_| exact);
         let action = self.action(&scope, exact)?;
-        location[action.field] = action.value;
-        self.settings(node, &scope, location, action.said, &action.beside)
+        location[action.field] = action.value.clone();
+        self.settings(node, &scope, location, action, None)
     }
 
-    /// A location with no action that a field can say, as it stands.
-    fn whole(&mut self, node: &Node) {
-        if self.scope.find("root").is_some() && serves_files(node) {
-            let reason = "it serves files of the server's root, which no Snippet can say";
-            self.report.lost(node, reason);
-        } else {
-            self.leftover.take(node, self.report);
+    /// A location with no action that a field can say: its folder is one, the rest a
+    /// Snippet in it.
+    fn carried(&mut self, node: &'n Node, scope: &Scope<'n>) -> Option<Value> {
+        let mut location = path(node)?;
+        let value = match folder(scope) {
+            Some(folder) => folder,
+            // It has another one, which cannot be said.
+            None if scope.find("root").is_some() || scope.has("alias") => return None,
+            // nginx's own; what counts is in the Snippet.
+            None => json!({ "root": self.machine.home.join("html") }),
+        };
+        let mut rest = told(node, self.scope).children().to_vec();
+        let mut said = vec!["root", "alias"];
+        if value.get("index").is_some() {
+            said.push("index");
+        } else if !scope.has("index") {
+            rest.extend(scope.find("index").cloned());
         }
+        location["static"] = value.clone();
+        let action = Action::new("static", value, said);
+        self.settings(node, scope, location, action, Some(rest))
+    }
+
+    /// A location as it stands, in the server's Snippet. Whether nothing that protects it
+    /// is missing.
+    fn whole(&mut self, node: &Node) -> bool {
+        let told = rooted(&told(node, self.scope), self.scope);
+        self.leftover.take(&told, self.report)
     }
 
     /// What is done with requests in a block that is for `path`, or for several.
@@ -185,15 +290,16 @@ impl<'n> Place<'_, 'n> {
         action::read(scope, &mut around)
     }
 
-    /// Adds what is said beside the action; `said` names what was said already, but for
-    /// `beside`. `None` if a directive of these is refused.
+    /// Adds what is said beside the action, and what this leaves to a Snippet; `rest` is
+    /// what stands beside a folder that is not the action. `None` if a directive is refused
+    /// that the action needs.
     fn settings(
         &mut self,
         node: &'n Node,
         scope: &Scope<'n>,
         location: Value,
-        mut said: Vec<&'static str>,
-        beside: &[&'n Node],
+        action: Action<'n>,
+        rest: Option<Vec<Node>>,
     ) -> Option<Value> {
         let mut draft = Draft::new(
             ResourceKind::VirtualHost,
@@ -203,34 +309,45 @@ impl<'n> Place<'_, 'n> {
         if !draft.is_sound() {
             return None;
         }
-        let name = self.snippet_name(node.line);
-        let mut leftover = Leftover::new(name, SnippetContext::Location);
         let mut fields = Fields::of(&mut draft, "/locations/0");
         let around = Around {
             zones: self.zones,
             machine: self.machine,
             in_location: true,
+            in_snippet: rest.is_some(),
         };
+        let mut said = action.said;
         said.extend(settings::read(scope, &around, &mut fields));
+        if said.contains(&"auth_basic") {
+            settings::report_people(scope, &around, self.report);
+        }
         if scope.has("add_header") {
             said.extend(self.headers(scope, &mut fields));
         }
-        for inner in beside {
+        let users = scope.word("auth_basic").is_some_and(|realm| realm != "off");
+        let name = self.snippet_name(node.line);
+        let mut leftover = Leftover::new(name, SnippetContext::Location).among_users(users);
+        for inner in action.beside {
             if !leftover.takes(inner, self.report) {
                 return None;
             }
         }
-        for inner in scope.own() {
-            if !said.contains(&inner.name.as_str()) {
-                leftover.take(inner, self.report);
+        let mut may_serve = true;
+        for inner in rest.as_deref().unwrap_or(node.children()) {
+            if !said.contains(&inner.name.as_str()) && !is_idle(inner, scope) {
+                may_serve &= leftover.take(inner, self.report);
             }
         }
+        if !may_serve {
+            self.report.lost(node, CLOSED);
+            return closed(node);
+        }
         if let Some(snippet) = leftover.draft() {
-            if fields.set("snippets", json!([snippet.name])) {
-                self.snippets.push(snippet);
-            } else {
+            if !fields.set("snippets", json!([snippet.name])) {
                 self.report.lost(node, "snippets cannot be attached here");
+                return closed(node);
             }
+            self.snippets.push(snippet);
         }
         let mut spec = Value::Object(draft.spec);
         spec.pointer_mut("/locations/0").map(Value::take)

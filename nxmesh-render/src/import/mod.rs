@@ -31,11 +31,14 @@
 mod action;
 mod draft;
 mod files;
+mod fit;
 mod http;
+mod inherit;
 mod listen;
 mod location;
 mod node;
 mod process;
+mod protect;
 mod report;
 mod scope;
 mod server;

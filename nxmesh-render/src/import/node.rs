@@ -52,17 +52,44 @@ impl Node {
         }
     }
 
-    /// The directive without those of its block, and of the blocks in it, that `is` is
-    /// for; these are added to `taken`.
-    pub(super) fn without<'n>(&'n self, is: fn(&Self) -> bool, taken: &mut Vec<&'n Self>) -> Self {
-        let mut rest = self.clone();
-        if let Some(Body::Directives(nodes)) = &self.body {
-            let (out, kept): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| is(node));
-            taken.extend(out);
-            let kept = kept.into_iter().map(|node| node.without(is, taken));
-            rest.body = Some(Body::Directives(kept.collect()));
+    /// The directive with another block.
+    pub(super) fn with_children(&self, nodes: Vec<Self>) -> Self {
+        let mut other = self.clone();
+        other.body = Some(Body::Directives(nodes));
+        other
+    }
+
+    /// Another directive at the same place; its arguments need no quotes.
+    pub(super) fn beside(&self, name: &str, arguments: &[&str]) -> Self {
+        let arguments: Vec<String> = arguments.iter().map(|&it| it.to_owned()).collect();
+        let words = std::iter::once(name.to_owned()).chain(arguments.iter().cloned());
+        Self {
+            name: name.to_owned(),
+            words: words.collect(),
+            arguments,
+            body: None,
+            entries: Vec::new(),
+            file: Arc::clone(&self.file),
+            line: self.line,
         }
-        rest
+    }
+
+    /// The directive, and those of its block, with other words.
+    pub(super) fn reworded(&self, change: &dyn Fn(&str) -> String) -> Self {
+        let mut other = self.clone();
+        let all = |words: &[String]| words.iter().map(|word| change(word)).collect();
+        other.words = all(&self.words);
+        other.arguments = all(&self.arguments);
+        if let Some(Body::Directives(nodes)) = &self.body {
+            let nodes = nodes.iter().map(|node| node.reworded(change));
+            other.body = Some(Body::Directives(nodes.collect()));
+        }
+        other
+    }
+
+    /// Whether this is so of the directive or of one in its block.
+    pub(super) fn any(&self, is: &dyn Fn(&Self) -> bool) -> bool {
+        is(self) || self.children().iter().any(|node| node.any(is))
     }
 
     /// The variables, with their `$`, that hold the hosts which the directive, and those of
@@ -87,6 +114,11 @@ impl Node {
         let mut text = String::new();
         self.write(&mut text, 0);
         text
+    }
+
+    /// The directive as text, with this in its block.
+    pub(super) fn text_around(&self, inner: &str) -> String {
+        format!("{} {{\n{inner}}}\n", self.words.join(" "))
     }
 
     fn write(&self, text: &mut String, depth: usize) {

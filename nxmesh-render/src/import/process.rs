@@ -49,7 +49,9 @@ pub(super) fn import(nodes: &[Node], report: &mut Report) -> Vec<Resource> {
             }
             name if is_the_agents(name) => report.replaced(node, "the agent's settings say this"),
             _ if set(node, &mut fields) => said = true,
-            _ => main.take(node, report),
+            _ => {
+                main.take(node, report);
+            }
         }
     }
     if let Some(http) = nodes.iter().find(|node| node.name == "http")

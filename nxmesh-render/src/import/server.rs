@@ -12,13 +12,16 @@ use super::{
     action,
     draft::{Draft, Fields, Leftover, Names},
     files::Machine,
+    fit::CLOSED,
+    inherit::rooted,
     listen::{Listen, both_families},
-    location::{Place, has_root},
+    location::{Place, has_root, is_idle},
     node::Node,
+    protect::guards,
     report::Report,
     scope::Scope,
     settings::{self, Around},
-    tls::{self, Certificates},
+    tls::{self, Certificates, Tls},
     upstream::{Upstreams, attach},
     value::{Form, time},
     zones::Zones,
@@ -37,6 +40,8 @@ pub(super) struct Servers<'n> {
     defaults: BTreeSet<(String, u64)>,
     /// Names that a server of a socket has already.
     claimed: BTreeSet<(String, u64, String)>,
+    /// Whether nothing that protects all servers is missing.
+    is_open: bool,
 }
 
 impl<'n> Servers<'n> {
@@ -46,6 +51,7 @@ impl<'n> Servers<'n> {
         http: Scope<'n>,
         upstreams: Upstreams,
         certificates: &'n mut Certificates,
+        is_open: bool,
     ) -> Self {
         let defaults = marked(&http);
         Self {
@@ -58,6 +64,7 @@ impl<'n> Servers<'n> {
             certificates,
             defaults,
             claimed: BTreeSet::new(),
+            is_open,
         }
     }
 
@@ -82,23 +89,33 @@ impl<'n> Servers<'n> {
         }
         let takes_no_handshake = scope.on("ssl_reject_handshake")
             && Fields::of(&mut draft, "").set("reject_handshake", json!(true));
-        if listens_with_tls(&draft)
-            && !tls::read(&scope, self.certificates, self.machine, &mut draft, report)
-            && !takes_no_handshake
-        {
-            report.lost(
-                node,
-                "its ports with TLS have no certificate that can be read",
-            );
-            keep_plain_ports(&mut draft);
+        let mut may_serve = self.is_open;
+        if listens_with_tls(&draft) {
+            match tls::read(&scope, self.certificates, self.machine, &mut draft, report) {
+                Tls::Said => {}
+                Tls::Unprotected => may_serve = false,
+                Tls::None if takes_no_handshake => {}
+                Tls::None => {
+                    report.lost(
+                        node,
+                        "its ports with TLS have no certificate that can be read",
+                    );
+                    keep_plain_ports(&mut draft);
+                }
+            }
         }
         if !is_listened_to(&draft) {
             return;
         }
-        let mut leftover = Leftover::new(format!("{name}-server"), SnippetContext::Server);
-        self.settings(&scope, &mut draft, &mut leftover, report);
-        if let Some((field, answer)) = action::everything(&scope) {
-            // nginx answers so before it looks for a location.
+        let before = snippets.len();
+        let users = scope.word("auth_basic").is_some_and(|realm| realm != "off");
+        let mut leftover =
+            Leftover::new(format!("{name}-server"), SnippetContext::Server).among_users(users);
+        // nginx answers so before it looks for a location, or at who gets in.
+        let everything = action::everything(&scope).filter(|_| !guards(&scope));
+        let answers_all = everything.is_some();
+        may_serve &= self.settings(&scope, answers_all, &mut draft, &mut leftover, report);
+        if let Some((field, answer)) = everything {
             let mut location = json!({ "path": "/" });
             location[field] = answer;
             draft.set("locations", json!([location]));
@@ -111,13 +128,21 @@ impl<'n> Servers<'n> {
                 upstreams: &mut self.upstreams,
                 certificates: &mut *self.certificates,
                 leftover: &mut leftover,
-                snippets,
-                report,
+                snippets: &mut *snippets,
+                report: &mut *report,
+                typed_patterns: false,
             };
-            place.locations(&mut draft);
+            may_serve &= place.locations(&mut draft);
             default_type(&scope, &draft, &mut leftover);
         }
-        attach(&mut draft, leftover, snippets, node, report);
+        if may_serve {
+            attach(&mut draft, leftover, snippets, node, report);
+        } else {
+            snippets.truncate(before);
+            report.lost(node, CLOSED);
+            let everything = json!([{ "path": "/", "respond": { "status": 503 } }]);
+            draft.spec.insert("locations".to_owned(), everything);
+        }
         self.drafts.push(draft);
     }
 
@@ -201,29 +226,33 @@ impl<'n> Servers<'n> {
         both_families(draft);
     }
 
-    /// What the server says of all its requests.
+    /// What the server says of all its requests. Whether nothing that protects it is
+    /// missing.
     fn settings(
         &self,
         scope: &Scope<'n>,
+        answers_all: bool,
         draft: &mut Draft,
         leftover: &mut Leftover,
         report: &mut Report,
-    ) {
+    ) -> bool {
         let around = Around {
             zones: self.zones,
             machine: self.machine,
             in_location: false,
+            in_snippet: false,
         };
         let mut fields = Fields::of(draft, "");
         let mut said = settings::read(scope, &around, &mut fields);
         settings::inherited_log(scope, &around, &mut fields);
+        let mut may_serve = settings::inherited_people(scope, &around, &mut fields);
+        settings::report_people(scope, &around, report);
         said.extend(real_ip(scope, &mut fields));
         if let Some(headers) = settings::response_headers(scope.own())
             && fields.set("response_headers", headers)
         {
             said.push("add_header");
         }
-        let answers_all = action::everything(scope).is_some();
         for node in scope.own() {
             match node.name.as_str() {
                 "listen" | "server_name" | "location" | "http2" | "http3" | "ssl" => {}
@@ -234,10 +263,11 @@ impl<'n> Servers<'n> {
                 name if said.contains(&name) => {}
                 name if tls::is_tls(name) => {}
                 "error_log" => report.replaced(node, "the agent says where nginx logs errors"),
-                _ if client(node, &mut fields) => {}
-                _ => leftover.take(node, report),
+                _ if client(node, &mut fields) || is_idle(node, scope) => {}
+                _ => may_serve &= leftover.take(&rooted(node, scope), report),
             }
         }
+        may_serve
     }
 
     /// Whether the log of the `http` block, if it has one, can be said by hosts.
@@ -246,6 +276,7 @@ impl<'n> Servers<'n> {
             zones: self.zones,
             machine: self.machine,
             in_location: false,
+            in_snippet: false,
         };
         settings::access_log(&self.http, &around).is_some()
     }

@@ -17,7 +17,7 @@ use super::{
     report::Report,
     scope::Scope,
     settings::{self, Around},
-    tls::{self, Certificates},
+    tls::{self, Certificates, Tls},
     upstream::{Upstreams, attach},
     value::Form,
     zones::Zones,
@@ -59,7 +59,9 @@ pub(super) fn import<'n>(
                 report.replaced(node, "who refers to it says this itself");
             }
             "error_log" => report.replaced(node, "the agent says where nginx logs errors"),
-            _ => leftover.take(node, report),
+            _ => {
+                leftover.take(node, report);
+            }
         }
     }
     snippets.extend(leftover.draft());
@@ -149,10 +151,16 @@ impl<'n> Servers<'n> {
             SnippetContext::StreamServer,
         );
         let mut said = vec!["listen", "proxy_pass", "return", "ssl_preread"];
-        if ends_tls(&scope)
-            && !tls::read(&scope, self.certificates, self.machine, &mut draft, report)
-        {
-            return report.lost(node, "it ends TLS, and has no certificate that can be read");
+        let mut may_serve = true;
+        if ends_tls(&scope) {
+            match tls::read(&scope, self.certificates, self.machine, &mut draft, report) {
+                Tls::Said => {}
+                Tls::Unprotected => may_serve = false,
+                Tls::None => {
+                    let reason = "it ends TLS, and has no certificate that can be read";
+                    return report.lost(node, reason);
+                }
+            }
         }
         if scope.on("proxy_ssl") {
             let name = draft.name.clone();
@@ -174,6 +182,7 @@ impl<'n> Servers<'n> {
             zones: &self.zones,
             machine: self.machine,
             in_location: false,
+            in_snippet: false,
         };
         let mut fields = Fields::of(&mut draft, "");
         said.extend(settings::of_stream(&scope, &around, &mut fields));
@@ -200,8 +209,11 @@ impl<'n> Servers<'n> {
                 _ => false,
             };
             if !set {
-                leftover.take(inner, report);
+                may_serve &= leftover.take(inner, report);
             }
+        }
+        if !may_serve {
+            return report.lost(node, "what protects it cannot be said, so it is left out");
         }
         attach(&mut draft, leftover, snippets, node, report);
         self.drafts.push(draft);

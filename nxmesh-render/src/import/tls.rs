@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     draft::{Draft, Fields, Names},
     files::Machine,
+    protect::protects,
     report::Report,
     scope::Scope,
     value::time,
@@ -84,15 +85,24 @@ pub(super) fn is_tls(name: &str) -> bool {
         )
 }
 
+/// What became of the TLS of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tls {
+    Said,
+    /// Which clients show a certificate cannot be said.
+    Unprotected,
+    /// There is no certificate, without which there is none.
+    None,
+}
+
 /// Sets `tls` of a virtual host or a stream server; what is not said by it is told.
-/// Whether there is a certificate, without which it cannot be set.
 pub(super) fn read(
     scope: &Scope<'_>,
     certificates: &mut Certificates,
     machine: &Machine<'_>,
     draft: &mut Draft,
     report: &mut Report,
-) -> bool {
+) -> Tls {
     let chains = scope.all("ssl_certificate");
     let keys = scope.all("ssl_certificate_key");
     let mut names = Vec::new();
@@ -108,11 +118,12 @@ pub(super) fn read(
     }
     let mut fields = Fields::of(draft, "");
     let Some((first, more)) = names.split_first() else {
-        return false;
+        return Tls::None;
     };
     if !fields.set("tls", json!({ "certificate": first })) {
-        return false;
+        return Tls::None;
     }
+    let mut became = Tls::Said;
     if !more.is_empty() {
         fields.set("tls/more_certificates", json!(more));
     }
@@ -121,10 +132,13 @@ pub(super) fn read(
         ("ssl_session_cache", session(scope, &mut fields)),
         ("ssl_early_data", early_data(scope, &mut fields)),
         ("ssl_stapling", stapling(scope, &mut fields)),
-        ("ssl_verify_client", clients(scope, &mut fields)),
+        ("ssl_verify_client", clients(scope, machine, &mut fields)),
     ] {
         if !said && let Some(node) = scope.find(directive) {
             report.lost(node, "it cannot be said with these words");
+            if protects(directive) {
+                became = Tls::Unprotected;
+            }
         }
     }
     for (directive, field) in WORDS {
@@ -132,11 +146,23 @@ pub(super) fn read(
             continue;
         };
         let default = directive == "ssl_ecdh_curve" && node.first() == "auto";
-        if !default && !fields.set(field, json!(node.first())) {
+        let is_file = matches!(directive, "ssl_dhparam" | "ssl_crl");
+        let word = match is_file {
+            true => machine.path(node.first()),
+            false => node.first().to_owned(),
+        };
+        if !default && !fields.set(field, json!(word)) {
             report.lost(node, "it cannot be said with these words");
+            if protects(directive)
+                && scope
+                    .word("ssl_verify_client")
+                    .is_some_and(|it| it != "off")
+            {
+                became = Tls::Unprotected;
+            }
         }
     }
-    true
+    became
 }
 
 /// Those of the default policy need no words.
@@ -190,7 +216,7 @@ fn stapling(scope: &Scope<'_>, fields: &mut Fields<'_>) -> bool {
     fields.set("tls/stapling", field)
 }
 
-fn clients(scope: &Scope<'_>, fields: &mut Fields<'_>) -> bool {
+fn clients(scope: &Scope<'_>, machine: &Machine<'_>, fields: &mut Fields<'_>) -> bool {
     let verify = match scope.word("ssl_verify_client") {
         None | Some("off") => return true,
         Some("on") => "required",
@@ -202,7 +228,8 @@ fn clients(scope: &Scope<'_>, fields: &mut Fields<'_>) -> bool {
     let Some(file) = trusted.or(scope.word("ssl_trusted_certificate")) else {
         return false;
     };
-    let mut field = json!({ "trusted": { "file": file }, "verify": verify });
+    let trusted = json!({ "file": machine.path(file) });
+    let mut field = json!({ "trusted": trusted, "verify": verify });
     if let Some(depth) = scope.word("ssl_verify_depth") {
         field["depth"] = depth.parse::<u64>().map_or(Value::Null, Value::from);
     }

@@ -202,6 +202,7 @@ pub(crate) fn answers(
     write("sub/index.html", "sub");
     write("sub/data.json", "{}");
     write("index.php", "a script");
+    write("uploads/e.php", "an upload");
     write("logs/access.log", "");
     let ports = Ports {
         nginx: free_port(),
@@ -373,7 +374,8 @@ fn what_has_a_field_is_no_snippet() {
         left("php"),
         [
             "/etc/nginx/nginx.conf:31: log_not_found: in Snippet/shop.test-29-location",
-            "/etc/nginx/nginx.conf:59: location: in Snippet/spa.test-server",
+            "/etc/nginx/nginx.conf:60: location: in Snippet/spa.test-59-location",
+            "/etc/nginx/nginx.conf:61: location: in Snippet/spa.test-59-location",
         ]
     );
     assert_eq!(left("streams"), none);
@@ -626,7 +628,10 @@ http {
         .map(|note| note.split(':').nth(1).unwrap())
         .collect();
     assert_eq!(lines, ["25", "29"], "{lost:#?}");
-    let snippet = documents["Snippet/a.test-server"]["directives"].as_str();
+    let name = host["locations"][1]["snippets"][0]
+        .as_str()
+        .expect("a snippet");
+    let snippet = documents[&format!("Snippet/{name}")]["directives"].as_str();
     assert!(
         snippet
             .is_some_and(|text| text.contains("/odd/more/") && !text.contains("fastcgi_cache php")),

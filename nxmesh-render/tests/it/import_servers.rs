@@ -1,6 +1,6 @@
 //! Which servers there are after an import, and which of them answers whom.
 
-use crate::import::{answers_the_same_but, of};
+use crate::import::{answers, answers_the_same_but, of};
 
 #[test]
 fn the_default_server_need_not_be_the_first() {
@@ -66,4 +66,139 @@ http {
             (Some(8082), Some("127.0.0.1"), Some("local")),
         ]
     );
+}
+
+#[test]
+fn a_blog_as_a_distribution_runs_it() {
+    let lost = answers_the_same_but(
+        "wordpress",
+        &[
+            ("wp.test", "/", ""),
+            ("wp.test", "/notes.txt", ""),
+            ("wp.test", "/index.php?x=1", ""),
+            ("wp.test", "/index.php/more/path?x=1", ""),
+            ("wp.test", "/missing.php", ""),
+            ("wp.test", "/a/permanent/link/?p=7", ""),
+            ("wp.test", "/uploads/e.php", ""),
+            ("wp.test", "/uploads/e.php/x", ""),
+            ("wp.test", "/.git/config", ""),
+            ("wp.test", "/sub/", ""),
+            ("wp.test", "/missing.png", ""),
+            ("wp.test", "/robots.txt", ""),
+            ("wp.test", "/wp-admin", ""),
+            ("wp.test", "/sitemap-a.xml", ""),
+            ("old.wp.test", "/", ""),
+            ("old.wp.test", "/notes.txt", ""),
+            ("old.wp.test", "/nothing/here", ""),
+            ("drupal.test", "/notes.txt", ""),
+            ("drupal.test", "/node/1", ""),
+            ("drupal.test", "/index.php", ""),
+            ("drupal.test", "/named/x", ""),
+        ],
+    );
+    assert_eq!(lost, [""; 0]);
+}
+
+#[test]
+fn what_is_said_around_a_location_counts_in_its_snippet() {
+    let lost = answers_the_same_but(
+        "inherited",
+        &[
+            ("over.test", "/", ""),
+            ("over.test", "/variable/x", ""),
+            ("over.test", "/own/x", ""),
+            ("over.test", "/own/x?refuse=1", ""),
+            ("over.test", "/nested/deep/x", ""),
+            ("over.test", "/nested/own/x", ""),
+            ("over.test", "/nested/x.txt", ""),
+            ("over.test", "/nested/missing", ""),
+            ("over.test", "/sub/", ""),
+            ("over.test", "/sub/data.json", ""),
+            ("over.test", "/sub/data.json?refuse=1", ""),
+            ("over.test", "/first/x", ""),
+            ("over.test", "/second/x", ""),
+            ("over.test", "/third/x", ""),
+            ("over.test", "/fourth/x", ""),
+            ("bare.test", "/x", ""),
+            ("bare.test", "/outer/x", ""),
+            ("bare.test", "/outer/inner/x", ""),
+            ("return.test", "/", ""),
+            ("return.test", "/health", ""),
+            ("return.test", "/own/", ""),
+            ("return.test", "/turn/", ""),
+            ("return.test", "/turn/?key=secret", ""),
+            ("return.test", "/twice/", ""),
+            ("moved.test", "/x", ""),
+        ],
+    );
+    assert_eq!(lost, [""; 0]);
+}
+
+#[test]
+fn what_was_closed_stays_closed() {
+    let member = "Authorization: Basic YmVydDpzZWNyZXQ=\r\n";
+    let requests = [
+        ("people.test", "/unreadable/x", ""),
+        ("people.test", "/unreadable/x", member),
+        ("people.test", "/realm/x", ""),
+        ("people.test", "/realm/x", member),
+        ("people.test", "/nested/closed/x", ""),
+        ("people.test", "/nested/closed/x", member),
+        ("people.test", "/nested/open/x", ""),
+        ("people.test", "/methods/x", ""),
+        ("people.test", "/open/x", ""),
+        ("all.test", "/x", ""),
+        ("all.test", "/odd/x", member),
+        ("all.test", "/free/x", ""),
+        ("scripts.test", "/notes.txt", ""),
+        ("scripts.test", "/index.php", ""),
+        ("scripts.test", "/sub/data.json", ""),
+    ];
+    let (before, after, lost) = answers("protected", &requests);
+    let statuses: Vec<(u16, u16)> = before
+        .iter()
+        .zip(&after)
+        .map(|(before, after)| (before.0, after.0))
+        .collect();
+    if statuses.is_empty() {
+        return;
+    }
+    assert_eq!(
+        statuses,
+        [
+            (401, 401),
+            (403, 401),
+            (401, 401),
+            (200, 200),
+            (401, 503),
+            (200, 503),
+            (200, 200),
+            (200, 503),
+            (200, 200),
+            (401, 401),
+            (403, 401),
+            (200, 200),
+            (200, 200),
+            (403, 503),
+            (403, 503),
+        ],
+        "{lost:#?}"
+    );
+    let told = |line: u32, directive: &str| {
+        let place = format!("/etc/nginx/nginx.conf:{line}: {directive}: NOT IMPORTED");
+        lost.iter().any(|note| note.starts_with(&place))
+    };
+    for (line, directive) in [
+        (12, "auth_basic_user_file"),
+        (23, "auth_basic"),
+        (22, "location"),
+        (30, "auth_basic"),
+        (29, "location"),
+        (40, "auth_basic_user_file"),
+        (52, "root"),
+        (52, "location"),
+        (54, "location"),
+    ] {
+        assert!(told(line, directive), "{line} {directive} in {lost:#?}");
+    }
 }

@@ -34,7 +34,7 @@ pub(super) struct Action<'n> {
 }
 
 impl<'n> Action<'n> {
-    const fn new(field: &'static str, value: Value, said: Vec<&'static str>) -> Self {
+    pub(super) const fn new(field: &'static str, value: Value, said: Vec<&'static str>) -> Self {
         let beside = Vec::new();
         Self {
             field,

@@ -10,6 +10,7 @@ mod logs;
 mod pages;
 
 pub(super) use cache::path as cache_path;
+pub(super) use clients::report_people;
 pub(super) use limits::zone as limit_zone;
 pub(super) use logs::{access as access_log, format as log_format};
 
@@ -24,6 +25,8 @@ pub(super) struct Around<'p> {
     pub(super) machine: &'p Machine<'p>,
     /// Whether the block is a location.
     pub(super) in_location: bool,
+    /// Whether what it does is said by a Snippet: how requests are passed on is not known.
+    pub(super) in_snippet: bool,
 }
 
 /// Directives that become a field together.
@@ -148,6 +151,9 @@ fn set<'g>(
         if !group.names.iter().any(|name| scope.has(name)) {
             continue;
         }
+        if around.in_snippet && matches!(group.field, "cache" | "intercept_errors") {
+            continue;
+        }
         if let Some(value) = (group.read)(scope, around)
             && fields.set(group.field, value)
         {
@@ -167,6 +173,17 @@ pub(super) fn inherited_log(scope: &Scope<'_>, around: &Around<'_>, fields: &mut
     {
         fields.set("access_log", log);
     }
+}
+
+/// Sets the virtual host's people to those that its server inherits: no Snippet can name
+/// them.
+pub(super) fn inherited_people(
+    scope: &Scope<'_>,
+    around: &Around<'_>,
+    fields: &mut Fields<'_>,
+) -> bool {
+    let people = clients::basic_auth(scope, around);
+    people.is_none_or(|people| fields.set("basic_auth", people))
 }
 
 /// The response headers of a block; `None` if one of them has variables.
