@@ -107,7 +107,9 @@ impl Container {
     }
 
     fn start(self: &Arc<Self>) {
-        let log = File::create(self.log()).unwrap();
+        File::create(self.log()).unwrap();
+        // nginx may write to it by itself, and nobody over what another said.
+        let log = File::options().append(true).open(self.log()).unwrap();
         // Process ids of its own: nginx calls itself 1.
         let mut child = Command::new("unshare")
             .args(["--pid", "--fork", "--kill-child"])
