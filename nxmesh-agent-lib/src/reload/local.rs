@@ -220,8 +220,10 @@ impl Local {
             },
             false => None,
         };
-        let checked = self.check_in_place(nginx.as_ref(), deadline).await;
-        checked.map_err(|error| self.would_not_start(&error))
+        match self.check_in_place(nginx.as_ref(), deadline).await {
+            Err(ReloadError::Rejected { diagnostic }) if is_forbidden(&diagnostic) => Ok(()),
+            checked => checked.map_err(|error| self.would_not_start(&error)),
+        }
     }
 
     /// What is told of a start that would fail for `error`.
@@ -329,6 +331,14 @@ impl Local {
             .map_err(self.failed("read the start log"))?;
         Ok(String::from_utf8_lossy(&said).into_owned())
     }
+}
+
+/// Whether nginx fails only for rights it has not got from here: whoever starts it
+/// may have more.
+fn is_forbidden(diagnostic: &str) -> bool {
+    ["(13: Permission denied)", "(1: Operation not permitted)"]
+        .iter()
+        .any(|errno| diagnostic.contains(errno))
 }
 
 /// nginx joins its prefix and relative names without a slash of its own

@@ -3,6 +3,7 @@
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use nxmesh_agent_lib::{
+    nginx::Enter,
     reload::SignalReloader,
     testkit::{RealNginx, free_port, stop_nginx_in},
 };
@@ -192,6 +193,29 @@ async fn a_binary_that_cannot_run_would_not_start() {
         assert!(reason.contains("-t -c"), "{reason}");
     }
     assert_eq!(reloader.running().await.unwrap(), Some(before));
+}
+
+/// It is for whoever starts nginx to have the rights, where that is not the agent.
+#[tokio::test]
+async fn what_is_forbidden_to_the_agent_says_nothing_of_a_start_by_others() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can be somebody else");
+        return;
+    }
+    let nginx = RealNginx::start().await;
+    let nobody = ["setpriv", "--reuid=65534", "--clear-groups", "--"];
+    let mut options = nginx.options();
+    options.enter = Enter::Command(nobody.map(str::to_owned).into());
+    // Not even nginx.conf can be read.
+    let by_others = SignalReloader::new(options);
+    by_others.would_start(DEADLINE).await.expect("not known");
+    fs::set_permissions(nginx.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+    nginx.set_conf("no_such_directive on;");
+    let told = by_others.would_start(DEADLINE).await;
+    assert!(
+        matches!(told, Err(ReloadError::WouldNotStart { .. })),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]
