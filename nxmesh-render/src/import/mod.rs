@@ -29,6 +29,7 @@
 //! ```
 
 mod action;
+mod client;
 mod draft;
 mod files;
 mod fit;
@@ -43,6 +44,7 @@ mod report;
 mod scope;
 mod server;
 mod settings;
+mod sockets;
 mod stream;
 mod tls;
 mod types;

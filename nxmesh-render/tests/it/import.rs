@@ -514,8 +514,19 @@ stream { server { listen 53; } }
 }
 
 /// The notes on what is not imported, and the documents by name.
-pub(crate) fn of(conf: &str) -> (Vec<String>, BTreeMap<String, serde_json::Value>) {
-    let files = BTreeMap::from([(PathBuf::from("/n/nginx.conf"), conf.as_bytes().to_vec())]);
+pub(crate) type Told = (Vec<String>, BTreeMap<String, serde_json::Value>);
+
+/// What becomes of a configuration in one file.
+pub(crate) fn of(conf: &str) -> Told {
+    of_files(&[("/n/nginx.conf", conf)])
+}
+
+/// The same in several files.
+pub(crate) fn of_files(files: &[(&str, &str)]) -> Told {
+    let files = files.iter();
+    let files: BTreeMap<PathBuf, Vec<u8>> = files
+        .map(|(path, text)| (path.into(), text.as_bytes().to_vec()))
+        .collect();
     let imported = import(&files, Path::new("/n/nginx.conf"), Scale::Full)
         .unwrap_or_else(|error| panic!("{error}"));
     let lost = imported.notes.iter();

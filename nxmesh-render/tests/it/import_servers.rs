@@ -1,6 +1,6 @@
 //! Which servers there are after an import, and which of them answers whom.
 
-use crate::import::{answers, answers_the_same_but, of};
+use crate::import::{Told, answers, answers_the_same_but, of, of_files};
 
 #[test]
 fn the_default_server_need_not_be_the_first() {
@@ -66,6 +66,72 @@ http {
             (Some(8082), Some("127.0.0.1"), Some("local")),
         ]
     );
+}
+
+#[test]
+fn one_server_that_cannot_be_said_does_not_keep_out_the_others() {
+    let (lost, documents) = of("events {}
+http {
+    server {
+        listen 50051 http2;
+        server_name grpc.test;
+        location / { return 200 grpc; }
+    }
+    server {
+        listen 8081 default_server;
+        server_name _;
+        location / { return 200 stranger; }
+    }
+    server {
+        listen 8081;
+        server_name b.test \"\";
+        location / { return 200 b; }
+    }
+}
+");
+    assert_eq!(
+        lost,
+        ["/n/nginx.conf:4: listen: NOT IMPORTED: HTTP/2 without TLS"]
+    );
+    let names = &documents["VirtualHost/b.test"]["server_names"];
+    assert_eq!(*names, serde_json::json!(["b.test"]));
+}
+
+#[test]
+fn who_cannot_be_read_is_not_let_in() {
+    let (lost, documents) = with_people("bert:{PLAIN}secret\n# nobody\n");
+    let users = &documents["VirtualHost/a.test"]["locations"][0]["basic_auth"]["users"];
+    assert_eq!(users["list"][0]["name"], "nobody", "{users}");
+    assert_eq!(users["realm"], "Restricted");
+    assert_eq!(
+        lost,
+        [
+            "/n/nginx.conf:9: auth_basic_user_file: NOT IMPORTED: the passwords of 1 people are hashed as no field can say, so they are not let in"
+        ]
+    );
+    let anna = "anna:$apr1$5Gd0Y1Vj$xbFhFh1BrxV2n7aZ0lUOl.";
+    let (_, documents) = with_people(&format!("bert:{{PLAIN}}secret\n{anna}\n"));
+    let users = &documents["VirtualHost/a.test"]["locations"][0]["basic_auth"]["users"];
+    let list = users["list"].as_array().map(Vec::len);
+    assert_eq!((list, &users["list"][0]["name"]), (Some(1), &"anna".into()));
+}
+
+/// A location for the people of a file, and what is told of them.
+fn with_people(people: &str) -> Told {
+    let conf = "events {}
+http {
+    server {
+        listen 8081;
+        server_name a.test;
+        location / {
+            root /srv;
+            auth_basic $host;
+            auth_basic_user_file people;
+        }
+    }
+}
+";
+    of_files(&[("/n/nginx.conf", conf), ("/n/people", people)])
 }
 
 #[test]
