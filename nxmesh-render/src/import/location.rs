@@ -166,7 +166,11 @@ impl<'n> Place<'_, 'n> {
         let mut location = json!({ "path": "/" });
         let name = format!("{}-root-location", self.host);
         let mut leftover = Leftover::new(name, SnippetContext::Location);
-        let beside = match self.action(self.scope, None) {
+        // What `return` answers for the whole server is in its Snippet.
+        let files = self
+            .action(self.scope, None)
+            .filter(|it| it.field == "static");
+        let beside = match files {
             Some(action) => {
                 location[action.field] = action.value;
                 action.beside

@@ -200,3 +200,15 @@ fn variables_lead_to_the_upstreams_that_they_led_to() {
     let requests = requests.map(|(path, headers)| ("values.test", path, headers));
     answers_the_same_with("values", &requests);
 }
+
+#[test]
+fn a_server_that_answers_all_itself_still_does() {
+    answers_the_same_with(
+        "values",
+        &[
+            ("lines.test", "/", ""),
+            ("lines.test", "/notes.txt", ""),
+            ("www.lines.test", "/a?b=c", ""),
+        ],
+    );
+}
