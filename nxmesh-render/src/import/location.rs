@@ -105,7 +105,9 @@ impl<'n> Place<'_, 'n> {
                 Read::Missing => may_serve = false,
             }
         }
+        // What the server answers itself leaves nothing to its files.
         if !has_root(self.scope)
+            && !self.scope.has("return")
             && let Some(root) = self.scope.find("root")
         {
             match self.root() {
@@ -135,7 +137,7 @@ impl<'n> Place<'_, 'n> {
             }
             let reason = "the location is not what a virtual host can say";
             self.report.lost(node, reason);
-            may_serve = false;
+            may_serve &= node.name != "location";
         }
         may_serve
     }

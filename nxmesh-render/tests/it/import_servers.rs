@@ -195,6 +195,8 @@ fn what_is_said_around_a_location_counts_in_its_snippet() {
             ("return.test", "/turn/?key=secret", ""),
             ("return.test", "/twice/", ""),
             ("moved.test", "/x", ""),
+            ("turned.test", "/notes.txt", ""),
+            ("www.turned.test", "/x?y", ""),
         ],
     );
     assert_eq!(lost, [""; 0]);
