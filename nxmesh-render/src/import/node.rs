@@ -98,10 +98,9 @@ impl Node {
         if self.name.ends_with("_pass") {
             let url = self.first();
             let host = url.split_once("://").map_or(url, |(_, host)| host);
-            let end = host[1.min(host.len())..].find(['/', '$', ':']);
-            let variable = &host[..end.map_or(host.len(), |end| end + 1)];
-            if variable.starts_with('$') {
-                found.insert(variable);
+            if let Some(name) = host.strip_prefix('$') {
+                let end = name.find(['/', '$', ':']).unwrap_or(name.len());
+                found.insert(&host[..=end]);
             }
         }
         for node in self.children() {
