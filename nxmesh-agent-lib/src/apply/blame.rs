@@ -50,7 +50,7 @@ fn listener(resources: &ResourceSet, address: SocketAddr) -> Option<ResourceKey>
 }
 
 /// nginx ends its complaints with ` in <file>:<line>`.
-fn place_in(line: &str) -> Option<(&str, u32)> {
+pub(super) fn place_in(line: &str) -> Option<(&str, u32)> {
     let (_, place) = line.rsplit_once(" in /")?;
     let start = line.len() - place.len() - 1;
     let (path, number) = line[start..].rsplit_once(':')?;

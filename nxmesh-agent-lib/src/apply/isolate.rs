@@ -1,7 +1,10 @@
 //! Holding back: a resource that nginx refuses keeps its last good form, so
 //! that it does not keep all others from being served.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use nxmesh_core::{
     bundle::Slice,
@@ -10,7 +13,7 @@ use nxmesh_core::{
     snippet::SnippetPolicy,
 };
 
-use super::{BadResource, Failure, Partly, Pipeline};
+use super::{BadResource, Failure, Partly, Pipeline, code, search::Budget};
 
 /// How many resources of one version are held back at most.
 const MOST: usize = 16;
@@ -18,8 +21,19 @@ const MOST: usize = 16;
 /// What was held back so far.
 #[derive(Debug, Default)]
 pub(super) struct Isolation {
-    held: BTreeSet<ResourceKey>,
+    pub(super) held: BTreeSet<ResourceKey>,
+    /// What nginx refused, in its words.
+    refused: Vec<HeldBack>,
     partly: Option<Partly>,
+    pub(super) budget: Budget,
+}
+
+/// What is left of a version with some of its resources held back.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Rest {
+    pub(super) resources: ResourceSet,
+    /// What is held back as it cannot be without another, and that other.
+    lacking: BTreeMap<ResourceKey, ResourceKey>,
 }
 
 impl Isolation {
@@ -51,7 +65,7 @@ impl Pipeline {
             .map_or(&nothing, Slice::resources);
         let snippets = &self.options.render.snippets;
         let rest = hold_back(wanted.resources(), good, &isolation.held, snippets)?;
-        if rest == *good {
+        if rest.resources == *good {
             return None;
         }
         tracing::warn!(%resource, code = failure.code, reason = failure.message, "held back");
@@ -60,12 +74,18 @@ impl Pipeline {
             ..Partly::default()
         });
         partly.retryable |= failure.retryable;
-        partly.held_back.push(HeldBack {
+        isolation.refused.push(HeldBack {
             resource: resource.to_string(),
             code: failure.code.to_owned(),
             message: failure.message.clone(),
         });
-        Some(Arc::new(Slice::new(rest)))
+        let lacking = rest.lacking.iter().map(|(key, needed)| HeldBack {
+            resource: key.to_string(),
+            code: code::HELD_BACK.to_owned(),
+            message: format!("it needs {needed}, which is held back"),
+        });
+        partly.held_back = isolation.refused.iter().cloned().chain(lacking).collect();
+        Some(Arc::new(Slice::new(rest.resources)))
     }
 }
 
@@ -77,8 +97,10 @@ pub(super) fn hold_back(
     good: &ResourceSet,
     held: &BTreeSet<ResourceKey>,
     snippets: &SnippetPolicy,
-) -> Option<ResourceSet> {
+) -> Option<Rest> {
+    let refused = held;
     let mut held = held.clone();
+    let mut needed = BTreeMap::new();
     loop {
         let mut kept = wanted.clone();
         for key in &held {
@@ -88,21 +110,22 @@ pub(super) fn hold_back(
             };
         }
         add_missing(&mut kept, good);
-        let lacking: Vec<ResourceKey> = kept
-            .iter()
-            .filter(|(_, resource)| {
-                let mut targets = references_of(resource).into_iter();
-                targets.any(|(_, target)| kept.get(&target).is_none())
-            })
-            .map(|(key, _)| key.clone())
-            .collect();
         let before = held.len();
-        held.extend(lacking);
+        for (key, resource) in kept.iter() {
+            let mut targets = references_of(resource).into_iter();
+            if let Some((_, target)) = targets.find(|(_, target)| kept.get(target).is_none()) {
+                held.insert(key.clone());
+                needed.entry(key.clone()).or_insert(target);
+            }
+        }
         // Each round holds back more, of which there is an end.
         if held.len() == before {
-            return check_with(kept, snippets)
-                .ok()
-                .map(|checked| checked.into_resources());
+            needed.retain(|key, _| !refused.contains(key) && wanted.get(key) != kept.get(key));
+            let resources = check_with(kept, snippets).ok()?.into_resources();
+            return Some(Rest {
+                resources,
+                lacking: needed,
+            });
         }
     }
 }
@@ -136,7 +159,7 @@ mod tests {
         good: &ResourceSet,
         held: &BTreeSet<ResourceKey>,
     ) -> Option<ResourceSet> {
-        super::hold_back(wanted, good, held, &SnippetPolicy::default())
+        super::hold_back(wanted, good, held, &SnippetPolicy::default()).map(|rest| rest.resources)
     }
 
     fn set(text: &str) -> ResourceSet {

@@ -52,6 +52,7 @@ mod recover;
 mod release;
 mod render;
 mod rollback;
+mod search;
 mod stage;
 mod steps;
 mod switch;

@@ -172,7 +172,8 @@ impl AppliedState {
 pub struct Partly {
     /// The newest version that served as a whole, and the digest of its slice.
     pub whole: Option<(Version, Digest)>,
-    /// The resources that keep their last good form, and why.
+    /// The resources that keep their last good form, or are left out where there
+    /// is none, and why; what cannot be without another of them comes last.
     pub held_back: Vec<HeldBack>,
     /// Whether one of them may be taken later.
     pub retryable: bool,
@@ -184,7 +185,7 @@ impl Partly {
     pub fn failure(&self) -> Failure {
         let names: Vec<&str> = self.held_back.iter().map(|held| &*held.resource).collect();
         let message = format!(
-            "{} held back in the last good form; everything else of the version serves",
+            "{} held back, in the last good form or left out where there is none; everything else of the version serves",
             match &names[..] {
                 [one] => format!("{one} is"),
                 all => format!("{} are", all.join(", ")),

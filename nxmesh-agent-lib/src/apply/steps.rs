@@ -82,7 +82,9 @@ impl Pipeline {
                         Some(partly) => Outcome::HeldBack(partly.clone()),
                     };
                 }
-                Err(Outcome::Rejected(failure)) => {
+                Err(Outcome::Rejected(mut failure)) => {
+                    self.find_culprit(&mut isolation, offered.version, &wanted, &mut failure)
+                        .await;
                     match self.hold_back(&mut isolation, &wanted, &failure) {
                         Some(rest) => slice = rest,
                         None => return Outcome::Rejected(failure),

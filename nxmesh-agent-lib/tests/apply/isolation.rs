@@ -51,7 +51,7 @@ async fn all_others_are_served_and_the_bad_one_as_before() {
 
     let documents = lost_host(&site, "shop") + &site.host("blog", "two") + LOST;
     let partly = held_back(&mut pipeline, 2, &documents).await;
-    assert_eq!(resources(&partly), ["Upstream/lost"]);
+    assert_eq!(resources(&partly), ["Upstream/lost", "VirtualHost/shop"]);
     let failure = partly.failure();
     assert_eq!((failure.code, failure.retryable), (code::HELD_BACK, false));
     let words = &partly.held_back[0].message;
@@ -91,6 +91,9 @@ async fn a_new_resource_that_is_bad_stays_out() {
     let documents = site.host("blog", "one") + &lost_host(&site, "shop") + LOST;
     let partly = held_back(&mut pipeline, 1, &documents).await;
     assert_eq!(partly.whole, None);
+    assert_eq!(resources(&partly), ["Upstream/lost", "VirtualHost/shop"]);
+    let why = &partly.held_back[1].message;
+    assert!(why.contains("needs Upstream/lost"), "{why}");
     assert_eq!(site.get("blog").await, "200 one");
     assert_eq!(pipeline.applied().unwrap().whole(), None);
 }
@@ -126,4 +129,95 @@ async fn where_nothing_new_would_be_left_all_is_refused() {
     assert_eq!(failure.code, code::CHECK);
     assert_eq!(pipeline.applied().unwrap().whole().unwrap().0, version(1));
     assert_eq!(site.get("shop").await, "200 one");
+}
+
+const REFERENCED: &str = "---
+kind: Snippet
+metadata: { name: bad }
+spec: { context: server, directives: 'TEXT' }
+---
+kind: VirtualHost
+metadata: { name: new }
+spec:
+  server_names: [new.example]
+  listen: [{ port: 8089, address: 127.0.0.1 }]
+  snippets: [bad]
+  locations: [{ path: /, respond: { status: 200, body: x } }]
+";
+
+/// What is bad, and what is said to be: its words in nginx, and who has it.
+fn bad_ones() -> Vec<(&'static str, String)> {
+    let snippet = |text: &str| REFERENCED.replace("TEXT", text);
+    let host = |spec: &str| {
+        format!(
+            "---\nkind: VirtualHost\nmetadata: {{ name: new }}\nspec:\n  server_names: [new.example]\n  \
+             listen: [{{ port: 8089, address: 127.0.0.1 }}]\n  {spec}\n  locations: [{{ path: /, respond: {{ status: 200, body: x }} }}]\n"
+        )
+    };
+    vec![
+        ("Snippet/bad", snippet("add_header A $unknown_variable;")),
+        ("Snippet/bad", snippet("limit_req zone=nonexist;")),
+        ("Snippet/bad", snippet("proxy_cache nonexist;")),
+        (
+            "VirtualHost/new",
+            host("access_log: { to: { file: /nonexistent/dir/a.log } }"),
+        ),
+        (
+            "Policy/bad",
+            "---\nkind: Policy\nmetadata: { name: bad }\nspec: { error_log: { file: /nonexistent/x/e.log } }\n"
+                .to_owned()
+                + &host("policies: [bad]"),
+        ),
+        (
+            "Template/virtual-host",
+            "---\nkind: Template\nmetadata: { name: virtual-host }\nspec: { source: 'bogus_directive on;' }\n".to_owned(),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn who_is_at_fault_is_found_where_nginx_names_no_file_of_it() {
+    for (bad, documents) in bad_ones() {
+        let site = isolating();
+        let mut pipeline = site.up().await;
+        applied(
+            &mut pipeline,
+            1,
+            &(site.host("shop", "one") + &site.host("blog", "one")),
+        )
+        .await;
+        let good = site.host("shop", "two") + &site.host("blog", "two");
+        let partly = held_back(&mut pipeline, 2, &(good + &documents)).await;
+        assert_eq!(resources(&partly)[0], bad, "{partly:?}");
+        assert!(
+            partly.held_back[0].message.contains("[emerg] "),
+            "{partly:?}"
+        );
+        assert_eq!(site.get("shop").await, "200 two", "{bad}");
+        assert_eq!(site.get("blog").await, "200 two", "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_unchanged_host_refers_to_is_at_fault_for_its_file() {
+    let site = isolating();
+    let mut pipeline = site.up().await;
+    let shop = site.host("shop", "one");
+    let using = shop.replace("respond:", "snippets: [odd], respond:");
+    let odd = |text: &str| {
+        format!(
+            "---\nkind: Snippet\nmetadata: {{ name: odd }}\nspec: {{ context: location, directives: '{text}' }}\n"
+        )
+    };
+    applied(
+        &mut pipeline,
+        1,
+        &(using.clone() + &site.host("blog", "one") + &odd("etag off;")),
+    )
+    .await;
+    let documents = using + &site.host("blog", "two") + &odd("expires notatime;");
+    let partly = held_back(&mut pipeline, 2, &documents).await;
+    assert_eq!(resources(&partly), ["Snippet/odd"]);
+    assert_eq!(site.get("shop").await, "200 one");
+    assert_eq!(site.get("blog").await, "200 two");
 }
