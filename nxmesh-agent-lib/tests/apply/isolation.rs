@@ -169,6 +169,19 @@ fn bad_ones() -> Vec<(&'static str, String)> {
                 + &host("policies: [bad]"),
         ),
         (
+            "RouteSet/bad",
+            "---\nkind: RouteSet\nmetadata: { name: bad }\nspec: { locations: [{ path: /d/x, access_log: { to: { file: /nonexistent/z.log } }, respond: { status: 200 } }] }\n"
+                .to_owned()
+                + &host("delegates: [{ prefix: /d/, routes: bad }]"),
+        ),
+        (
+            "VirtualHost/new",
+            host("").replace(
+                "respond: { status: 200, body: x }",
+                "proxy: { upstream: up, scheme: https, tls: { verify: { file: /nonexistent/ca.pem } } }",
+            ) + "---\nkind: Upstream\nmetadata: { name: up }\nspec: { servers: [{ address: '127.0.0.1:80' }] }\n",
+        ),
+        (
             "Template/virtual-host",
             "---\nkind: Template\nmetadata: { name: virtual-host }\nspec: { source: 'bogus_directive on;' }\n".to_owned(),
         ),
@@ -220,4 +233,34 @@ async fn what_an_unchanged_host_refers_to_is_at_fault_for_its_file() {
     assert_eq!(resources(&partly), ["Snippet/odd"]);
     assert_eq!(site.get("shop").await, "200 one");
     assert_eq!(site.get("blog").await, "200 two");
+}
+
+#[tokio::test]
+async fn one_of_many_changes_is_found_and_named_where_all_are_refused_too() {
+    let many = |text: &str| -> String {
+        let hosts = (0..40).map(|number| format!("h{number}"));
+        hosts.map(|name| host_on(8089, &name, text)).collect()
+    };
+    let bad = host_on(8089, "h23", "two").replace(
+        "locations:",
+        "access_log: { to: { file: /nonexistent/a.log } }\n  locations:",
+    );
+    let documents = |site: &Site| {
+        let changed = many("two").replace(&host_on(8089, "h23", "two"), &bad);
+        site.host("shop", "two") + &changed
+    };
+    let site = isolating();
+    let mut pipeline = site.up().await;
+    applied(&mut pipeline, 1, &(site.host("shop", "one") + &many("one"))).await;
+    let partly = held_back(&mut pipeline, 2, &documents(&site)).await;
+    assert_eq!(resources(&partly), ["VirtualHost/h23"]);
+    assert_eq!(site.get("shop").await, "200 two");
+    drop((pipeline, site));
+
+    let site = Site::new();
+    let mut pipeline = site.up().await;
+    applied(&mut pipeline, 1, &(site.host("shop", "one") + &many("one"))).await;
+    let failure = rejected(&mut pipeline, 2, &documents(&site)).await;
+    assert_eq!(failure.resource, Some("VirtualHost/h23".parse().unwrap()));
+    assert_eq!(site.get("shop").await, "200 one");
 }
