@@ -68,7 +68,7 @@ pub(crate) async fn compose(settings: &Settings, patience: Duration) -> Result<A
     ] {
         if let Some(interval) = interval {
             *to = interval.as_duration();
-            tuning::at_least(name, *to, Duration::from_secs(1))?;
+            tuning::at_least(name, *to, Duration::from_millis(100))?;
         }
     }
     options.hostname = settings.hostname.clone();
