@@ -120,14 +120,29 @@ async fn settle(client: &Client, deadline: Instant) -> anyhow::Result<Exit> {
             .filter(|agent| agent.desired.is_some())
             .map(progress_of)
             .collect();
-        let done = progress.iter().all(|agent| agent.state.is_final());
+        // Nothing is on its way to those that are away.
+        let is_settled =
+            |state: ProgressState| state.is_final() || state == ProgressState::Disconnected;
+        let done = progress.iter().all(|agent| is_settled(agent.state));
         shown.update(&progress)?;
         if done || deadline <= Instant::now() {
+            for agent in agents.iter().filter(|agent| is_astray(agent)) {
+                let hostname = &agent.hostname;
+                output::line(&format!(
+                    "agent {hostname} ({}): was seen serving it, and does not now; see nxmeshctl describe agent {hostname}",
+                    agent.id
+                ))?;
+            }
             return finish(&progress);
         }
         tokio::time::sleep(delay).await;
         delay = (delay * 2).min(Duration::from_secs(2));
     }
+}
+
+/// Whether nginx is not as it was when it was seen serving what it ought to.
+fn is_astray(agent: &AgentView) -> bool {
+    agent.connected && !agent.in_sync && agent.failure.is_none() && agent.applied == agent.desired
 }
 
 fn progress_of(agent: &AgentView) -> AgentProgress {
@@ -136,9 +151,9 @@ fn progress_of(agent: &AgentView) -> AgentProgress {
         .clone()
         .filter(|failure| Some(failure.version) >= agent.desired);
     let state = match &failure {
-        // What became of it since is another matter.
-        _ if agent.in_sync => ProgressState::Applied,
-        None if agent.applied == agent.desired => ProgressState::Applied,
+        // What an agent said before it went is not what its nginx serves.
+        _ if agent.in_sync && agent.connected => ProgressState::Applied,
+        None if agent.connected && agent.applied == agent.desired => ProgressState::Pending,
         Some(failure) => ProgressState::after(failure),
         None if agent.drained => ProgressState::Drained,
         None if !agent.connected => ProgressState::Disconnected,

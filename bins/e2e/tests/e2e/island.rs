@@ -46,6 +46,15 @@ fn what_was_written_while_an_agent_was_away_reaches_it_when_it_returns() {
     })
     .unwrap();
 
+    // Nothing is new, and nobody sees what nginx serves.
+    let outcome = cluster.ctl.run_with(&["apply", "-f", "-"], &first).unwrap();
+    assert_eq!(outcome.code, 8, "{}", outcome.text());
+    let said = outcome.text();
+    assert!(
+        said.contains("disconnected") && !said.contains("seen serving"),
+        "{said}"
+    );
+
     let second = version(&cluster, "second");
     let outcome = cluster
         .ctl
