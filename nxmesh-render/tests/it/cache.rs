@@ -83,7 +83,12 @@ fn what_upstreams_are_told_and_which_is_asked_tells_responses_apart() {
   locations:
     - path: /
       proxy: {{ upstream: backend }}
-      routes: [{{ when: {{ headers: [{{ name: X-Canary, value: 'yes' }}] }}, proxy: {{ upstream: canary }} }}]
+      routes:
+        - {{ when: {{ headers: [{{ name: X-Canary, value: 'yes' }}] }}, proxy: {{ upstream: canary }} }}
+        - {{ when: {{ headers: [{{ name: X-Tenant, value: beta }}] }}, proxy: {{ upstream: backend, request_headers: [{{ name: X-For, value: beta }}] }} }}
+    - path: /people
+      proxy: {{ upstream: backend }}
+      basic_auth: {{ users: {{ list: [{{ name: ann, password_hash: '$apr1$abcdefgh$h9FWgUz3n9YxylKLlR5SQ/' }}, {{ name: bob, password_hash: '$apr1$abcdefgh$h9FWgUz3n9YxylKLlR5SQ/' }}] }} }}
     - path: /keys
       proxy: {{ upstream: backend }}
       api_keys:
@@ -101,6 +106,20 @@ fn what_upstreams_are_told_and_which_is_asked_tells_responses_apart() {
     assert_ne!(stable, canary);
     assert_eq!(body("/", ""), stable);
     assert_eq!(body("/", "X-Canary: yes\r\n"), canary);
+    let beta = body("/", "X-Tenant: beta\r\n");
+    assert_ne!(beta, stable);
+    assert_eq!(body("/", "X-Tenant: beta\r\n"), beta);
+    assert_eq!(body("/", ""), stable);
+    // ann and bob have the same password.
+    let by_ann = body("/people", "Authorization: Basic YW5uOnNlY3JldA==\r\n");
+    assert_ne!(
+        body("/people", "Authorization: Basic Ym9iOnNlY3JldA==\r\n"),
+        by_ann
+    );
+    assert_eq!(
+        body("/people", "Authorization: Basic YW5uOnNlY3JldA==\r\n"),
+        by_ann
+    );
     let key = |letter: &str| format!("X-Key: {}\r\n", letter.repeat(32));
     let ann = body("/keys", &key("a"));
     assert_ne!(body("/keys", &key("b")), ann);

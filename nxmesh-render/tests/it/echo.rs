@@ -1,7 +1,7 @@
 //! A server that answers with what it was asked.
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     thread,
 };
@@ -49,7 +49,18 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> (&'static str, String))
         seen.push(b'\n');
         line.clear();
     }
-    let (status, body) = answer(&String::from_utf8_lossy(&seen));
+    let seen = String::from_utf8_lossy(&seen);
+    // What is left unread when a connection is closed resets it.
+    let length = seen.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        let is_length = name.eq_ignore_ascii_case("content-length");
+        is_length.then(|| value.parse().ok()).flatten()
+    });
+    drop(io::copy(
+        &mut reader.take(length.unwrap_or(0)),
+        &mut io::sink(),
+    ));
+    let (status, body) = answer(&seen);
     let (headers, body) = body.split_once("\r\n\r\n").unwrap_or(("", &body));
     let headers = headers.trim_start();
     let line = if headers.is_empty() { "" } else { "\r\n" };

@@ -34,8 +34,8 @@ pub struct CacheRules {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inactive: Option<Time>,
     /// What tells responses apart beside scheme, host, path, query, the upstream that is
-    /// asked, what it is told of who shows a key or was let in by an external service, and
-    /// with FastCGI the method: at most 10. Default: nothing (nginx: `proxy_cache_key`).
+    /// asked and by which route, what it is told of who shows a key or a password or was let in
+    /// by an external service, and with FastCGI the method: at most 10. Default: nothing (nginx: `proxy_cache_key`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<RequestPart>,
     /// How long responses are kept that do not say so themselves, at most 20.

@@ -83,6 +83,8 @@ pub(super) struct Place<'a, 'p> {
     pub(super) guarded: bool,
     /// The headers of the host that it sends beside its own.
     pub(super) inherited: Vec<&'a HeaderRecord<'a>>,
+    /// Of a route a word that only what it does has: a cache keeps it apart.
+    pub(super) apart: Option<String>,
 }
 
 /// Adds the records of a location: itself, or with routes what leads to one of
@@ -123,7 +125,12 @@ pub(super) fn records<'a>(
         let mut record = head(scene, location, place)?;
         record.modifier = None;
         record.path = name;
-        act(scene, location, action, place, preamble, record, into)?;
+        let place = Place {
+            inherited: place.inherited.clone(),
+            apart: Some(preamble.id(["route", &format!("{action:?}")])),
+            ..*place
+        };
+        act(scene, location, action, &place, preamble, record, into)?;
     }
     Ok(())
 }
@@ -240,7 +247,8 @@ fn treat<'a>(
     }
     record.gates = traffic::gates(scene, place.entrance, settings, host, preamble)?;
     record.snippets = snippet::named(scene, &settings.snippets, SnippetContext::Location)?;
-    record.traffic = traffic::record(scene, settings, host, backends, preamble)?;
+    let apart = place.apart.as_deref();
+    record.traffic = traffic::record(scene, settings, host, backends, apart, preamble)?;
     Ok(())
 }
 

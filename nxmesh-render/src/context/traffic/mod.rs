@@ -22,7 +22,7 @@ use nxmesh_core::{
     contract::renderer::RenderError,
     model::{
         TrafficSettings,
-        traffic::{Cache, ExternalAuth, LimitLogLevel},
+        traffic::{BasicAuth, Cache, ExternalAuth, LimitLogLevel},
     },
 };
 
@@ -151,12 +151,14 @@ pub(crate) fn authority<'s>(
 }
 
 /// The record of settings of its `own` in a `host`, which is the same for the
-/// host itself; `None` if they say nothing of this.
+/// host itself; `None` if they say nothing of this. What a cache keeps is kept `apart` from
+/// what other routes of the place lead to.
 pub(crate) fn record<'a>(
     scene: &Scene<'a>,
     own: &'a TrafficSettings,
     host: &'a TrafficSettings,
     backends: Backends,
+    apart: Option<&str>,
     preamble: &mut Preamble<'a>,
 ) -> Result<Option<Box<TrafficRecord<'a>>>, RenderError> {
     let TrafficSettings {
@@ -187,7 +189,8 @@ pub(crate) fn record<'a>(
     } = own;
     // What a cache keeps depends on what upstreams are told of clients: where that changes, a
     // cache of the host has another key.
-    let renamed = api_keys.is_some() || external_auth.is_some();
+    let renamed =
+        api_keys.is_some() || external_auth.is_some() || basic_auth.is_some() || apart.is_some();
     let cache = cache.as_ref().or(host.cache.as_ref().filter(|_| renamed));
     let nothing = access.is_none()
         && basic_auth.is_none()
@@ -215,7 +218,8 @@ pub(crate) fn record<'a>(
         let Some(cache) = cache.filter(|_| is) else {
             return Ok(None);
         };
-        let told = told_of_clients(scene, own, host, preamble)?;
+        let mut told = told_of_clients(scene, own, host, preamble)?;
+        told.extend(apart.map(str::to_owned));
         let outer = over.and_then(|it| it.cache.as_deref());
         cache::record(scene, kept, cache, outer, &told, preamble).map(Some)
     };
@@ -300,7 +304,7 @@ pub(crate) fn record<'a>(
     Ok(Some(Box::new(record)))
 }
 
-/// The variables that say to upstreams who a client is.
+/// The variables that say to upstreams who a client is. A password goes to them too.
 fn told_of_clients<'a>(
     scene: &Scene<'_>,
     own: &'a TrafficSettings,
@@ -311,7 +315,11 @@ fn told_of_clients<'a>(
     let service = authority(own, host);
     headers.extend(auth::copied_headers(scene, service, |_| false, preamble)?);
     let values = headers.into_iter().map(|header| header.value.to_string());
-    Ok(values.filter(|value| value.starts_with('$')).collect())
+    let basic = own.basic_auth.as_deref().or(host.basic_auth.as_deref());
+    let asked = matches!(basic, Some(BasicAuth::Users(_)));
+    let password = asked.then(|| "$http_authorization".to_owned());
+    let values = values.filter(|value| value.starts_with('$'));
+    Ok(values.chain(password).collect())
 }
 
 /// How loud a limit is; as by default where that was said further out.

@@ -80,7 +80,7 @@ impl<'a> VirtualHostRecord<'a> {
         let settings = effective.host(spec);
         let mut preamble = Preamble::new(identity, &document.metadata.name);
         let backends = Backends::of_host(spec);
-        let traffic = traffic::record(scene, settings, settings, backends, &mut preamble)?;
+        let traffic = traffic::record(scene, settings, settings, backends, None, &mut preamble)?;
         let telling = traffic::telling(scene, settings, settings, &mut preamble)?;
         let entrance = entrance::of(scene, spec, &mut preamble)?;
         let gates = traffic::gates(scene, &entrance, settings, settings, &mut preamble)?;
@@ -102,6 +102,7 @@ impl<'a> VirtualHostRecord<'a> {
                 entrance: &entrance,
                 guarded: traffic::guards(own) || traffic::guards(settings),
                 inherited,
+                apart: None,
             };
             location::records(scene, location, &place, &mut preamble, &mut locations)?;
         }
