@@ -6,6 +6,9 @@ use anyhow::Result;
 
 use crate::{services, workspace};
 
+/// The benchmarks that start the programs, and not only call the libraries.
+const OF_PROGRAMS: [&str; 4] = ["apply", "footprint", "hostile", "reloads"];
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Name of a benchmark, for example render; all if left out
@@ -19,12 +22,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if name.is_none_or(|name| name == "render") {
         ensure_jinja2();
     }
-    // As the README builds them.
-    for build in [
-        ["--release", "--workspace", "--bins"].as_slice(),
-        &["--profile", "agent", "--package", "nxmesh-agent"],
-    ] {
-        workspace::run(workspace::cargo()?.arg("build").args(build))?;
+    if name.is_none_or(|name| OF_PROGRAMS.contains(&name)) {
+        build_programs()?;
     }
     let mut command = workspace::cargo()?;
     command.args(["bench", "--package", "nxmesh-benches"]);
@@ -33,6 +32,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         command.args(&options.arguments);
     }
     workspace::run(&mut command)
+}
+
+/// As the README does.
+fn build_programs() -> Result<()> {
+    for build in [
+        ["--release", "--workspace", "--bins"].as_slice(),
+        &["--profile", "agent", "--package", "nxmesh-agent"],
+    ] {
+        workspace::run(workspace::cargo()?.arg("build").args(build))?;
+    }
+    Ok(())
 }
 
 /// Only compared against: without it the benchmark says so and goes on.

@@ -9,6 +9,7 @@
 
 mod environment;
 mod file;
+mod flags;
 mod overlay;
 mod secret;
 mod suggest;
@@ -19,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 pub use environment::{UnknownVariable, check_environment};
 pub use file::{ConfigError, load_toml, to_toml};
+pub use flags::untold_flags;
 pub use overlay::Overlay;
 pub use secret::{Secret, SecretError};
 

@@ -74,8 +74,8 @@ pub(super) enum Kept {
 }
 
 /// The record of `cache`, which counts in place of what is said further out, `over`:
-/// that is said anew, as nginx takes it over otherwise. `told` are variables that upstreams are
-/// told of clients.
+/// that is said anew, as nginx takes it over otherwise. `told` is what a response may depend on
+/// beside the request's line: variables that upstreams are told of clients, and the ids of routes.
 pub(super) fn record<'a>(
     scene: &Scene<'_>,
     kept: Kept,
