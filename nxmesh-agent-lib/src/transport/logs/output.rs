@@ -5,7 +5,10 @@ use std::io;
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Added, LINES_PER_LOOK, LOOK, Lines, LogSource, NOBODY, OVER, Tail};
+use super::{
+    LINES_PER_LOOK, LOOK, LogSource, NOBODY, OVER, Tail,
+    lines::{Added, Lines},
+};
 
 /// Where to look instead.
 const NOT_KEPT: &str = "it is no file that the agent can read: nginx does not run, or writes to standard error, which its unit (journalctl -u) or its container (docker logs) shows";

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::{Commands, Fleet, WAITING};
+use super::{Commands, Fleet, remembered::WAITING};
 
 /// Entries of the audit log, from its end.
 const LOOKED_AT: usize = 10_000;
