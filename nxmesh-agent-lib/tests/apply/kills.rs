@@ -234,7 +234,7 @@ async fn what_could_not_be_synced_is_no_success() {
 
 #[tokio::test]
 async fn kill_9_at_any_moment_leaves_old_or_new() {
-    let kills: u64 = std::env::var(KILLS).map_or(60, |text| text.parse().unwrap());
+    let kills: u64 = std::env::var(KILLS).map_or(100, |text| text.parse().unwrap());
     let site = serving_one().await;
     let mut revision = 1;
     for round in 0..kills {
