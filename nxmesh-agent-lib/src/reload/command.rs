@@ -16,8 +16,6 @@ use crate::nginx::{Master, command};
 
 /// A start that says more is stopped.
 const START_LIMIT_BYTES: u64 = 16 << 20;
-/// Of what a command says, so much is told where it is not nginx's words.
-const TOLD_BYTES: usize = 1024;
 
 /// Which commands, each a program and its arguments. No shell sees them; they
 /// run in `/` with nothing but `PATH` in their environment. What is left out
@@ -258,8 +256,7 @@ fn refused(said: &str, status: &std::process::ExitStatus, action: &'static str) 
     if diagnostic.contains("[emerg]") {
         return ReloadError::Rejected { diagnostic };
     }
-    let told: String = said.trim().chars().take(TOLD_BYTES).collect();
-    proof::backend(CommandReloader::NAME, action)(format!("{status}: {told}"))
+    proof::backend(CommandReloader::NAME, action)(diagnostic::ended(status, said))
 }
 
 #[cfg(test)]

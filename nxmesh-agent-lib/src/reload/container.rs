@@ -255,12 +255,10 @@ impl Means for ContainerReloader {
         if found.contains("[emerg]") {
             return Err(ReloadError::Rejected { diagnostic: found });
         }
-        let said: String = said.trim().chars().take(1024).collect();
+        let how = format!("it is {} with exit code {}", state.status, state.exit_code);
+        let said = format!("{} {said}", state.error);
         Err(proof::backend(Self::NAME, "keep the container up")(
-            format!(
-                "it is {} with exit code {}: {}{said}",
-                state.status, state.exit_code, state.error
-            ),
+            diagnostic::ended(how, &said),
         ))
     }
 }
@@ -286,9 +284,11 @@ impl Reloader for ContainerReloader {
         let diagnostic = diagnostic::of(ended.output.lines());
         if diagnostic.is_empty() {
             // 126 and 127: there is no such program, or it may not be run.
-            let said: String = ended.output.trim().chars().take(1024).collect();
-            let failed = format!("exit code {}: {said}", ended.exit_code);
-            return Err(proof::backend(Self::NAME, ACTION)(failed));
+            let how = format!("exit code {}", ended.exit_code);
+            return Err(proof::backend(Self::NAME, ACTION)(diagnostic::ended(
+                how,
+                &ended.output,
+            )));
         }
         Err(ReloadError::Rejected { diagnostic })
     }

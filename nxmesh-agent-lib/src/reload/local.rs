@@ -257,13 +257,11 @@ impl Local {
         if finished.status.success() {
             return Ok(());
         }
-        let said = diagnostic::of(finished.stderr.lines());
-        if said.is_empty() && self.options.enter != Enter::NotNeeded {
-            // Perhaps nginx was not even reached.
-            let text = format!("{}: {}", finished.status, finished.stderr.trim());
-            return Err(self.failed("run nginx -t where nginx is")(text));
-        }
-        Err(rejected(said, || format!("nginx -t: {}", finished.status)))
+        let (status, said) = (finished.status, &finished.stderr);
+        Err(match diagnostic::judgement(status, said) {
+            Some(diagnostic) => ReloadError::Rejected { diagnostic },
+            None => self.failed("run nginx -t")(diagnostic::ended(status, said)),
+        })
     }
 
     pub(super) async fn remove_dead_sockets(&self) -> Result<(), ReloadError> {
@@ -306,7 +304,7 @@ impl Local {
         }
         let said = self.read_start_log(&mut log)?;
         Err(rejected(diagnostic::of(said.lines()), || {
-            format!("nginx did not start: {status}")
+            format!("nginx did not start: {}", diagnostic::ended(status, &said))
         }))
     }
 

@@ -3,7 +3,7 @@
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use nxmesh_agent_lib::{
-    nginx::Enter,
+    nginx::{Enter, NginxBuild},
     reload::SignalReloader,
     testkit::{RealNginx, free_port, stop_nginx_in},
 };
@@ -108,6 +108,35 @@ async fn a_check_that_does_not_end_is_killed_at_its_deadline() {
             assert!(source.to_string().contains("300ms"), "{source}");
         }
         other => panic!("{other:?}"),
+    }
+}
+
+/// Nothing of it is the configuration's fault, and whoever has to mend it reads why.
+#[tokio::test]
+async fn a_check_that_is_no_judgement_of_nginx_is_no_rejection() {
+    let nginx = RealNginx::start().await;
+    let mut options = nginx.options();
+    options.build = Some(NginxBuild::ask(nginx.binary(), DEADLINE).await.unwrap());
+    options.binary = nginx.dir().join("nginx-of-mine");
+    for (script, words) in [
+        (
+            "echo nginx: cannot load libpcre.so.3 >&2; exit 127",
+            "cannot load libpcre.so.3",
+        ),
+        ("exit 3", "exit status: 3, and nothing was said"),
+        ("echo 'nginx: [warn] slow' >&2; kill -9 $$", "SIGKILL"),
+    ] {
+        fs::write(&options.binary, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&options.binary, fs::Permissions::from_mode(0o755)).unwrap();
+        let checked = SignalReloader::new(options.clone())
+            .check(&nginx.candidate(), DEADLINE)
+            .await;
+        match checked {
+            Err(ReloadError::Backend { source, .. }) => {
+                assert!(source.to_string().contains(words), "{source}");
+            }
+            other => panic!("{script}: {other:?}"),
+        }
     }
 }
 
