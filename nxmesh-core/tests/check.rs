@@ -138,10 +138,6 @@ fn each_rule_of_an_upstream_points_at_its_field() {
             "/spec/servers",
         ),
         (
-            json!({ "servers": [server], "keepalive": 0 }),
-            "/spec/keepalive",
-        ),
-        (
             json!({ "servers": [server], "keepalive": 10_001 }),
             "/spec/keepalive",
         ),
@@ -206,6 +202,10 @@ fn each_rule_of_an_upstream_points_at_its_field() {
         ),
         (
             json!({ "servers": [server], "keepalive_limits": { "idle": "5s" } }),
+            "/spec/keepalive_limits",
+        ),
+        (
+            json!({ "servers": [server], "keepalive": 0, "keepalive_limits": { "idle": "5s" } }),
             "/spec/keepalive_limits",
         ),
         (

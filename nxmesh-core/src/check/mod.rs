@@ -5,6 +5,7 @@ mod certificates;
 mod claims;
 mod delegation;
 mod disruption;
+mod kept;
 mod location;
 mod nginx_settings;
 mod references;
@@ -24,6 +25,7 @@ use crate::{
 
 pub use claims::may_share_agents;
 pub use disruption::{Disrupting, Disruption, disruptions};
+pub use kept::mixed_connections;
 pub use references::{references_of, referrers};
 
 /// Resources that were checked together and may be stored and rendered.
@@ -46,8 +48,8 @@ impl Checked {
 }
 
 /// Checks the resources of one workspace: each by itself, their references,
-/// and that no two servers claim the same name or address for
-/// agents they may share.
+/// that no two servers claim the same name or address for agents they may share,
+/// and that nobody gets connections of an upstream that were made for others.
 ///
 /// # Errors
 ///
@@ -91,6 +93,8 @@ pub fn check_with(
     problems.extend(delegation::check(&resources));
     problems.extend(certificates::check(&resources));
     problems.extend(claims::check(&resources));
+    let mixed = kept::mixed_connections(&resources).into_iter();
+    problems.extend(mixed.map(|(_, problem)| problem));
     if problems.is_empty() {
         Ok(Checked(resources))
     } else {

@@ -6,7 +6,8 @@ use crate::{
     document::Problem,
     model::{
         AcmeChallenge, Action, Location, Proxy, Resource, ResourceKey, ResourceKind, ResourceSet,
-        StreamServerSpec, Tls, TrafficSettings, Trust, UpstreamTls, VirtualHostSpec,
+        StreamServerSpec, Tls, TrafficSettings, Trust, UpstreamScheme, UpstreamTls,
+        VirtualHostSpec,
         traffic::{Access, ErrorAnswer, ExternalAuth, Mirror},
         value::ResourceName,
     },
@@ -31,6 +32,62 @@ pub(super) fn check(resources: &ResourceSet) -> Vec<Problem> {
 /// What a resource refers to, each with the JSON pointer of the reference.
 #[must_use]
 pub fn references_of(resource: &Resource) -> Vec<(String, ResourceKey)> {
+    of(resource).all
+}
+
+/// Who asks upstreams over HTTP and its kin in a resource.
+pub(super) fn asked(resource: &Resource) -> Vec<Asker<'_>> {
+    of(resource).asked
+}
+
+/// Somebody who asks an upstream.
+pub(super) struct Asker<'a> {
+    /// Where it names the upstream.
+    pub(super) pointer: String,
+    pub(super) upstream: &'a ResourceName,
+    pub(super) manner: Manner<'a>,
+}
+
+/// How an upstream is spoken to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner<'a> {
+    /// HTTP, with this TLS if any.
+    Http(Option<&'a UpstreamTls>),
+    /// gRPC, with this TLS if any.
+    Grpc(Option<&'a UpstreamTls>),
+    FastCgi,
+    /// As the directives of a snippet say.
+    Unknown,
+}
+
+impl<'a> Manner<'a> {
+    /// What counts where a document says nothing of TLS.
+    fn tls(scheme: UpstreamScheme, tls: Option<&'a UpstreamTls>) -> Option<&'a UpstreamTls> {
+        static UNSAID: UpstreamTls = UpstreamTls::UNSAID;
+        (scheme == UpstreamScheme::Https).then(|| tls.unwrap_or(&UNSAID))
+    }
+
+    const fn said(self) -> Option<&'a UpstreamTls> {
+        match self {
+            Self::Http(tls) | Self::Grpc(tls) => tls,
+            Self::FastCgi | Self::Unknown => None,
+        }
+    }
+
+    /// Whether one side proves to the other who it is.
+    pub(super) fn proves(self) -> bool {
+        let tls = self.said();
+        tls.is_some_and(|tls| tls.verify.is_some() || tls.certificate.is_some())
+    }
+
+    /// Whether the host that is looked for in certificates is that of each request.
+    pub(super) fn verifies_any_host(self) -> bool {
+        let tls = self.said();
+        tls.is_some_and(|tls| tls.verify.is_some() && tls.server_name.is_none())
+    }
+}
+
+fn of(resource: &Resource) -> References<'_> {
     let mut references = References::default();
     match resource {
         Resource::VirtualHost(host) => references.virtual_host(&host.spec),
@@ -41,7 +98,7 @@ pub fn references_of(resource: &Resource) -> Vec<(String, ResourceKey)> {
         Resource::Snippet(snippet) => {
             for (index, name) in snippet.spec.upstreams.iter().enumerate() {
                 let pointer = format!("/spec/upstreams/{index}");
-                references.to(pointer, ResourceKind::Upstream, name);
+                references.asks(pointer, name, Manner::Unknown);
             }
         }
         Resource::Certificate(_)
@@ -49,25 +106,38 @@ pub fn references_of(resource: &Resource) -> Vec<(String, ResourceKey)> {
         | Resource::NginxSettings(_)
         | Resource::Template(_) => {}
     }
-    references.0
+    references
 }
 
 #[derive(Default)]
-struct References(Vec<(String, ResourceKey)>);
+struct References<'a> {
+    all: Vec<(String, ResourceKey)>,
+    asked: Vec<Asker<'a>>,
+}
 
-impl References {
+impl<'a> References<'a> {
     fn to(&mut self, pointer: String, kind: ResourceKind, name: &ResourceName) {
         let name = name.clone();
-        self.0.push((pointer, ResourceKey { kind, name }));
+        self.all.push((pointer, ResourceKey { kind, name }));
     }
 
-    fn virtual_host(&mut self, spec: &VirtualHostSpec) {
+    /// Refers to an upstream that is asked so.
+    fn asks(&mut self, pointer: String, upstream: &'a ResourceName, manner: Manner<'a>) {
+        self.to(pointer.clone(), ResourceKind::Upstream, upstream);
+        self.asked.push(Asker {
+            pointer,
+            upstream,
+            manner,
+        });
+    }
+
+    fn virtual_host(&mut self, spec: &'a VirtualHostSpec) {
         if let Some(tls) = &spec.tls {
             self.tls(tls);
         }
         if let Some(AcmeChallenge::Upstream(name)) = &spec.acme_challenge {
             let pointer = "/spec/acme_challenge/upstream".to_owned();
-            self.to(pointer, ResourceKind::Upstream, name);
+            self.asks(pointer, name, Manner::Http(None));
         }
         self.traffic("/spec", &spec.traffic);
         for (index, one) in spec.delegates.iter().enumerate() {
@@ -77,7 +147,7 @@ impl References {
         self.locations(&spec.locations);
     }
 
-    fn locations(&mut self, locations: &[Location]) {
+    fn locations(&mut self, locations: &'a [Location]) {
         for (index, location) in locations.iter().enumerate() {
             let at = format!("/spec/locations/{index}");
             self.action(&at, &location.action);
@@ -88,14 +158,16 @@ impl References {
         }
     }
 
-    fn action(&mut self, at: &str, action: &Action) {
+    fn action(&mut self, at: &str, action: &'a Action) {
         match action {
             Action::Proxy(proxy) => self.proxy(&format!("{at}/proxy"), proxy),
             Action::Grpc(grpc) => {
-                self.upstream(&format!("{at}/grpc"), &grpc.upstream, grpc.tls.as_deref());
+                let manner = Manner::Grpc(Manner::tls(grpc.scheme, grpc.tls.as_deref()));
+                self.upstream(&format!("{at}/grpc"), &grpc.upstream, manner);
             }
             Action::FastCgi(fastcgi) => {
-                self.upstream(&format!("{at}/fastcgi"), &fastcgi.upstream, None);
+                let pointer = format!("{at}/fastcgi/upstream");
+                self.asks(pointer, &fastcgi.upstream, Manner::FastCgi);
             }
             Action::Static(files) => {
                 if let Some(proxy) = files.fallback() {
@@ -106,18 +178,30 @@ impl References {
         }
     }
 
-    fn proxy(&mut self, at: &str, proxy: &Proxy) {
-        self.upstream(at, &proxy.upstream, proxy.tls.as_deref());
+    fn proxy(&mut self, at: &str, proxy: &'a Proxy) {
+        let manner = self.http(at, &proxy.upstream, proxy.scheme, proxy.tls.as_deref());
         let shares = proxy.split.iter().flat_map(|split| &split.shares);
         for (index, share) in shares.enumerate() {
-            let at = format!("{at}/split/shares/{index}");
-            self.upstream(&at, &share.upstream, None);
+            let pointer = format!("{at}/split/shares/{index}/upstream");
+            self.asks(pointer, &share.upstream, manner);
         }
     }
 
-    fn upstream(&mut self, at: &str, name: &ResourceName, tls: Option<&UpstreamTls>) {
-        self.to(format!("{at}/upstream"), ResourceKind::Upstream, name);
-        if let Some(tls) = tls {
+    fn http(
+        &mut self,
+        at: &str,
+        name: &'a ResourceName,
+        scheme: UpstreamScheme,
+        tls: Option<&'a UpstreamTls>,
+    ) -> Manner<'a> {
+        let manner = Manner::Http(Manner::tls(scheme, tls));
+        self.upstream(at, name, manner);
+        manner
+    }
+
+    fn upstream(&mut self, at: &str, name: &'a ResourceName, manner: Manner<'a>) {
+        self.asks(format!("{at}/upstream"), name, manner);
+        if let Some(tls) = manner.said() {
             self.upstream_tls(&format!("{at}/tls"), tls);
         }
     }
@@ -186,7 +270,7 @@ impl References {
         }
     }
 
-    fn traffic(&mut self, at: &str, traffic: &TrafficSettings) {
+    fn traffic(&mut self, at: &str, traffic: &'a TrafficSettings) {
         for (index, name) in traffic.policies.iter().enumerate() {
             self.to(format!("{at}/policies/{index}"), ResourceKind::Policy, name);
         }
@@ -195,19 +279,24 @@ impl References {
         self.upstreams_of_traffic(at, traffic);
     }
 
-    fn upstreams_of_traffic(&mut self, at: &str, traffic: &TrafficSettings) {
+    fn upstreams_of_traffic(&mut self, at: &str, traffic: &'a TrafficSettings) {
         if let Some(ExternalAuth::Service(service)) = traffic.external_auth.as_deref() {
             let at = format!("{at}/external_auth/service");
-            self.upstream(&at, &service.upstream, service.tls.as_deref());
+            self.http(
+                &at,
+                &service.upstream,
+                service.scheme,
+                service.tls.as_deref(),
+            );
         }
         if let Some(Mirror::To(target)) = traffic.mirror.as_deref() {
             let at = format!("{at}/mirror/to");
-            self.upstream(&at, &target.upstream, target.tls.as_deref());
+            self.http(&at, &target.upstream, target.scheme, target.tls.as_deref());
         }
         for (index, page) in traffic.error_pages.iter().enumerate() {
             if let ErrorAnswer::Upstream(page) = &page.send {
                 let at = format!("{at}/error_pages/{index}/send/upstream");
-                self.upstream(&at, &page.upstream, page.tls.as_deref());
+                self.http(&at, &page.upstream, page.scheme, page.tls.as_deref());
             }
         }
     }

@@ -17,11 +17,11 @@ pub(super) fn check(spec: &UpstreamSpec, found: &mut Found) {
     }
     if spec
         .keepalive
-        .is_some_and(|connections| !(1..=10_000).contains(&connections))
+        .is_some_and(|connections| connections > 10_000)
     {
         found.say(
             "/spec/keepalive",
-            "keepalive is 1 to 10000 connections, for example 64",
+            "keepalive is 0 to 10000 connections, for example 64",
         );
     }
     if spec.snippets.len() > 20 {
@@ -129,7 +129,7 @@ fn memory(spec: &UpstreamSpec, found: &mut Found) {
             "a connection is kept for 1 to 1000000 requests",
         );
     }
-    if spec.keepalive.is_none() && spec.keepalive_limits != KeepaliveLimits::default() {
+    if spec.keepalive.unwrap_or(0) == 0 && spec.keepalive_limits != KeepaliveLimits::default() {
         found.say(
             "/spec/keepalive_limits",
             "keepalive_limits goes with keepalive, for example keepalive: 64",

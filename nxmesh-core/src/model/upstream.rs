@@ -21,9 +21,10 @@ pub struct UpstreamSpec {
     /// How a server is chosen. Default: `round_robin`.
     #[serde(default)]
     pub balance: Balance,
-    /// Idle connections kept open by each worker, 1 to 10000. Default: nginx's, none
-    /// before 1.29.7 (nginx: `keepalive`). All that ask the upstream share them, whatever
-    /// their `tls` says.
+    /// Idle connections kept open by each worker, 0 to 10000. All that ask the upstream
+    /// share them, so they ask it in one way: over HTTP, HTTPS, gRPC or FastCGI, and with
+    /// the same `tls`. Default: nginx's, none before 1.29.7 and then some for each
+    /// location by itself (nginx: `keepalive`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keepalive: Option<u32>,
     /// How long idle connections are kept. Default: nginx's.

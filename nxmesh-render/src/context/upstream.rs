@@ -91,6 +91,10 @@ record! {
 /// nginx changes, 1.29.6: `sticky` in the open source version.
 pub(crate) const STICKY: (u16, u16, u16) = (1, 29, 6);
 
+/// nginx changes, 1.29.7: an upstream keeps connections unless it says that it keeps none;
+/// an older one takes no 0.
+const KEPT_UNSAID: (u16, u16, u16) = (1, 29, 7);
+
 /// nginx changes, 1.27.3: `resolve` and `resolver` in an upstream.
 pub(super) const RESOLVE: (u16, u16, u16) = (1, 27, 3);
 
@@ -179,7 +183,10 @@ impl<'a> UpstreamRecord<'a> {
                 .iter()
                 .map(|server| self::server(scene, server))
                 .collect::<Result<_, _>>()?,
-            keepalive: spec.keepalive.map(|count| Word::number(count.into())),
+            keepalive: spec
+                .keepalive
+                .filter(|count| *count > 0 || scene.nginx_is(KEPT_UNSAID))
+                .map(|count| Word::number(count.into())),
             keepalive_requests: limits.requests.map(|it| Word::number(it.into())),
             keepalive_timeout: limits.idle.map(Word::own),
             keepalive_time: limits.time.map(Word::own),

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use nxmesh_core::{model::Resource, snippet::SnippetContext};
+use nxmesh_core::{
+    check::mixed_connections,
+    model::{KeepaliveLimits, Resource, ResourceSet},
+    snippet::SnippetContext,
+};
 
 use super::{
     draft::{Draft, Leftover, Names},
@@ -92,8 +96,45 @@ pub(super) fn import<'n>(
         let passes = |variable: &str| passed.contains(variable);
         servers.upstreams().name_in(snippet, passes);
     }
+    let called: Vec<(String, &Node)> = nodes
+        .iter()
+        .filter(|node| node.name == "upstream")
+        .filter_map(|node| Some((servers.upstreams().called(node.first())?, node)))
+        .collect();
     let snippets = snippets.into_iter().filter_map(|draft| draft.resource());
-    servers.into_resources().chain(snippets).collect()
+    let resources = servers.into_resources().chain(snippets).collect();
+    kept_apart(resources, &called, report)
+}
+
+/// Upstreams keep no connections where those who ask them would get each other's, though
+/// they speak with it in other ways.
+fn kept_apart(
+    resources: Vec<Resource>,
+    called: &[(String, &Node)],
+    report: &mut Report,
+) -> Vec<Resource> {
+    let mut resources: ResourceSet = resources.into_iter().collect();
+    let mixed = mixed_connections(&resources).into_iter();
+    for name in mixed.map(|(name, _)| name).collect::<BTreeSet<_>>() {
+        let Some(mut upstream) = resources.upstream(&name).cloned() else {
+            continue;
+        };
+        let spec = &mut upstream.spec;
+        let kept = spec.keepalive.replace(0).is_some();
+        spec.keepalive_limits = KeepaliveLimits::default();
+        let node = called.iter().find(|(own, _)| name.as_str() == own);
+        if let Some((_, node)) = node.filter(|_| kept) {
+            let inner = node.children().iter().find(|it| it.name == "keepalive");
+            report.lost(
+                inner.unwrap_or(node),
+                "one who asks it would be given connections that were made for another: they \
+                 speak with it in different ways; let each have an upstream of its own",
+            );
+        }
+        resources.insert(Resource::from(upstream));
+    }
+    let all = resources.iter();
+    all.map(|(_, it)| Resource::clone(it)).collect()
 }
 
 /// Whether a directive stands in the block for all servers, and may refer to a zone.

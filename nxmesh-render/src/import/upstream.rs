@@ -62,9 +62,11 @@ impl Upstreams {
                 ("ip_hash", []) => draft.set("balance", json!("ip_hash")),
                 ("random", [] | [_] | [_, _]) => draft.set("balance", json!("random")),
                 ("hash", [key, rest @ ..]) => hash(&mut draft, key, rest),
-                ("keepalive", [number]) => number
-                    .parse::<u32>()
-                    .is_ok_and(|number| draft.set("keepalive", json!(number))),
+                ("keepalive", [number, local @ ..]) if local.is_empty() || local == ["local"] => {
+                    number
+                        .parse::<u32>()
+                        .is_ok_and(|number| draft.set("keepalive", json!(number)))
+                }
                 ("keepalive_requests" | "keepalive_timeout" | "keepalive_time", [value]) => {
                     let value = match inner.name.as_str() {
                         "keepalive_requests" => {
@@ -107,6 +109,11 @@ impl Upstreams {
         self.by_name.insert(authority.to_owned(), name.clone());
         self.drafts.push(draft);
         Some(name)
+    }
+
+    /// What the block of this name is called in its document.
+    pub(super) fn called(&self, name: &str) -> Option<String> {
+        self.by_name.get(name).cloned()
     }
 
     /// Lets a Snippet name the resources where it passes to upstreams by the names

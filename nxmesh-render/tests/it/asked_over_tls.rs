@@ -12,10 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nxmesh_core::{check::check, document::parse, model::ResourceSet};
+
 use crate::{
     echo,
     nginx::{Nginx, Staged, binary, free_port},
-    site::{ask, ask_with, body, serving_set as serving, site, status, upstream},
+    site::{ask, ask_with, body, host, resources, serving_set as serving, site, status, upstream},
     tls::Authority,
 };
 
@@ -40,6 +42,13 @@ fn secure(port: u16, authority: &Authority, locations: &str) -> Option<Nginx> {
             ),
         );
     }))
+}
+
+/// An upstream that keeps so many connections.
+fn keeping(name: &str, port: u16, keepalive: u32) -> String {
+    let spec =
+        format!("{{ keepalive: {keepalive}, servers: [{{ address: \"127.0.0.1:{port}\" }}] }}");
+    format!("---\nkind: Upstream\nmetadata: {{ name: {name} }}\nspec: {spec}\n")
 }
 
 fn write(folder: &Path, name: &str, authority: &Authority) -> String {
@@ -112,6 +121,49 @@ fn a_service_that_decides_has_to_prove_who_it_is() {
     }
 }
 
+/// What nginx does with connections that it keeps, and why those who ask in different ways
+/// have upstreams of their own.
+#[test]
+fn who_was_verified_is_so_for_all_that_ask_an_upstream_that_keeps_connections() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let folder = tempfile::tempdir().expect("a folder");
+    let (trusted, untrusted) = (
+        write(folder.path(), "ca.pem", &authority),
+        write(folder.path(), "other.pem", &other),
+    );
+    let (port, far) = (free_port(), free_port());
+    let Some(_service) = secure(far, &authority, "location / { return 200 secret; }") else {
+        return;
+    };
+    let site = |upstreams: [&str; 2]| {
+        let location = |path: &str, upstream: &str, ca: &str| {
+            format!(
+                "\n    - {{ path: {path}, proxy: {{ upstream: {upstream}, scheme: https, tls: {{ server_name: service.test, verify: {{ file: \"{ca}\" }} }} }} }}"
+            )
+        };
+        let locations = location("/right", upstreams[0], &trusted)
+            + &location("/wrong", upstreams[1], &untrusted);
+        host("site", port, &format!("  locations:{locations}"))
+            + &keeping("one", far, 8)
+            + &keeping("two", far, 8)
+    };
+    let statuses = |set: &ResourceSet| -> Option<[u16; 4]> {
+        let _nginx = serving(set)?;
+        Some(["/wrong", "/right", "/wrong", "/right"].map(|path| status(port, path)))
+    };
+    let shared: ResourceSet = parse("test", &site(["one", "one"]))
+        .expect("documents")
+        .into_iter()
+        .map(|parsed| parsed.resource)
+        .collect();
+    // nginx asks nothing of a connection that is there.
+    assert_eq!(statuses(&shared), Some([502, 200, 200, 200]));
+    let problems = check(shared).expect_err("they ask in two ways");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let apart = resources(&site(["one", "two"]));
+    assert_eq!(statuses(&apart), Some([502, 200, 502, 200]));
+}
+
 #[test]
 fn copies_and_pages_go_over_tls() {
     let authority = Authority::new();
@@ -157,7 +209,7 @@ fn copies_and_pages_go_over_tls() {
             page("/verified", &verified),
             page("/named", &named),
         ),
-        &(upstream("far", &[far]) + &upstream("backend", &[backend])),
+        &(keeping("far", far, 0) + &upstream("backend", &[backend])),
     );
     let Some(_nginx) = serving(&set) else { return };
     for _ in 0..5 {

@@ -62,6 +62,40 @@ fn each_location_has_a_snippet_of_its_own() {
     );
 }
 
+/// nginx gives connections that were verified to those who verify nobody; an import does not.
+#[test]
+fn who_asks_in_another_way_gets_no_connections_of_others() {
+    let (documents, lost) = documents(&[(
+        "/n/nginx.conf",
+        "events {}
+http {
+    upstream mixed {
+        server 10.0.0.1:443;
+        keepalive 8;
+    }
+    upstream alike { server 10.0.0.2:443; keepalive 8 local; }
+    server {
+        listen 8080;
+        proxy_ssl_server_name on;
+        location /a { proxy_pass https://mixed; proxy_ssl_verify on; proxy_ssl_name a; proxy_ssl_trusted_certificate /a.pem; }
+        location /b { proxy_pass https://mixed; }
+        location /c { proxy_pass http://alike; }
+        location /d { proxy_pass http://alike; }
+    }
+}
+",
+    )]);
+    assert_eq!(documents["Upstream/mixed"]["keepalive"], json!(0));
+    assert_eq!(documents["Upstream/alike"]["keepalive"], json!(8));
+    let [note] = &lost[..] else {
+        panic!("{lost:?}");
+    };
+    assert!(
+        note.starts_with("/n/nginx.conf:5: keepalive: NOT IMPORTED"),
+        "{note}"
+    );
+}
+
 #[test]
 fn upstreams_ask_whom_the_block_http_asks_for_addresses() {
     let (documents, lost) = documents(&[(

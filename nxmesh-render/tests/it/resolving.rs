@@ -58,7 +58,7 @@ fn twins() -> u16 {
 
 fn upstream(name: &str, server: u16, names: u16) -> String {
     format!(
-        "---\nkind: Upstream\nmetadata: {{ name: {name} }}\nspec: {{ servers: [{{ address: \"{name}.test:{server}\", resolve: true }}], \
+        "---\nkind: Upstream\nmetadata: {{ name: {name} }}\nspec: {{ keepalive: 0, servers: [{{ address: \"{name}.test:{server}\", resolve: true }}], \
          resolver: {{ servers: [\"127.0.0.1:{names}\"], valid: 1s, ipv4_only: true }} }}\n"
     )
 }

@@ -193,6 +193,27 @@ fn an_agent_may_be_stricter_with_snippets_than_its_master() {
 }
 
 #[test]
+fn no_connections_are_kept_where_that_is_said() {
+    let text = |nginx: &str, keepalive: Value| {
+        let servers = json!([{ "address": "10.0.0.1:80" }]);
+        let spec = json!({ "servers": servers, "keepalive": keepalive });
+        let upstream = json!({ "kind": "Upstream", "metadata": { "name": "shop" }, "spec": spec });
+        render(nginx, [resource(upstream)]).expect("rendered")
+    };
+    for (nginx, keepalive, said) in [
+        ("1.22.1", json!(0), None),
+        ("1.29.6", json!(0), None),
+        ("1.29.7", json!(0), Some("keepalive 0;")),
+        ("1.29.7", Value::Null, None),
+        ("1.29.7", json!(8), Some("keepalive 8;")),
+    ] {
+        let text = text(nginx, keepalive);
+        let line = text.lines().find(|line| line.contains("keepalive"));
+        assert_eq!(line.map(str::trim), said, "{nginx}");
+    }
+}
+
+#[test]
 fn affinity_takes_the_form_nginx_has() {
     let upstream = || {
         resource(

@@ -7,14 +7,15 @@ use crate::model::value::{CipherList, FilePath, HostName, ResourceName};
 /// How TLS is spoken with an upstream. Sessions are not resumed: nginx would share
 /// them, and who was verified, among all that ask the upstream (nginx:
 /// `proxy_ssl_session_reuse`). Connections that an Upstream keeps (`keepalive`) are
-/// shared so all the same: where one `verify`s or shows a `certificate`, all that ask
-/// that Upstream over TLS have to say the same, or have another Upstream.
+/// shared by all that ask it, so all of them have to say the same here; those who say
+/// something else have an Upstream of their own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamTls {
     /// The name that is asked for and, with `verify`, has to be in the
-    /// certificate. Default: the requested host (nginx: `proxy_ssl_name`).
+    /// certificate. Default: the requested host, with `verify` only where the Upstream
+    /// says `keepalive: 0` (nginx: `proxy_ssl_name`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<HostName>,
     /// Do not say the name in the handshake (SNI). Default: false (nginx:
@@ -40,6 +41,19 @@ pub struct UpstreamTls {
     /// `proxy_ssl_certificate`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<ResourceName>,
+}
+
+impl UpstreamTls {
+    /// Says nothing.
+    pub(crate) const UNSAID: Self = Self {
+        server_name: None,
+        without_sni: false,
+        verify: None,
+        depth: None,
+        protocols: Vec::new(),
+        ciphers: None,
+        certificate: None,
+    };
 }
 
 /// The certificates that a certificate has to be signed by one of.
