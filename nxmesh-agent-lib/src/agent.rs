@@ -7,7 +7,7 @@ use nxmesh_core::contract::{
 };
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::{
     apply::Pipeline,
@@ -23,7 +23,7 @@ use crate::{
     link::Link,
     metrics::{self, MeteredReloader},
     status::{AgentStatus, ConnectionState},
-    status_socket::StatusSocket,
+    status_socket,
     transport::logs::ErrorLogOf,
 };
 
@@ -150,12 +150,10 @@ impl Agent {
                 .send_modify(|status| status.connection.since = since);
         }
         answering.spawn(island.follow(self.status.subscribe()));
-        match StatusSocket::bind(&state_dir) {
-            Ok(socket) => {
-                answering.spawn(socket.serve(self.status.subscribe()));
-            }
-            Err(error) => warn!(%error, "the status cannot be asked for"),
-        }
+        answering.spawn(status_socket::answer(
+            state_dir.clone(),
+            self.status.subscribe(),
+        ));
         // The first hello says what is on disk, not what was there.
         let running = pipeline.running_digest().await;
         self.status.send_modify(|status| status.running = running);

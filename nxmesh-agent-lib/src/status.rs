@@ -45,6 +45,10 @@ pub struct ConnectionStatus {
     pub failures: u32,
     /// Why the last attempt or session failed; kept until one succeeds.
     pub last_error: Option<String>,
+    /// Why the number of the newest connection could not be stored, as on a full disk;
+    /// `None` once one could.
+    #[serde(default)]
+    pub number_unkept: Option<String>,
 }
 
 /// The nginx of the agent.

@@ -12,6 +12,7 @@ use tokio::{
     net::{UnixListener, UnixStream},
     sync::watch,
 };
+use tracing::warn;
 
 use crate::{nginx::Layout, status::AgentStatus};
 
@@ -19,18 +20,36 @@ const NAME: &str = "agent.sock";
 /// How long a client may take, and an agent.
 const DEADLINE: Duration = Duration::from_secs(2);
 const MAX_STATUS_BYTES: u64 = 1 << 20;
+/// Between attempts to put the socket into the folder; the next is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A socket in the state folder that answers each connection with one line of JSON.
 #[derive(Debug)]
-pub(crate) struct StatusSocket {
+struct StatusSocket {
     listener: UnixListener,
     path: PathBuf,
 }
 
+/// Answers until dropped, as soon as the folder has room for the socket; the caller
+/// holds the folder's lock.
+pub(crate) async fn answer(state_dir: PathBuf, status: watch::Receiver<AgentStatus>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match StatusSocket::bind(&state_dir) {
+            Ok(socket) => return socket.serve(status).await,
+            Err(error) => {
+                warn!(%error, ?pause, "the status cannot be asked for; tried again after a pause");
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
 impl StatusSocket {
-    /// Takes the place of a socket a dead agent left; the caller holds the
-    /// lock of the folder.
-    pub(crate) fn bind(state_dir: &Path) -> io::Result<Self> {
+    /// Takes the place of a socket a dead agent left.
+    fn bind(state_dir: &Path) -> io::Result<Self> {
         let path = state_dir.join(NAME);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -42,7 +61,7 @@ impl StatusSocket {
     }
 
     /// Answers one client after the other, until dropped.
-    pub(crate) async fn serve(self, status: watch::Receiver<AgentStatus>) {
+    async fn serve(self, status: watch::Receiver<AgentStatus>) {
         loop {
             let Ok((mut client, _)) = self.listener.accept().await else {
                 // Out of file descriptors; those pass.

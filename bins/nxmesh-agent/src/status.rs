@@ -31,6 +31,10 @@ pub(crate) fn text(status: &AgentStatus, now: u64) -> String {
             },
         },
     );
+    if let Some(error) = &connection.number_unkept {
+        let told = format!("the state folder takes nothing: {error}");
+        line("disk", told);
+    }
     if let Some(since) = status.island_since {
         line("island", format!("since {}", ago(since)));
     }

@@ -34,7 +34,7 @@ pub use backoff::Backoff;
 pub(crate) use backoff::random_fraction;
 pub use choice::TransportChoice;
 pub use failover::FailoverTransport;
-pub(crate) use fencing::ConnectionSequence;
+pub(crate) use fencing::{ConnectionSequence, Raised};
 pub use options::{Keepalive, MasterOptions, MasterOptionsError};
 pub(crate) use outbox::Outbox;
 pub use proxy::{InvalidProxy, Proxy};

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    AutoTransport, Backoff, ConnectionSequence, Keepalive, aside,
+    AutoTransport, Backoff, ConnectionSequence, Keepalive, Raised, aside,
     logs::LogSource,
     message::Introduction,
     session::{SessionEnd, converse, introduce},
@@ -162,7 +162,16 @@ impl Connection {
 
     async fn open(&self) -> Result<(Session, RegistrationResponse, Credentials), SessionEnd> {
         self.note(ConnectionState::Connect);
-        let number = self.sequence.raise().await.map_err(SessionEnd::Sequence)?;
+        let Raised { number, kept } = self.sequence.raise().await;
+        if let Err(error) = &kept {
+            warn!(%error, "the connection's number could not be stored; the time makes up for it");
+        }
+        let unkept = kept.err().map(|error| error.to_string());
+        self.exchange.status.send_if_modified(|status| {
+            let changed = status.connection.number_unkept != unkept;
+            status.connection.number_unkept = unkept;
+            changed
+        });
         let connected = self.keys.using(|credentials| async move {
             let session = self.transport.connect(&credentials).await?;
             Ok((session, credentials))
@@ -170,6 +179,7 @@ impl Connection {
         let (session, credentials) = connected.await.map_err(SessionEnd::Transport)?;
         self.note(ConnectionState::Stream);
         let (session, welcome) = introduce(self, session, number).await?;
+        self.sequence.welcomed();
         Ok((session, welcome, credentials))
     }
 

@@ -1,6 +1,6 @@
 //! One session with the master, from the hello to its end.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use nxmesh_core::{
     contract::transport::{Credentials, Session, SessionReceiver, SessionSender, TransportError},
@@ -43,8 +43,6 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// How a session ended, or why none was opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SessionEnd {
-    #[error("could not store the connection's number")]
-    Sequence(#[source] io::Error),
     #[error(transparent)]
     Transport(TransportError),
     #[error("the master did not welcome the agent within {0:?}")]

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nxmesh_agent_lib::{
     ConnectionState,
-    testkit::{RealNginx, ScriptedMaster},
+    testkit::{ReadOnly, RealNginx, ScriptedMaster},
 };
 use nxmesh_core::wire::ConfigPhase;
 
@@ -114,6 +114,36 @@ async fn what_happens_on_an_island_from_the_start_reaches_the_master() {
 }
 
 /// Nobody can tell such an agent anything any more; nginx it looks after.
+/// A disk that takes nothing keeps neither the master nor whoever asks away for good.
+#[tokio::test]
+async fn an_agent_whose_disk_takes_nothing_reaches_its_master() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can mount");
+        return;
+    }
+    let rig = Rig::new();
+    let (master, transport) = ScriptedMaster::start();
+    let agent = rig.start(transport.clone());
+    applied(&master, 1, &site(rig.port, "served")).await;
+    agent.stop().await.unwrap();
+    let read_only = ReadOnly::new(&rig.state_dir());
+    let mut agent = rig.start(transport);
+    let near = agent
+        .reached(|status| status.connection.state == ConnectionState::Ready)
+        .await;
+    let unkept = near.connection.number_unkept.unwrap();
+    assert!(unkept.contains("Read-only"), "{unkept}");
+    assert_eq!(rig.get().await, (200, "served".to_owned()));
+    drop(read_only);
+    until("it can be asked", || {
+        rig.state_dir().join("agent.sock").exists()
+    })
+    .await;
+    applied(&master, 2, &site(rig.port, "changed")).await;
+    assert_eq!(rig.get().await, (200, "changed".to_owned()));
+    agent.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn an_agent_that_lost_its_identity_keeps_nginx_at_what_it_has() {
     for (name, kept) in [("identity", 0), ("identity", 200), ("key", 7), ("key", 0)] {

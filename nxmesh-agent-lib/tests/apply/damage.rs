@@ -4,13 +4,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     sync::Arc,
 };
 
 use nxmesh_agent_lib::{
     apply::{Outcome, Pipeline, code},
-    testkit::stop_nginx_in,
+    testkit::{ReadOnly, stop_nginx_in},
 };
 
 use crate::{
@@ -124,31 +123,6 @@ async fn with_release_and_cache_gone_the_next_version_serves() {
     );
     applied(&mut pipeline, 2, &site.host("shop", "two")).await;
     assert_eq!(site.get("shop").await, "200 two");
-}
-
-/// A folder that nobody can write into.
-struct ReadOnly<'f>(&'f Path);
-
-impl<'f> ReadOnly<'f> {
-    fn new(folder: &'f Path) -> Self {
-        for arguments in [&["--bind"][..], &["-o", "remount,ro,bind"]] {
-            let source = arguments.contains(&"--bind").then_some(folder);
-            let mount = Command::new("mount")
-                .args(arguments)
-                .args(source)
-                .arg(folder)
-                .status();
-            assert!(mount.unwrap().success());
-        }
-        Self(folder)
-    }
-}
-
-impl Drop for ReadOnly<'_> {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg("-l").arg(self.0).status();
-        assert!(unmounted.unwrap().success());
-    }
 }
 
 #[tokio::test]
