@@ -42,6 +42,11 @@ impl Backoff {
     }
 }
 
+/// What an agent calls its machine.
+pub(super) fn hostname(hello: &RegistrationRequest) -> String {
+    shown(&hello.hostname, NAME_CHARS)
+}
+
 impl Agent {
     /// Takes in how it introduces itself. What it says of itself replaces what
     /// was known: its disk is the truth about it.
@@ -51,7 +56,7 @@ impl Agent {
         record.connection_sequence = hello.connection_sequence;
         record.boot_id = hello.boot_id.clone();
         if !hello.hostname.is_empty() {
-            record.hostname = shown(&hello.hostname, NAME_CHARS);
+            record.hostname = hostname(hello);
         }
         record.agent_version = shown(&hello.agent_version, NAME_CHARS);
         record.nginx_version = shown(&hello.nginx_version, NAME_CHARS);

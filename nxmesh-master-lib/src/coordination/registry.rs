@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     agent::{Agent, Live},
+    facts::hostname,
     keys,
 };
 
@@ -213,10 +214,17 @@ impl Registry {
             } else {
                 "two starts of it came with the same connection sequence"
             };
+            let (there, here) = (&agent.record.hostname, hostname(hello));
             agent.record.facts.quarantine = Some(Quarantine {
                 since: at,
-                reason: format!("{reason}, so two machines have its identity"),
+                reason: format!(
+                    "{reason}, on {there} and on {here}, so two machines have its identity"
+                ),
             });
+            if returns && !here.is_empty() {
+                // It was here first.
+                agent.record.hostname = here;
+            }
             if let Some(live) = &agent.session {
                 live.fence.cancel();
             }

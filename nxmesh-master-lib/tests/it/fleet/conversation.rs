@@ -172,7 +172,7 @@ impl Agent {
             accepted: hello.accepted.map(version),
             applied: hello.applied.map(version),
             applied_digest: hello.applied_digest,
-            hostname: "web-1".to_owned(),
+            hostname: hello.hostname.to_owned(),
             agent_version: "0.1.0".to_owned(),
             nginx_version: "1.22.1".to_owned(),
             nginx_modules: vec!["http_ssl_module".to_owned()],
@@ -194,6 +194,7 @@ pub(crate) fn version(revision: u64) -> Version {
 #[derive(Clone)]
 pub(crate) struct Hello {
     pub(crate) boot_id: &'static str,
+    pub(crate) hostname: &'static str,
     pub(crate) accepted: Option<u64>,
     pub(crate) applied: Option<u64>,
     pub(crate) applied_digest: Bytes,
@@ -206,6 +207,7 @@ impl Hello {
     pub(crate) const fn fresh() -> Self {
         Self {
             boot_id: "boot-1",
+            hostname: "web-1",
             accepted: None,
             applied: None,
             applied_digest: Bytes::new(),

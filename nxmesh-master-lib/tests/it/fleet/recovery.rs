@@ -239,6 +239,28 @@ async fn a_newer_session_fences_the_older() {
     assert!(stale.message().contains("older"), "{stale}");
 }
 
+/// The first to be there gives the agent its name, and both are named to whoever decides.
+#[tokio::test(start_paused = true)]
+async fn a_clone_that_takes_over_does_not_keep_the_name() {
+    let master = Master::start().await;
+    let mut agent = master.agent(&[]).await;
+    let _session = agent.connect(&master, Hello::fresh()).await;
+    let mut clone = agent.clone();
+    let hello = Hello {
+        boot_id: "boot-of-the-clone",
+        hostname: "web-2",
+        ..Hello::fresh()
+    };
+    let _other = clone.connect(&master, hello).await;
+    agent.sequence = clone.sequence;
+    let refused = agent.try_connect(&master, Hello::fresh()).await.err();
+    assert_eq!(refused.unwrap().code(), Code::PermissionDenied);
+    let view = master.view(&agent).await;
+    assert_eq!(view.hostname, "web-1");
+    let reason = view.quarantine.unwrap().reason;
+    assert!(reason.contains("on web-2 and on web-1"), "{reason}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_machines_with_one_identity_are_both_refused() {
     let master = Master::start().await;
