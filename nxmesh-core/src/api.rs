@@ -109,6 +109,10 @@ pub struct WriteResponse {
     pub changes: Vec<Change>,
     /// The agents whose configuration changes.
     pub agents: Vec<AgentId>,
+    /// The agents whose configuration has, or had, any of the resources named, whether
+    /// these change or not; absent from a master that does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concerned: Option<Vec<AgentId>>,
     /// What is allowed but worth a look, in plain words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -184,9 +188,9 @@ pub enum ProgressState {
     Staged,
     /// Seen serving, this version or a newer one.
     Applied,
-    /// Refused; what it served before still serves.
+    /// Refused; what it served before still serves, unless nginx is down.
     Rejected,
-    /// Failed after the switch; what it served before serves again.
+    /// Failed after the switch; what it served before serves again, unless nginx is down.
     RolledBack,
     /// Some resources keep their last good form, all others of this version serve.
     HeldBack,
@@ -232,6 +236,10 @@ pub struct AgentProgress {
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<ApplyFailure>,
+    /// Set if it failed and the agent tells that its nginx does not run, or does not
+    /// answer: then nothing of what it had is served either.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub down: bool,
 }
 
 /// `GET /api/v1/workspaces/{w}/rollouts/{revision}`

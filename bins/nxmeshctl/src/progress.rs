@@ -82,7 +82,7 @@ pub(crate) async fn report(
         }
         // Nothing new was stored, but what was stored before may still be on its way.
         None if wait.no_wait => Ok(Exit::Success),
-        None => settle(client, deadline).await,
+        None => settle(client, written.concerned.as_deref(), deadline).await,
     }
 }
 
@@ -109,12 +109,19 @@ pub(crate) async fn follow(
     }
 }
 
-/// Waits until every agent of the workspace serves what it ought to.
-async fn settle(client: &Client, deadline: Instant) -> anyhow::Result<Exit> {
+/// Waits until each of the agents `concerned`, or else of the workspace, serves what it
+/// ought to.
+async fn settle(
+    client: &Client,
+    concerned: Option<&[AgentId]>,
+    deadline: Instant,
+) -> anyhow::Result<Exit> {
+    let concerns = |agent: &AgentView| concerned.is_none_or(|all| all.contains(&agent.id));
     let mut shown = Shown::default();
     let mut delay = Duration::from_millis(100);
     loop {
-        let agents: Vec<AgentView> = client.list("agents", &[]).await?;
+        let mut agents: Vec<AgentView> = client.list("agents", &[]).await?;
+        agents.retain(concerns);
         let progress: Vec<AgentProgress> = agents
             .iter()
             .filter(|agent| agent.desired.is_some())
@@ -166,6 +173,7 @@ fn progress_of(agent: &AgentView) -> AgentProgress {
         hostname: agent.hostname.clone(),
         state,
         failure,
+        down: agent.health.as_ref().is_some_and(|nginx| !nginx.is_well()),
     }
 }
 
@@ -189,6 +197,7 @@ impl Shown {
 /// One line on an agent; when it failed, what nginx said below it.
 pub(crate) fn describe(agent: &AgentProgress) -> String {
     let state = match agent.state {
+        ProgressState::Rejected if agent.down => "rejected",
         ProgressState::Pending => "pending",
         ProgressState::Sent => "sent",
         ProgressState::Staged => "staged, passed nginx -t",
@@ -200,6 +209,9 @@ pub(crate) fn describe(agent: &AgentProgress) -> String {
         ProgressState::Drained => "drained, gets it when it is undrained",
     };
     let mut line = format!("agent {} ({}): {state}", agent.hostname, agent.id);
+    if agent.down && agent.state.is_failure() {
+        line.push_str("; its nginx is down, or does not answer");
+    }
     if let Some(failure) = &agent.failure {
         let resource = failure
             .resource
@@ -237,6 +249,22 @@ fn finish(agents: &[AgentProgress]) -> anyhow::Result<Exit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_said_to_serve_where_nginx_is_down() {
+        let mut agent = AgentProgress {
+            id: "01900000-0000-7000-8000-000000000001".parse().unwrap(),
+            hostname: "web-1".to_owned(),
+            state: ProgressState::Rejected,
+            failure: None,
+            down: false,
+        };
+        assert!(describe(&agent).ends_with("rejected, keeps serving what it had"));
+        agent.down = true;
+        let told = describe(&agent);
+        assert!(told.contains("rejected; its nginx is down"), "{told}");
+        assert!(!told.contains("keeps serving"), "{told}");
+    }
 
     #[test]
     fn success_is_only_when_every_agent_confirmed() {

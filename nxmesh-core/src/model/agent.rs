@@ -132,6 +132,14 @@ pub struct NginxHealth {
     pub held_back_since: Option<u64>,
 }
 
+impl NginxHealth {
+    /// Whether it runs and answers, as far as is known.
+    #[must_use]
+    pub const fn is_well(&self) -> bool {
+        self.running && self.problem.is_none() && self.silent_since.is_none()
+    }
+}
+
 /// Why a version was not applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

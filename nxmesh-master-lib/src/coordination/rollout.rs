@@ -5,7 +5,7 @@ use std::time::Duration;
 use nxmesh_core::{
     api::{AgentProgress, AgentView, ProgressState, RolloutView},
     digest::Digest,
-    model::{AgentFacts, Version},
+    model::{AgentFacts, NginxHealth, Version},
 };
 use tokio::time::Instant;
 
@@ -26,6 +26,7 @@ pub(super) fn progress(
         hostname: record.hostname.clone(),
         state,
         failure: record.facts.failure.clone().filter(|_| state.is_failure()),
+        down: state.is_failure() && !is_well(&record.facts),
     }
 }
 
@@ -100,9 +101,7 @@ pub(super) fn view<'a>(
 
 /// Whether nothing is known against what the agent's nginx was seen serving last.
 fn is_well(facts: &AgentFacts) -> bool {
-    facts.health.as_ref().is_none_or(|nginx| {
-        nginx.running && nginx.problem.is_none() && nginx.silent_since.is_none()
-    })
+    facts.health.as_ref().is_none_or(NginxHealth::is_well)
 }
 
 /// An agent as people are shown it: without the secrets of its keys.

@@ -72,6 +72,8 @@ pub struct Written {
     pub changes: Vec<Change>,
     /// The agents whose configuration changes, by id.
     pub agents: Vec<AgentId>,
+    /// The agents whose configuration has, or had, any of the resources named, by id.
+    pub concerned: Vec<AgentId>,
     /// What is allowed but probably not meant, as sentences for people.
     pub warnings: Vec<String>,
 }

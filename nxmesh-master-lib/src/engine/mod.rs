@@ -202,6 +202,7 @@ impl Engine {
         let mut written = Written {
             version: None,
             agents: self.fleet.chosen(workspace, &plan.selectors),
+            concerned: self.fleet.chosen(workspace, &plan.concerned),
             warnings: plan.warnings,
             changes: plan.summaries,
         };

@@ -32,6 +32,8 @@ pub(super) struct Plan {
     pub(super) after: ResourceSet,
     /// The selectors of the resources whose configuration changes.
     pub(super) selectors: Vec<Selector>,
+    /// The selectors of the resources named, and of what refers to them.
+    pub(super) concerned: Vec<Selector>,
     /// New and changed resources that choose agents.
     pub(super) choosing: Vec<Arc<Resource>>,
     pub(super) warnings: Vec<String>,
@@ -94,8 +96,11 @@ pub(super) fn plan(
             after: wanted.after.clone(),
         });
     }
+    let named = request.changes.iter().map(|change| &change.key);
+    let changed = changes.iter().map(|change| &change.key);
     let mut plan = Plan {
-        selectors: selectors(&changes, before.resources(), &after),
+        selectors: selectors(changed, before.resources(), &after),
+        concerned: selectors(named, before.resources(), &after),
         choosing: changes
             .iter()
             .filter_map(|change| change.after.clone())
@@ -304,13 +309,17 @@ fn expect(wanted: &DesiredChange, stored: Option<&StoredResource>) -> Result<(),
     })
 }
 
-/// The selectors of what changed, and of what refers to it.
-fn selectors(changes: &[NewChange], before: &ResourceSet, after: &ResourceSet) -> Vec<Selector> {
-    let changed: BTreeSet<ResourceKey> = changes.iter().map(|change| change.key.clone()).collect();
+/// The selectors of resources, and of what refers to them.
+fn selectors<'a>(
+    keys: impl Iterator<Item = &'a ResourceKey>,
+    before: &ResourceSet,
+    after: &ResourceSet,
+) -> Vec<Selector> {
+    let keys: BTreeSet<ResourceKey> = keys.cloned().collect();
     let mut selectors = BTreeMap::new();
     for resources in [before, after] {
-        let concerned = referrers(resources, &changed);
-        for key in concerned.union(&changed) {
+        let concerned = referrers(resources, &keys);
+        for key in concerned.union(&keys) {
             let resource = resources.get(key);
             if let Some(selector) = resource.and_then(|resource| resource.selector()) {
                 selectors.insert(selector.to_string(), selector.clone());

@@ -5,7 +5,7 @@ use nxmesh_e2e::Cluster;
 /// As soon as `apply` has returned, no new connection gets an older answer; not once in fifty changes.
 #[test]
 fn what_apply_confirmed_is_served_at_once_fifty_times_in_a_row() {
-    let cluster = Cluster::start(2).unwrap();
+    let mut cluster = Cluster::start(2).unwrap();
     for change in 1..=50 {
         let answer = format!("answer {change}");
         let documents: String = cluster
@@ -37,4 +37,9 @@ fn what_apply_confirmed_is_served_at_once_fifty_times_in_a_row() {
         agents.iter().map(|agent| agent.applied).collect()
     };
     assert_eq!(applied(&cluster.agents().unwrap()), applied(&before));
+    // Nor does it wait for an agent that has nothing of it.
+    cluster.nodes[1].stop().unwrap();
+    let outcome = cluster.apply(&same).unwrap().success().unwrap();
+    let closing = outcome.stdout.lines().last().unwrap_or_default();
+    assert_eq!(closing, "1 updated, 0 failed, 0 skipped");
 }

@@ -138,6 +138,17 @@ async fn what_changes_nothing_for_an_agent_is_not_sent_to_it() {
         .await;
     session.is_left_alone(A_WHILE).await;
     assert!(master.view(&agent).await.in_sync);
+    // Who has what is named is told, whether it changes or not.
+    for (name, selector, text) in [("other", "env=dev", "x"), ("late", "env=prod", "y")] {
+        master
+            .write(vec![DesiredChange::put(host(name, selector, text))])
+            .await;
+        let same = vec![DesiredChange::put(host(name, selector, text))];
+        let written = master.write(same).await;
+        assert!(written.version.is_none() && written.agents.is_empty());
+        let ours = selector == "env=prod";
+        assert_eq!(written.concerned.contains(&agent.id), ours, "{name}");
+    }
 }
 
 /// What was applied once is not what is served now.
@@ -304,6 +315,11 @@ async fn a_permanent_refusal_sticks_to_its_version() {
     assert_eq!(settled.agents[0].state, ProgressState::Rejected);
     let told = settled.agents[0].failure.clone().unwrap();
     assert_eq!(told.message, "unknown directive \"foo\"");
+    for down in [true, false] {
+        session.healthy(|it| it.nginx_running = !down).await;
+        session.is_left_alone(A_WHILE).await;
+        assert_eq!(master.rollout(bad).await.agents[0].down, down);
+    }
     for _ in 0..40 {
         session.is_left_alone(A_WHILE).await;
         session.heartbeat().await;

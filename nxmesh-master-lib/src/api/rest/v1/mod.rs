@@ -54,6 +54,7 @@ fn write_response(written: Written, dry_run: bool) -> WriteResponse {
         dry_run,
         changes: written.changes,
         agents: written.agents,
+        concerned: Some(written.concerned),
         warnings: written.warnings,
     }
 }
