@@ -2,7 +2,7 @@
 
 use nxmesh_core::{contract::renderer::RenderError, model::ResponseHeader};
 
-use super::Scene;
+use super::{Scene, traffic::TellingRecord};
 use crate::{
     handlebars::record::record,
     token::{Word, quote, quote_expanding},
@@ -15,6 +15,31 @@ record! {
         value: Word<'a>,
         always: bool,
     }
+}
+
+record! {
+    /// The headers of answers that send others than those of the host alone.
+    OwnHeadersRecord<'a> {
+        headers: Vec<HeaderRecord<'a>>,
+        /// Those of the host that are sent too.
+        inherited_headers: Vec<&'a HeaderRecord<'a>>,
+        /// Whether the host's headers are left out.
+        inherits_none: bool,
+        /// Whether `headers` leave out Strict-Transport-Security.
+        inherits_hsts: bool,
+        telling: Option<Box<TellingRecord<'a>>>,
+    }
+}
+
+/// The headers that a place sends.
+#[derive(Clone)]
+pub(crate) struct Headers<'a> {
+    /// All of the host.
+    pub(crate) host: &'a [HeaderRecord<'a>],
+    /// Those of them that are sent where others are said too.
+    pub(crate) inherited: Vec<&'a HeaderRecord<'a>>,
+    /// Whether those of the host are not sent at all.
+    pub(crate) without_host: bool,
 }
 
 /// The most header lines of one virtual host. Those of the host are written

@@ -252,7 +252,7 @@ fn a_template_that_splits_a_value_cannot_let_it_out() {
         let set = ResourceSet::from_iter([Resource::from(host), sample::upstream("shop").into()]);
         renderer.render(&set, &RenderSettings::default()).map(drop)
     };
-    let whole = "location {{path}} { {{#each headers}}add_header {{name}} {{value}};{{/each}} }\n";
+    let whole = "location {{path}} { {{#with own_headers}}{{#each headers}}add_header {{name}} {{value}};{{/each}}{{/with}} }\n";
     for value in ["x", "\"; } evil on; {", "; evil on;", "x\\"] {
         render(whole, value).unwrap_or_else(|error| panic!("{value}: {error}"));
     }
@@ -262,8 +262,9 @@ fn a_template_that_splits_a_value_cannot_let_it_out() {
         ("add_header {{name}} '{{value}}';", "x", "'; evil on; '"),
         ("add_header {{name}} ~{{value}};", "x", "{ }"),
     ] {
-        let location =
-            format!("location {{{{path}}}} {{ {{{{#each headers}}}} {template} {{{{/each}}}} }}\n");
+        let location = format!(
+            "location {{{{path}}}} {{ {{{{#with own_headers}}}}{{{{#each headers}}}} {template} {{{{/each}}}}{{{{/with}}}} }}\n"
+        );
         render(&location, sound).unwrap_or_else(|error| panic!("{template}: {error}"));
         match render(&location, hostile) {
             Err(RenderError::Structure { resource, .. }) => {
@@ -277,7 +278,9 @@ fn a_template_that_splits_a_value_cannot_let_it_out() {
 #[test]
 fn what_is_not_configuration_is_told_with_its_place() {
     let within = |line: &str| {
-        format!("location {{{{path}}}} {{\n{{{{#each headers}}}}\n  {line}\n{{{{/each}}}}\n}}\n")
+        format!(
+            "location {{{{path}}}} {{ {{{{#with own_headers}}}}\n{{{{#each headers}}}}\n  {line}\n{{{{/each}}}}\n{{{{/with}}}} }}\n"
+        )
     };
     for (line, at, words) in [
         ("{{value}} on;", (3, 3), "not the name of a directive"),
@@ -288,7 +291,7 @@ fn what_is_not_configuration_is_told_with_its_place() {
         ("a_by_lua_block { {{value}} }", (3, 20), "in code"),
         ("a 'b'{{value}};", (3, 8), "after a closing quote"),
         ("a 'b'c;", (3, 8), "after a closing quote"),
-        ("add_header A {{value}}", (5, 1), "before '}' ends"),
+        ("add_header A {{value}}", (5, 11), "before '}' ends"),
         ("a {{value}} }", (3, 15), "before '}' ends with ';'"),
         ("return 200 \";", (3, 3), "a quote that is opened"),
         ("};", (3, 3), "in the same"),

@@ -2,7 +2,7 @@
 
 use crate::{
     echo,
-    nginx::{Answer, free_port, request},
+    nginx::{Answer, free_port, get_with, request},
     site::{ask, ask_with, body as text, header, serving_set as serving, site, status, upstream},
 };
 
@@ -62,6 +62,79 @@ fn maintenance_is_for_everybody_but_some() {
     assert_eq!(text(&ask(port, "/health")), "well");
     assert_eq!(text(&ask(port, "/mine")), "mine");
     assert_eq!(status(port, "/theirs"), 503);
+}
+
+/// What a site tells of itself it tells with each answer, whoever makes it.
+#[test]
+fn answers_of_nginx_itself_have_the_headers_of_their_place() {
+    let backend = echo::start();
+    let port = free_port();
+    let site = site(
+        port,
+        r#"
+  redirect_names: [www.site.test]
+  response_headers: [{ name: X-Host, value: host, always: true }, { name: X-Often, value: seldom }]
+  cors: { origins: [https://app.example.com] }
+  behind_tls_proxy: { hsts: { max_age: 1d } }
+  maintenance: { body: soon, retry_after: 90s, except: [127.0.0.2] }
+  error_pages: [{ codes: [403], send: { respond: { status: 403, body: keep out } } }, { codes: [404], send: { upstream: { upstream: backend, path: /page } } }]
+  locations:
+    - { path: /, respond: { status: 200 } }
+    - { path: /closed, maintenance: { enabled: false }, access: { rules: [{ deny: all }] }, respond: { status: 200 } }
+    - { path: /gone, maintenance: { enabled: false }, respond: { status: 404 } }
+    - path: /own/
+      response_headers: [{ name: X-Own, value: own, always: true }]
+      cors: { origins: [https://own.example.com] }
+      respond: { status: 200 }
+    - path: /own/closed
+      response_headers: [{ name: X-Own, value: own, always: true }]
+      cors: { origins: [https://own.example.com] }
+      maintenance: { enabled: false }
+      access: { rules: [{ deny: all }] }
+      respond: { status: 200 }
+    - path: /own/gone
+      response_headers: [{ name: X-Own, value: own, always: true }]
+      cors: { origins: [https://own.example.com] }
+      maintenance: { enabled: false }
+      static: { root: /nowhere }
+    - path: /alone/
+      own_response_headers_only: true
+      response_headers: [{ name: X-Own, value: own, always: true }]
+      respond: { status: 200 }"#,
+        &upstream("backend", &[backend]),
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    let ask = |host: &str, path: &str, origin: &str| {
+        let headers = format!("Origin: {origin}\r\nX-Forwarded-Proto: https\r\n");
+        let answer = get_with(port, host, path.as_bytes(), &headers);
+        let told = [
+            "X-Host",
+            "X-Own",
+            "Access-Control-Allow-Origin",
+            "Retry-After",
+        ];
+        let told = told.map(|name| header(&answer, name).unwrap_or_default());
+        let hsts = header(&answer, "Strict-Transport-Security");
+        assert_eq!(hsts.as_deref(), Some("max-age=86400"), "{host} {path}");
+        (answer.status, told.join(" "))
+    };
+    let (app, own) = ("https://app.example.com", "https://own.example.com");
+    for (path, origin, status, told) in [
+        ("/", app, 503, format!("host  {app} 90")),
+        ("/elsewhere", app, 503, format!("host  {app} 90")),
+        ("/closed", app, 403, format!("host  {app} ")),
+        ("/gone", app, 404, format!("host  {app} ")),
+        ("/own/", own, 503, format!("host own {own} 90")),
+        ("/own/", app, 503, "host own  90".to_owned()),
+        ("/own/closed", own, 403, format!("host own {own} ")),
+        ("/own/gone", own, 404, format!("host own {own} ")),
+        ("/alone/", app, 503, format!(" own {app} 90")),
+    ] {
+        assert_eq!(ask("site.test", path, origin), (status, told), "{path}");
+    }
+    // As always, whoever is led elsewhere is told too.
+    let led = ask("www.site.test", "/", app);
+    assert_eq!(led, (308, format!("host  {app} ")));
 }
 
 fn preflight(port: u16, path: &str, origin: &str) -> Answer {

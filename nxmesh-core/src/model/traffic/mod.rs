@@ -131,8 +131,9 @@ settings! {
     /// Snippets that stand here: of the context `server` for a virtual host, of
     /// `location` for a location; at most 20. Not in a policy.
     snippets: Vec<ResourceName>,
-    /// Headers added to responses. Those of a location and of the virtual
-    /// host are both sent; of two with one name the nearer counts (nginx: `add_header`).
+    /// Headers added to responses, also to those that nginx makes itself. Those of a
+    /// location and of the virtual host are both sent; of two with one name the nearer
+    /// counts (nginx: `add_header`).
     response_headers: Vec<ResponseHeader>,
     /// The largest request body; 0 for no limit. Default: nginx's, 1m (nginx: `client_max_body_size`).
     max_body_size: Option<SizeBytes>,

@@ -20,9 +20,9 @@ use self::{
 };
 use super::{
     Scene,
-    headers::{self, HeaderRecord},
+    headers::{Headers, OwnHeadersRecord},
     snippet::{self, SnippetRecord},
-    traffic::{self, Backends, GatesRecord, Preamble, TellingRecord, TrafficRecord},
+    traffic::{self, Backends, GatesRecord, Local, Preamble, TrafficRecord},
     virtual_host::Entrance,
 };
 use crate::{
@@ -46,16 +46,8 @@ record! {
         /// The variable that holds the name of the location for a request, if
         /// this one only leads there.
         dispatch: Option<Word<'a>>,
-        /// Whether it sends other headers than the host: then all of the next
-        /// four count.
-        tells: bool,
-        headers: Vec<HeaderRecord<'a>>,
-        inherited_headers: Vec<&'a HeaderRecord<'a>>,
-        /// Whether the host's headers are left out.
-        inherits_none: bool,
-        /// Whether its own headers leave out Strict-Transport-Security.
-        inherits_hsts: bool,
-        telling: Option<Box<TellingRecord<'a>>>,
+        /// Absent where it sends the headers of the host alone.
+        own_headers: Option<Box<OwnHeadersRecord<'a>>>,
         gates: Option<Box<GatesRecord<'a>>>,
         /// The name of a location of its own for its answer, where limits or
         /// access are to be looked at before.
@@ -81,8 +73,8 @@ pub(super) struct Place<'a, 'p> {
     pub(super) entrance: &'p Entrance,
     /// Whether limits or access count in it.
     pub(super) guarded: bool,
-    /// The headers of the host that it sends beside its own.
-    pub(super) inherited: Vec<&'a HeaderRecord<'a>>,
+    /// The headers that it sends.
+    pub(super) headers: Headers<'a>,
     /// Of a route a word that only what it does has: a cache keeps it apart.
     pub(super) apart: Option<String>,
 }
@@ -126,7 +118,7 @@ pub(super) fn records<'a>(
         record.modifier = None;
         record.path = name;
         let place = Place {
-            inherited: place.inherited.clone(),
+            headers: place.headers.clone(),
             apart: Some(preamble.id(["route", &format!("{action:?}")])),
             ..*place
         };
@@ -153,12 +145,7 @@ fn head<'a>(
         path: quote(location.path.as_str()).map_err(|error| scene.unrenderable(error))?,
         max_body_size: place.settings.max_body_size.map(Word::own),
         dispatch: None,
-        tells: false,
-        headers: Vec::new(),
-        inherited_headers: Vec::new(),
-        inherits_none: false,
-        inherits_hsts: false,
-        telling: None,
+        own_headers: None,
         gates: None,
         guard: None,
         proxy: None,
@@ -184,7 +171,7 @@ fn act<'a>(
 ) -> Result<(), RenderError> {
     let mut fallback = None;
     let backends = Backends::of(action);
-    treat(scene, location, place, backends, preamble, &mut record)?;
+    treat(scene, place, backends, preamble, &mut record)?;
     let quoting = |error: QuoteError| scene.unrenderable(error);
     match action {
         Action::Proxy(proxy) => {
@@ -200,7 +187,7 @@ fn act<'a>(
                 let mut other = head(scene, location, place)?;
                 other.modifier = None;
                 other.path = preamble.guard();
-                treat(scene, location, place, backends, preamble, &mut other)?;
+                treat(scene, place, backends, preamble, &mut other)?;
                 let proxied = proxy::record(scene, location, proxy, place, preamble)?;
                 other.proxy = Some(Box::new(proxied));
                 fallback = Some(other);
@@ -230,25 +217,22 @@ fn act<'a>(
 /// Lets `record` treat requests as its place says, whatever it does with them.
 fn treat<'a>(
     scene: &Scene<'a>,
-    location: &'a Location,
     place: &Place<'a, '_>,
     backends: Backends,
     preamble: &mut Preamble<'a>,
     record: &mut LocationRecord<'a>,
 ) -> Result<(), RenderError> {
     let Place { settings, host, .. } = *place;
-    record.inherits_none = location.own_response_headers_only;
-    record.tells = traffic::tells(settings) || record.inherits_none;
-    if record.tells {
-        record.headers = headers::records(scene, &settings.response_headers)?;
-        record.inherited_headers.clone_from(&place.inherited);
-        record.inherits_hsts = !headers::sets_hsts(&settings.response_headers);
-        record.telling = traffic::telling(scene, settings, host, preamble)?;
-    }
-    record.gates = traffic::gates(scene, place.entrance, settings, host, preamble)?;
+    let local = Local {
+        own: settings,
+        host,
+        headers: &place.headers,
+    };
+    record.own_headers = local.own_headers(scene, preamble)?;
+    record.gates = traffic::gates(scene, place.entrance, local, preamble)?;
     record.snippets = snippet::named(scene, &settings.snippets, SnippetContext::Location)?;
     let apart = place.apart.as_deref();
-    record.traffic = traffic::record(scene, settings, host, backends, apart, preamble)?;
+    record.traffic = traffic::record(scene, local, backends, apart, preamble)?;
     Ok(())
 }
 

@@ -2,13 +2,10 @@
 
 use nxmesh_core::{
     contract::renderer::RenderError,
-    model::{
-        TrafficSettings,
-        traffic::{ErrorAnswer, ErrorPage},
-    },
+    model::traffic::{ErrorAnswer, ErrorPage},
 };
 
-use super::{Asked, InternalRecord, PassRecord, Preamble, auth};
+use super::{Asked, Backends, InternalRecord, Local, PassRecord, Preamble, auth};
 use crate::{
     context::{Scene, location},
     handlebars::record::{Item, record},
@@ -25,15 +22,25 @@ record! {
     }
 }
 
-/// The pages of a place with settings of its `own` in a `host`: all that count,
-/// as nginx inherits none of them as soon as one is there.
+/// Whether a place says what is sent for errors: also where it sends headers of its own,
+/// which the pages of the host would not have.
+pub(super) fn are_said(local: Local<'_, '_>, backends: Backends) -> bool {
+    let Local { own, host, .. } = local;
+    // Clients of gRPC expect its own errors.
+    let has_own_headers = local.tells() && !backends.grpc;
+    !own.error_pages.is_empty() || (has_own_headers && !host.error_pages.is_empty())
+}
+
+/// The pages of a place: all that count, as nginx inherits none of them as soon as one
+/// is there.
 pub(super) fn records<'a>(
     scene: &Scene<'a>,
-    own: &'a TrafficSettings,
-    host: &'a TrafficSettings,
+    local: Local<'a, '_>,
+    backends: Backends,
     preamble: &mut Preamble<'a>,
 ) -> Result<Vec<ErrorPageRecord<'a>>, RenderError> {
-    if own.error_pages.is_empty() && own.external_auth.is_none() {
+    let Local { own, host, .. } = local;
+    if !are_said(local, backends) && own.external_auth.is_none() {
         return Ok(Vec::new());
     }
     let auth = own.external_auth.as_deref();
@@ -52,9 +59,8 @@ pub(super) fn records<'a>(
             to,
         });
     }
-    let cleared = super::private_headers(own, host);
     for page in pages {
-        records.push(record(scene, page, &cleared, preamble)?);
+        records.push(record(scene, page, local, preamble)?);
     }
     Ok(records)
 }
@@ -62,28 +68,31 @@ pub(super) fn records<'a>(
 fn record<'a>(
     scene: &Scene<'a>,
     page: &'a ErrorPage,
-    cleared: &[&'a str],
+    local: Local<'a, '_>,
     preamble: &mut Preamble<'a>,
 ) -> Result<ErrorPageRecord<'a>, RenderError> {
     let (status, to) = match &page.send {
         ErrorAnswer::Respond(respond) => {
             let status = respond.status.get().to_string();
             let content_type = respond.content_type.as_ref().map_or("", |it| it.as_str());
-            let id = preamble.id(["error", &status, respond.body.as_str(), content_type]);
+            let (body, told) = (respond.body.as_str(), local.id());
+            let id = preamble.id(["error", &status, body, content_type, &told]);
             let mut internal = InternalRecord::named("error", &id);
             let name = internal.name.clone();
             let answer = location::respond(respond);
             internal.respond = Some(answer.map_err(|error| scene.unrenderable(error))?);
+            internal.own_headers = local.own_headers(scene, preamble)?;
             preamble.internal(internal);
             (Some("="), name)
         }
         ErrorAnswer::File(path) => {
-            let id = preamble.id(["file", path.as_str()]);
+            let id = preamble.id(["file", path.as_str(), &local.id()]);
             let mut internal = InternalRecord::file("error", &id, path);
             let name = internal.name.clone();
             let file = quote_expanding(path.as_str());
             internal.file = Some(file.map_err(|error| scene.unrenderable(error))?);
             internal.auth_request = scene.has_module("http_auth_request_module");
+            internal.own_headers = local.own_headers(scene, preamble)?;
             preamble.internal(internal);
             (None, name)
         }
@@ -97,11 +106,13 @@ fn record<'a>(
                 scheme: page.scheme,
                 tls: page.tls.as_deref(),
             };
-            let pass = PassRecord::to(scene, &asked, page.path.as_str(), cleared)?;
-            let id = pass.id("error", preamble);
+            let cleared = super::private_headers(local.own, local.host);
+            let pass = PassRecord::to(scene, &asked, page.path.as_str(), &cleared)?;
+            let id = preamble.id([&*pass.id("error", preamble), &local.id()]);
             let mut internal = InternalRecord::path("error", &id);
             let name = internal.name.clone();
             internal.page = Some(pass);
+            internal.own_headers = local.own_headers(scene, preamble)?;
             preamble.internal(internal);
             (None, name)
         }

@@ -7,13 +7,12 @@
 use nxmesh_core::{
     contract::renderer::RenderError,
     model::{
-        TrafficSettings,
         traffic::{Block, Maintenance},
         value::RegexPattern,
     },
 };
 
-use super::{InternalRecord, Preamble, clients, cors};
+use super::{InternalRecord, Local, Preamble, clients, cors};
 use crate::{
     context::{Scene, location::RespondRecord, virtual_host::Entrance},
     handlebars::record::record,
@@ -54,14 +53,14 @@ record! {
     }
 }
 
-/// The gates of a location with settings of its `own` in a `host`.
+/// The gates of a place.
 pub(crate) fn record<'a>(
     scene: &Scene<'_>,
     entrance: &Entrance,
-    own: &'a TrafficSettings,
-    host: &'a TrafficSettings,
+    local: Local<'a, '_>,
     preamble: &mut Preamble<'a>,
 ) -> Result<Option<Box<GatesRecord<'a>>>, RenderError> {
+    let Local { own, host, .. } = local;
     let block = own.block.as_deref().or(host.block.as_deref());
     let maintenance = own.maintenance.as_deref().or(host.maintenance.as_deref());
     let maintenance = maintenance.filter(|it| it.enabled);
@@ -81,7 +80,7 @@ pub(crate) fn record<'a>(
         refusals,
         keys,
         maintenance: maintenance
-            .map(|it| self::maintenance(scene, it, preamble))
+            .map(|it| self::maintenance(scene, it, local, preamble))
             .transpose()?,
         preflight: cors
             .map(|cors| cors::preflight(scene, cors, preamble))
@@ -135,6 +134,7 @@ pub(crate) fn matching<'a>(
 fn maintenance<'a>(
     scene: &Scene<'_>,
     maintenance: &'a Maintenance,
+    local: Local<'a, '_>,
     preamble: &mut Preamble<'a>,
 ) -> Result<DetourRecord<'a>, RenderError> {
     let body = maintenance.body.as_ref().map(|body| body.as_str());
@@ -143,9 +143,14 @@ fn maintenance<'a>(
         "maintenance",
         body.unwrap_or_default(),
         &format!("{} {retry_after:?}", body.is_some()),
+        &local.id(),
     ]);
     let mut location = InternalRecord::path("maintenance", &id);
     let path = location.name.clone();
+    location.own_headers = match retry_after {
+        Some(_) => Some(local.restated(scene, preamble)?),
+        None => local.own_headers(scene, preamble)?,
+    };
     location.retry_after = retry_after.map(Word::number);
     let body = body.filter(|body| !body.is_empty());
     location.respond = Some(RespondRecord {

@@ -13,7 +13,7 @@ use super::{
     Preamble,
 };
 use crate::{
-    context::Scene,
+    context::{Scene, headers::OwnHeadersRecord},
     handlebars::record::{Item, record},
     token::{QuoteError, Word, quote, quote_expanding},
 };
@@ -38,6 +38,8 @@ record! {
         respond: Option<RespondRecord<'a>>,
         /// The value of Retry-After.
         retry_after: Option<Word<'a>>,
+        /// Absent where it sends the headers of the host alone.
+        own_headers: Option<Box<OwnHeadersRecord<'a>>>,
     }
 }
 
@@ -108,6 +110,7 @@ impl<'a> InternalRecord<'a> {
             auth_request: false,
             respond: None,
             retry_after: None,
+            own_headers: None,
         }
     }
 }

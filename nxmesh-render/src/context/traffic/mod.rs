@@ -13,6 +13,7 @@ mod errors;
 mod gates;
 mod internal;
 mod limits;
+mod local;
 mod logs;
 mod mirror;
 mod preamble;
@@ -56,6 +57,7 @@ pub(crate) use gates::{GateRecord, GatesRecord};
 use internal::Asked;
 pub(crate) use internal::{InternalRecord, PassRecord};
 pub(crate) use limits::ZoneRecord;
+pub(crate) use local::Local;
 pub(crate) use logs::LogFormatRecord;
 pub(super) use logs::{ErrorLogRecord, errors as error_log, syslog};
 pub(crate) use preamble::{Preamble, Secrets};
@@ -117,7 +119,7 @@ pub(crate) fn guards(settings: &TrafficSettings) -> bool {
 }
 
 /// What is told with responses; `None` for nothing.
-pub(crate) fn telling<'a>(
+pub(super) fn telling<'a>(
     scene: &Scene<'_>,
     own: &'a TrafficSettings,
     host: &'a TrafficSettings,
@@ -150,17 +152,16 @@ pub(crate) fn authority<'s>(
     own.or(host.external_auth.as_deref())
 }
 
-/// The record of settings of its `own` in a `host`, which is the same for the
-/// host itself; `None` if they say nothing of this. What a cache keeps is kept `apart` from
-/// what other routes of the place lead to.
+/// The record of what counts in a place; `None` if it says nothing of this. What a cache
+/// keeps is kept `apart` from what other routes of the place lead to.
 pub(crate) fn record<'a>(
     scene: &Scene<'a>,
-    own: &'a TrafficSettings,
-    host: &'a TrafficSettings,
+    local: Local<'a, '_>,
     backends: Backends,
     apart: Option<&str>,
     preamble: &mut Preamble<'a>,
 ) -> Result<Option<Box<TrafficRecord<'a>>>, RenderError> {
+    let Local { own, host, .. } = local;
     let TrafficSettings {
         // These have places of their own.
         policies: _,
@@ -175,7 +176,7 @@ pub(crate) fn record<'a>(
         basic_auth,
         external_auth,
         satisfy,
-        error_pages,
+        error_pages: _,
         intercept_errors,
         cache,
         mirror,
@@ -196,7 +197,7 @@ pub(crate) fn record<'a>(
         && basic_auth.is_none()
         && external_auth.is_none()
         && satisfy.is_none()
-        && error_pages.is_empty()
+        && !errors::are_said(local, backends)
         && intercept_errors.is_none()
         && cache.is_none()
         && mirror.is_none()
@@ -258,7 +259,7 @@ pub(crate) fn record<'a>(
             .map(|auth| auth::record(scene, auth, &private_headers(own, host), preamble))
             .transpose()?,
         satisfy: auth::satisfy(own),
-        error_pages: errors::records(scene, own, host, preamble)?,
+        error_pages: errors::records(scene, local, backends, preamble)?,
         intercept_errors: intercept_errors.map(on_or_off),
         cache: proxy_cache,
         fastcgi_cache,

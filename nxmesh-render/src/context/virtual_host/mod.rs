@@ -14,12 +14,12 @@ use nxmesh_core::{
 use self::{client::ClientRecord, endpoints::EndpointsRecord, servers::ServerRecord};
 use super::{
     Scene,
-    headers::{self, HeaderRecord},
+    headers::{self, HeaderRecord, Headers},
     location::{self, LocationRecord},
     maps::{GeoRecord, MapRecord, SplitRecord},
     snippet::{self, SnippetRecord},
     traffic::{
-        self, Backends, CacheZoneRecord, Effective, GatesRecord, InternalRecord, KeysRecord,
+        self, Backends, CacheZoneRecord, Effective, GatesRecord, InternalRecord, KeysRecord, Local,
         LogFormatRecord, Preamble, Secrets, TellingRecord, TrafficRecord, ZoneRecord,
     },
 };
@@ -80,10 +80,19 @@ impl<'a> VirtualHostRecord<'a> {
         let settings = effective.host(spec);
         let mut preamble = Preamble::new(identity, &document.metadata.name);
         let backends = Backends::of_host(spec);
-        let traffic = traffic::record(scene, settings, settings, backends, None, &mut preamble)?;
+        let local = Local {
+            own: settings,
+            host: settings,
+            headers: &Headers {
+                host: headers,
+                inherited: Vec::new(),
+                without_host: false,
+            },
+        };
+        let traffic = traffic::record(scene, local, backends, None, &mut preamble)?;
         let telling = traffic::telling(scene, settings, settings, &mut preamble)?;
         let entrance = entrance::of(scene, spec, &mut preamble)?;
-        let gates = traffic::gates(scene, &entrance, settings, settings, &mut preamble)?;
+        let gates = traffic::gates(scene, &entrance, local, &mut preamble)?;
         let snippets = snippet::named(scene, &settings.snippets, SnippetContext::Server)?;
         let mut lines = 0;
         let mut locations = Vec::with_capacity(spec.locations.len());
@@ -91,7 +100,9 @@ impl<'a> VirtualHostRecord<'a> {
             let own = effective.location(index, location);
             let host = (&settings.response_headers[..], headers);
             let inherited = if traffic::tells(own) && !location.own_response_headers_only {
-                let times = location.routes.len() + 1;
+                let pages = settings.error_pages.len().max(own.error_pages.len());
+                // Beside routes, their fallback and pages there may be one of maintenance.
+                let times = 2 * (location.routes.len() + 1) + pages + 1;
                 headers::inherited(scene, host, &own.response_headers, times, &mut lines)?
             } else {
                 Vec::new()
@@ -101,7 +112,11 @@ impl<'a> VirtualHostRecord<'a> {
                 host: settings,
                 entrance: &entrance,
                 guarded: traffic::guards(own) || traffic::guards(settings),
-                inherited,
+                headers: Headers {
+                    host: headers,
+                    inherited,
+                    without_host: location.own_response_headers_only,
+                },
                 apart: None,
             };
             location::records(scene, location, &place, &mut preamble, &mut locations)?;

@@ -142,7 +142,7 @@ pub(super) fn records<'a>(
         });
     }
     if !spec.redirect_names.is_empty() {
-        leading(scene, spec, pem_stem, &mut servers)?;
+        leading(scene, spec, pem_stem, (sends_hsts, by_proxy), &mut servers)?;
     }
     Ok(servers)
 }
@@ -152,6 +152,7 @@ fn leading<'a>(
     scene: &Scene<'_>,
     spec: &'a VirtualHostSpec,
     pem_stem: Option<&str>,
+    (sends_hsts, by_proxy): (bool, Option<Word<'a>>),
     servers: &mut Vec<ServerRecord<'a>>,
 ) -> Result<(), RenderError> {
     let Some(first) = spec.server_names.first() else {
@@ -174,6 +175,8 @@ fn leading<'a>(
         let names = spec.redirect_names.iter().map(|name| quote(name.as_str()));
         let names: Result<Vec<Word<'a>>, _> = names.collect();
         let quoting = |error| scene.unrenderable(error);
+        let own_hsts = spec.tls.as_ref().filter(|_| listen.tls);
+        let own_hsts = own_hsts.and_then(|tls| tls.hsts.as_ref()).map(hsts);
         servers.push(ServerRecord {
             listens: listens(scene, listen, !http2_is_a_directive, true),
             http2: http2_is_a_directive && listen.http2,
@@ -183,8 +186,8 @@ fn leading<'a>(
                 None
             },
             rejects: listen.tls && spec.reject_handshake,
-            alt_svc: None,
-            hsts: None,
+            alt_svc: listen.http3.then(|| Word::expression(ALT_SVC)),
+            hsts: own_hsts.or_else(|| by_proxy.clone()).filter(|_| sends_hsts),
             leads_to_https: None,
             leads_others: None,
             https_port: None,
