@@ -481,6 +481,58 @@ fn answers_logs_and_caches_are_refused_at_their_field() {
     assert_eq!(found.pointer, "/spec/locations/0/real_ip");
 }
 
+/// nginx would send two.
+#[test]
+fn headers_that_something_else_says_are_refused() {
+    let named = |name: &str| json!([{ "name": name, "value": "own" }]);
+    for (name, field) in [
+        ("content-type", "content_type"),
+        ("Server", "server_tokens"),
+        ("Date", "pass_headers"),
+        ("Accept-Ranges", "parts"),
+    ] {
+        let found = problem(vec![host(&json!({ "response_headers": named(name) }))]);
+        assert_eq!(found.pointer, "/spec/response_headers/0/name");
+        assert!(found.rule.contains(field), "{name}: {}", found.rule);
+        let spec = json!({ "response_headers": named(name) });
+        let found = problem(vec![read("Policy", "careful", spec)]);
+        assert_eq!(found.pointer, "/spec/response_headers/0/name");
+    }
+    let origin = "Access-Control-Allow-Origin";
+    let cors = json!({ "origins": ["https://app.example.com"] });
+    let respond =
+        json!({ "path": "/", "respond": { "status": 200 }, "response_headers": named(origin) });
+    let redirect =
+        json!({ "path": "/", "redirect": { "to": "/a" }, "response_headers": named("Location") });
+    for (settings, pointer) in [
+        (
+            json!({ "cors": cors, "response_headers": named(origin) }),
+            "/spec/response_headers/0/name",
+        ),
+        (
+            json!({ "cors": cors, "locations": [respond] }),
+            "/spec/locations/0/response_headers/0/name",
+        ),
+        (
+            json!({ "locations": [redirect] }),
+            "/spec/locations/0/response_headers/0/name",
+        ),
+    ] {
+        assert_eq!(
+            problem(vec![host(&settings)]).pointer,
+            pointer,
+            "{settings}"
+        );
+    }
+    let created =
+        json!({ "path": "/", "respond": { "status": 201 }, "response_headers": named("Location") });
+    let fine = host(&json!({ "locations": [created, {
+        "path": "/open", "respond": { "status": 200 }, "response_headers": named(origin),
+    }] }));
+    let set = ResourceSet::from_iter([fine.expect("a host")]);
+    assert!(check(set).is_ok());
+}
+
 #[test]
 fn certificates_of_services_beside_the_upstream_are_referred_to() {
     let asked = |verify: &str, shown: &str| {

@@ -27,6 +27,7 @@ pub(super) fn route_set(spec: &RouteSetSpec, found: &mut Found) {
     for (index, location) in spec.locations.iter().enumerate() {
         let at = format!("/spec/locations/{index}");
         traffic::check(&at, &location.traffic, found);
+        traffic::headers_of_location(&at, location, None, found);
         location::check(&at, location, found);
         if plain_path(location).is_none() {
             found.say(

@@ -16,6 +16,52 @@ fn resource(document: Value) -> Resource {
     parse_value("test", document).unwrap_or_else(|problem| panic!("{problem}"))
 }
 
+/// What is refused as a header, and what is not because it takes the place of the other.
+#[test]
+fn what_nginx_sends_itself_would_be_there_twice() {
+    let Some(binary) = nginx::binary() else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("a.txt"), "a").expect("write it");
+    let (twice, once) = (
+        ["Content-Type", "Server", "Date", "Accept-Ranges"],
+        ["Last-Modified", "ETag"],
+    );
+    let headers = |names: &[&str]| -> Value {
+        let headers = names.iter();
+        headers
+            .map(|name| json!({ "name": name, "value": "own" }))
+            .collect()
+    };
+    let port = nginx::free_port();
+    let host = |names: &[&str]| {
+        resource(json!({
+            "kind": "VirtualHost", "metadata": { "name": "site" },
+            "spec": {
+                "server_names": ["site.test"],
+                "listen": [{ "port": port, "address": "127.0.0.1" }],
+                "response_headers": headers(names),
+                "locations": [{ "path": "/", "static": { "root": folder.path() } }],
+            },
+        }))
+    };
+    let problems = nxmesh_core::check::document(&host(&twice));
+    assert_eq!(problems.len(), twice.len(), "{problems:?}");
+    let both = host(&[&twice[..], &once].concat());
+    let _nginx = nginx::Staged::new(binary, &ResourceSet::from_iter([both])).start();
+    let answer = get(port, "site.test", b"/a.txt");
+    for (names, times) in [(&twice[..], 2), (&once, 1)] {
+        for name in names {
+            let sent = answer
+                .headers
+                .iter()
+                .filter(|(sent, _)| sent.eq_ignore_ascii_case(name));
+            assert_eq!(sent.count(), times, "{name}");
+        }
+    }
+}
+
 #[test]
 fn header_names_and_host_patterns() {
     let Some(binary) = nginx::binary() else {

@@ -3,9 +3,11 @@
 mod answers;
 mod auth;
 mod cache;
+mod headers;
 mod limits;
 mod logs;
 
+pub(super) use headers::of_location as headers_of_location;
 pub(super) use logs::ONE_TARGET;
 
 use super::{Found, location};
@@ -62,6 +64,7 @@ pub(super) fn check(at: &str, settings: &TrafficSettings, found: &mut Found) {
         cache::check(&format!("{at}/cache"), cache, found);
     }
     answers::check(at, settings, found);
+    headers::check(at, settings, found);
     logs::check(at, settings, found);
 }
 

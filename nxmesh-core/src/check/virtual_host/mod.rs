@@ -6,7 +6,7 @@ mod tls;
 use std::collections::BTreeSet;
 
 use super::{Found, claims::Socket, delegation, location, traffic};
-use crate::model::{Location, PathMatch, TlsVersion, VirtualHostSpec, value::ServerName};
+use crate::model::{PathMatch, TlsVersion, VirtualHostSpec, value::ServerName};
 
 pub(super) fn check(spec: &VirtualHostSpec, found: &mut Found) {
     server_names(&spec.server_names, found);
@@ -30,7 +30,7 @@ pub(super) fn check(spec: &VirtualHostSpec, found: &mut Found) {
     paths_of_our_own(spec, found);
     delegation::delegates(spec, found);
     traffic::check("/spec", &spec.traffic, found);
-    locations(&spec.locations, found);
+    locations(spec, found);
 }
 
 fn server_names(names: &[ServerName], found: &mut Found) {
@@ -181,11 +181,12 @@ fn listen(spec: &VirtualHostSpec, found: &mut Found) {
     }
 }
 
-fn locations(locations: &[Location], found: &mut Found) {
+fn locations(spec: &VirtualHostSpec, found: &mut Found) {
     let mut paths = BTreeSet::new();
-    for (index, location) in locations.iter().enumerate() {
+    for (index, location) in spec.locations.iter().enumerate() {
         let at = format!("/spec/locations/{index}");
         traffic::check(&at, &location.traffic, found);
+        traffic::headers_of_location(&at, location, Some(&spec.traffic), found);
         location::check(&at, location, found);
         if location.traffic.real_ip.is_some() {
             found.say(

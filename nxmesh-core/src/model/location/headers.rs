@@ -140,7 +140,10 @@ impl From<RequestHeader> for RawRequestHeader {
     }
 }
 
-/// A header added to responses (nginx: `add_header`).
+/// A header added to responses (nginx: `add_header`), beside one of the same name that an
+/// upstream sends, unless its `hide_headers` has that. `Last-Modified` and `ETag` take the
+/// place of others. What nginx sends itself has fields of its own: `Content-Type`, `Server`,
+/// `Date`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
