@@ -33,7 +33,8 @@ const TOKEN_VARIABLE: &str = "NXMESH_AGENT_TOKEN";
 ///
 /// Enrols itself on the first start, with a bootstrap token from --token-file or NXMESH_AGENT_TOKEN.
 /// Starts nginx if none runs. With the master away it goes on from what it has on disk.
-/// Goes through the HTTP proxy that HTTPS_PROXY names, but for whom NO_PROXY names.
+/// Goes through the HTTP proxy that HTTPS_PROXY names, but for a master on this machine and whom
+/// NO_PROXY names.
 #[derive(Debug, Parser)]
 #[command(name = "nxmesh-agent", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {

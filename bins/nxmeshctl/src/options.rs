@@ -76,7 +76,8 @@ pub(crate) enum Command {
     Render(RenderArguments),
     /// Tell what a kind of document, or a field of it, can say
     Explain(ExplainArguments),
-    /// Make resources of an existing nginx configuration, without a server
+    /// Make resources of an existing nginx configuration, without a server; exits 2 if
+    /// anything could not be imported
     Import(ImportArguments),
     /// Show the error log of an agent's nginx
     Logs(LogsArguments),

@@ -18,7 +18,7 @@ pub enum Exit {
     Success = 0,
     /// 1: a failure that no other code describes.
     Failure = 1,
-    /// 2: a comparison found a difference.
+    /// 2: a comparison found a difference, or an import is not all that was there.
     Differs = 2,
     /// 3: the input is not valid, or nginx refused it.
     Invalid = 3,

@@ -53,7 +53,11 @@ pub(crate) fn run(arguments: ImportArguments) -> anyhow::Result<Exit> {
         "{} resources, {snippets} directives in snippets, {lost} not imported",
         imported.resources.len()
     );
-    Ok(Exit::Success)
+    if lost == 0 {
+        return Ok(Exit::Success);
+    }
+    eprintln!("what is not imported is marked above; where it stands, the import answers otherwise");
+    Ok(Exit::Differs)
 }
 
 fn read(path: &Path, scale: Scale) -> anyhow::Result<Imported> {
