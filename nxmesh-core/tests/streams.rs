@@ -42,7 +42,7 @@ fn fields_are_refused_where_they_stand() {
         (listen.to_owned(), "/spec"),
         (format!("{listen}, pass: db, respond: x"), "/spec"),
         (format!("{listen}, respond: ''"), "/spec/respond"),
-        (format!("{listen}, respond: \"a\\nb\""), "/spec/respond"),
+        (format!("{listen}, respond: \"a\\rb\""), "/spec/respond"),
         (
             format!("{listen}, respond: x, split: {{ shares: [{{ upstream: db, percent: 5 }}] }}"),
             "/spec/split",

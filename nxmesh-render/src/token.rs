@@ -184,6 +184,21 @@ pub fn quote_expanding(text: &str) -> Result<Word<'_>, QuoteError> {
     quoted(text, DOLLAR, "")
 }
 
+/// As [`quote_expanding`], for a text that may have line breaks and tabs: a body,
+/// never what stands in the head of a message.
+///
+/// # Errors
+///
+/// As [`quote`], line breaks and tabs apart.
+pub(crate) fn quote_lines(text: &str) -> Result<Word<'_>, QuoteError> {
+    if is_plain(text) {
+        return Ok(Word(Form::Plain(text)));
+    }
+    let mut word = String::from("\"");
+    push_quoted(&mut word, text, DOLLAR, LINES)?;
+    closed(word)
+}
+
 /// As [`quote_expanding`], followed by `suffix`, which is ours and stands as
 /// nginx reads it between quotes: `${name}` for a variable, `\n` for a line break.
 pub(crate) fn quote_expanding_before(
@@ -232,7 +247,7 @@ pub(crate) fn quote_parts<'t>(
     let mut word = String::from("\"");
     for part in parts {
         match part {
-            Part::Text(text) => push_quoted(&mut word, text, DOLLAR)?,
+            Part::Text(text) => push_quoted(&mut word, text, DOLLAR, &[])?,
             Part::Variable(name) => {
                 word.push_str("${");
                 word.push_str(name);
@@ -250,22 +265,32 @@ pub(crate) fn quote_parts<'t>(
 fn quoted(text: &str, dollar: &str, suffix: &str) -> Result<Word<'static>, QuoteError> {
     let mut word = String::with_capacity(text.len() + suffix.len() + 8);
     word.push('"');
-    push_quoted(&mut word, text, dollar)?;
+    push_quoted(&mut word, text, dollar, &[])?;
     word.push_str(suffix);
     closed(word)
 }
 
-fn push_quoted(word: &mut String, text: &str, dollar: &str) -> Result<(), QuoteError> {
+/// Control characters that a body may have, and how nginx reads them.
+const LINES: &[(char, &str)] = &[('\n', "\\n"), ('\t', "\\t")];
+
+fn push_quoted(
+    word: &mut String,
+    text: &str,
+    dollar: &str,
+    allowed: &[(char, &str)],
+) -> Result<(), QuoteError> {
     for (at, character) in text.char_indices() {
         match character {
             '"' => word.push_str("\\\""),
             '\\' => word.push_str("\\\\"),
             '$' => word.push_str(dollar),
             control if control.is_control() => {
-                return Err(QuoteError::Control {
+                let escaped = allowed.iter().find(|(it, _)| *it == control);
+                let (_, escaped) = escaped.ok_or(QuoteError::Control {
                     character: control,
                     at,
-                });
+                })?;
+                word.push_str(escaped);
             }
             other => word.push(other),
         }

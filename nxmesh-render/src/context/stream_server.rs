@@ -25,7 +25,7 @@ use super::{
 use crate::{
     handlebars::record::record,
     names::{self, Identity},
-    token::{Word, quote, quote_expanding},
+    token::{Word, quote, quote_expanding, quote_lines},
 };
 
 record! {
@@ -193,7 +193,7 @@ impl<'a> StreamServerRecord<'a> {
             respond: spec
                 .respond
                 .as_ref()
-                .map(|text| quote_expanding(text.as_str()).map_err(quoting))
+                .map(|text| quote_lines(text.as_str()).map_err(quoting))
                 .transpose()?,
         })
     }

@@ -75,6 +75,9 @@ fn control_characters_are_refused_by_name() {
         for control in [
             "\n", "\r", "\0", "\t", "\u{b}", "\u{1b}", "\u{7f}", "\u{85}", "\u{9f}",
         ] {
+            if pointer.ends_with("/body") && ["\n", "\t"].contains(&control) {
+                continue;
+            }
             match parse_value("test", document(control)) {
                 Err(problem) => assert!(problem.pointer.starts_with(pointer), "{problem}"),
                 Ok(_) => panic!("{pointer} takes {control:?}"),

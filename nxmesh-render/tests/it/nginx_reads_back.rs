@@ -65,12 +65,17 @@ fn texts() -> Vec<String> {
         "é\"".repeat(990),
         "x".repeat(3990),
     ];
+    let lines = [
+        "two\nlines, a\ttab and \"$5\"\n".to_owned(),
+        "\n".repeat(1990),
+    ];
     // Each once: two of the same would write over each other's files.
     let mut seen = std::collections::BTreeSet::new();
     TEXTS
         .into_iter()
         .map(str::to_owned)
         .chain(long)
+        .chain(lines)
         .chain(random)
         .filter(|text| seen.insert(text.clone()))
         .collect()

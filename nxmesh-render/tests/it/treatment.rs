@@ -40,7 +40,7 @@ fn maintenance_is_for_everybody_but_some() {
     let site = site(
         port,
         r#"
-  maintenance: { body: "back soon; $5", retry_after: 90s }
+  maintenance: { body: "back soon;\n$5", retry_after: 90s }
   locations:
     - { path: /, respond: { status: 200, body: open } }
     - { path: /old, redirect: { to: /new } }
@@ -54,7 +54,7 @@ fn maintenance_is_for_everybody_but_some() {
         let answer = ask(port, path);
         assert_eq!(
             (answer.status, text(&answer).as_str()),
-            (503, "back soon; $5"),
+            (503, "back soon;\n$5"),
             "{path}"
         );
         assert_eq!(header(&answer, "Retry-After").as_deref(), Some("90"));

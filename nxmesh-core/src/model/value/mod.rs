@@ -51,13 +51,18 @@ const QUOTED_LIMIT: usize = 4000;
 /// Whether `text` can stand in a quoted nginx token: no control characters,
 /// and short enough once `"`, `\` and `$` are written in their longer forms.
 pub(crate) fn fits_a_token(text: &str) -> bool {
+    !text.contains(['\n', '\t']) && fits_lines(text)
+}
+
+/// As [`fits_a_token`], with line breaks and tabs, which are written in longer forms too.
+pub(crate) fn fits_lines(text: &str) -> bool {
     let mut quoted = 0;
     for character in text.chars() {
-        if character.is_control() {
+        if character.is_control() && !matches!(character, '\n' | '\t') {
             return false;
         }
         quoted += match character {
-            '"' | '\\' => 2,
+            '"' | '\\' | '\n' | '\t' => 2,
             '$' => "${nxmesh_dollar}".len(),
             other => other.len_utf8(),
         };

@@ -1,6 +1,6 @@
 //! Free text that goes to clients.
 
-use super::{fits_a_token, parsed_text};
+use super::{fits_a_token, fits_lines, parsed_text};
 
 parsed_text! {
     /// The value of a header field: any text without control characters.
@@ -11,11 +11,11 @@ parsed_text! {
 }
 
 parsed_text! {
-    /// The body of a fixed response; may be empty.
+    /// The body of a fixed response; may be empty, and have line breaks and tabs.
     ResponseBody,
-    rule: "a response body has no control characters (line breaks, tabs, NUL) and is at most about 4000 bytes",
+    rule: "a response body has no control characters but line breaks and tabs, and is at most about 4000 bytes",
     example: "pong",
-    parse: |text| fits_a_token(text).then(|| text.to_owned()),
+    parse: |text| fits_lines(text).then(|| text.to_owned()),
 }
 
 parsed_text! {

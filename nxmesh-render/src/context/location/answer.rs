@@ -7,7 +7,10 @@ use nxmesh_core::model::{
 use super::pattern;
 use crate::{
     handlebars::record::record,
-    token::{Part, QuoteError, Word, quote, quote_expanding, quote_expanding_before, quote_parts},
+    token::{
+        Part, QuoteError, Word, quote, quote_expanding, quote_expanding_before, quote_lines,
+        quote_parts,
+    },
 };
 
 record! {
@@ -119,7 +122,7 @@ pub(crate) fn respond(respond: &Respond) -> Result<RespondRecord<'_>, QuoteError
         body: Some(if body.is_empty() && respond.status.get() >= 400 {
             Word::variable("nxmesh_empty")
         } else {
-            quote_expanding(body)?
+            quote_lines(body)?
         }),
         content_type: match &respond.content_type {
             Some(content_type) => quote(content_type.as_str())?,

@@ -16,7 +16,7 @@ use super::{InternalRecord, Local, Preamble, clients, cors};
 use crate::{
     context::{Scene, location::RespondRecord, virtual_host::Entrance},
     handlebars::record::record,
-    token::{Word, quote, quote_expanding},
+    token::{Word, quote, quote_lines},
 };
 
 record! {
@@ -156,7 +156,7 @@ fn maintenance<'a>(
     location.respond = Some(RespondRecord {
         status: Word::number(503),
         body: body
-            .map(quote_expanding)
+            .map(quote_lines)
             .transpose()
             .map_err(|error| scene.unrenderable(error))?,
         content_type: Word::fixed("text/plain"),
