@@ -71,7 +71,7 @@ pub(crate) enum Command {
     /// Show what apply would change in the files of nginx; exits 2 if anything
     Plan(PlanArguments),
     /// Check files without a server; exits 3 if anything is wrong
-    Validate(FileArguments),
+    Validate(ValidateArguments),
     /// Render files to nginx configuration without a server
     Render(RenderArguments),
     /// Tell what a kind of document, or a field of it, can say
@@ -327,6 +327,21 @@ pub(crate) struct PlanArguments {
     /// The nginx to render for; default: the agent's, or the oldest supported
     #[arg(long, value_name = "VERSION")]
     pub(crate) nginx_version: Option<NginxVersion>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArguments {
+    #[command(flatten)]
+    pub(crate) files: FileArguments,
+    /// The nginx they are for; default: the newest that is known, as a server takes it
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) nginx_version: Option<NginxVersion>,
+    /// A module it was built with, as its configure calls it, for example http_ssl_module; give it once for each [default: those that distributions build in]
+    #[arg(long = "module", value_name = "NAME")]
+    pub(crate) modules: Vec<String>,
+    /// How much of nginx.conf is ours; default: all of it
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub(crate) mode: Option<RenderMode>,
 }
 
 #[derive(Debug, Args)]

@@ -83,23 +83,45 @@ pub fn check_with(
     resources: ResourceSet,
     snippets: &SnippetPolicy,
 ) -> Result<Checked, Vec<Problem>> {
-    let mut problems: Vec<Problem> = resources
-        .iter()
-        .flat_map(|(_, resource)| document_with(resource, snippets))
-        .collect();
-    problems.extend(references::check(&resources));
-    problems.extend(snippet::placed(&resources));
-    problems.extend(stream_server::upstreams(&resources));
-    problems.extend(delegation::check(&resources));
-    problems.extend(certificates::check(&resources));
-    problems.extend(claims::check(&resources));
-    let mixed = kept::mixed_connections(&resources).into_iter();
-    problems.extend(mixed.map(|(_, problem)| problem));
+    let problems = problems(&resources, snippets, Rest::NotThere);
     if problems.is_empty() {
         Ok(Checked(resources))
     } else {
         Err(bounded(problems, 0, "the resources"))
     }
+}
+
+/// The problems of documents that are part of a workspace: as by [`check`], without a
+/// word on what they refer to and is not among them.
+#[must_use]
+pub fn part(resources: &ResourceSet) -> Vec<Problem> {
+    let problems = problems(resources, &SnippetPolicy::default(), Rest::Elsewhere);
+    bounded(problems, 0, "the resources")
+}
+
+/// What is referred to and not among the documents.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    NotThere,
+    Elsewhere,
+}
+
+fn problems(resources: &ResourceSet, snippets: &SnippetPolicy, rest: Rest) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = resources
+        .iter()
+        .flat_map(|(_, resource)| document_with(resource, snippets))
+        .collect();
+    if rest == Rest::NotThere {
+        problems.extend(references::check(resources));
+    }
+    problems.extend(snippet::placed(resources));
+    problems.extend(stream_server::upstreams(resources));
+    problems.extend(delegation::check(resources));
+    problems.extend(certificates::check(resources));
+    problems.extend(claims::check(resources));
+    let mixed = kept::mixed_connections(resources).into_iter();
+    problems.extend(mixed.map(|(_, problem)| problem));
+    problems
 }
 
 /// Checks one document by itself.

@@ -27,6 +27,15 @@ pub struct NginxVersion {
     pub patch: u16,
 }
 
+impl NginxVersion {
+    /// The newest whose directives are known here; a newer one is told the same.
+    pub const NEWEST: Self = Self {
+        major: 1,
+        minor: 29,
+        patch: 7,
+    };
+}
+
 impl Default for NginxVersion {
     fn default() -> Self {
         Self {

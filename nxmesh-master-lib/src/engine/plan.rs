@@ -166,13 +166,6 @@ impl Plan {
 
     /// Renders what changed, and what that refers to, on trial.
     fn render(&self, rules: &Rules<'_>) -> Result<(), Problem> {
-        // Which nginx an agent has is its renderer's business; here the newest
-        // is assumed.
-        const NEWEST: NginxVersion = NginxVersion {
-            major: 1,
-            minor: 29,
-            patch: 0,
-        };
         let changed = self.changes.iter().map(|change| change.key.clone());
         // Others name upstreams and certificates, whatever these say; all else
         // becomes part of what refers to it.
@@ -198,7 +191,8 @@ impl Plan {
             .filter_map(|key| self.after.get(key).cloned())
             .collect();
         let settings = RenderSettings {
-            nginx: NEWEST,
+            // Which nginx an agent has is its renderer's business.
+            nginx: NginxVersion::NEWEST,
             snippets: Arc::clone(rules.snippets),
             ..RenderSettings::default()
         };

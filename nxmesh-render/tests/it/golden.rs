@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, env, fs, path::Path, path::PathBuf};
 
 use nxmesh_core::{
-    check::check,
+    check::{self, check, references_of},
     contract::renderer::{NginxVersion, RenderError, RenderSettings, Renderer as _},
     document,
     model::ResourceSet,
@@ -149,6 +149,27 @@ fn trees_are_as_expected() {
                 text(&contents),
                 text(&on_disk[&path]),
                 "{}/expected/{path} differs; bless it with NXMESH_BLESS=1 if that is meant",
+                case.display()
+            );
+        }
+    }
+}
+
+/// Documents that are right together are right without some of them.
+#[test]
+fn no_part_of_a_model_is_wrong() {
+    for case in cases() {
+        let whole = model(&case);
+        let named = whole
+            .iter()
+            .flat_map(|(_, resource)| references_of(resource));
+        for (_, missing) in named {
+            let mut rest = whole.clone();
+            rest.remove(&missing);
+            let problems = check::part(&rest);
+            assert!(
+                problems.is_empty(),
+                "{} without {missing}: {problems:?}",
                 case.display()
             );
         }

@@ -178,23 +178,16 @@ impl<'d> Document<'d> {
         if !variants.is_empty() {
             return variants.join(" | ");
         }
-        match &schema["type"] {
-            Value::String(one) => one.clone(),
-            Value::Array(several) => {
-                let names = several.iter().filter_map(Value::as_str);
-                let names: Vec<&str> = names.filter(|name| *name != "null").collect();
-                names.join(" or ")
-            }
-            _ => schema["enum"].as_array().map_or_else(
-                || "any".to_owned(),
-                |names| {
-                    names
-                        .iter()
-                        .filter_map(Value::as_str)
-                        .collect::<Vec<_>>()
-                        .join(" | ")
-                },
-            ),
+        let words = |words: &[Value], between: &str| {
+            let words = words.iter().filter_map(Value::as_str);
+            let words: Vec<&str> = words.filter(|word| *word != "null").collect();
+            words.join(between)
+        };
+        match (&schema["enum"], &schema["type"]) {
+            (Value::Array(values), _) => words(values, " | "),
+            (_, Value::String(one)) => one.clone(),
+            (_, Value::Array(several)) => words(several, " or "),
+            _ => "any".to_owned(),
         }
     }
 

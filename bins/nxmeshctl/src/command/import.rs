@@ -56,7 +56,9 @@ pub(crate) fn run(arguments: ImportArguments) -> anyhow::Result<Exit> {
     if lost == 0 {
         return Ok(Exit::Success);
     }
-    eprintln!("what is not imported is marked above; where it stands, the import answers otherwise");
+    eprintln!(
+        "what is not imported is marked above; where it stands, the import answers otherwise"
+    );
     Ok(Exit::Differs)
 }
 
