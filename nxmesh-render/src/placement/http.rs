@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use nxmesh_core::contract::renderer::{NginxVersion, RenderedFile, RenderedTree};
 
 use super::{
-    FullOptions, HTTP_CONF, PlaceError, Placement, PlacementMode, media_types, path, text::Text,
+    FullOptions, HTTP_CONF, PlaceError, Placement, PlacementMode, back, media_types, path,
+    text::Text,
 };
 use crate::{names, request_log, token};
 
@@ -69,6 +70,9 @@ pub(super) fn contents(
         .any(|(_, file)| refers_to(file, UPGRADE_VARIABLE))
     {
         text.say(UPGRADE);
+    }
+    if tree.files().any(|(_, file)| refers_to(file, back::URI)) {
+        back::say(&mut text).unwrap_or_else(|error| unreachable!("our own patterns: {error}"));
     }
     if tree
         .files()

@@ -9,6 +9,7 @@
 //! Includes are never patterns: a file that is missing from a pattern is lost
 //! silently, while a missing include is an error of `nginx -t`.
 
+pub(crate) mod back;
 mod http;
 mod main_conf;
 mod media_types;

@@ -396,6 +396,93 @@ fn another_service_decides() {
     assert_eq!(status(port, "/.nxmesh/auth/x"), 404);
 }
 
+/// What a server takes out of the query of a URL (WHATWG URL Standard,
+/// `application/x-www-form-urlencoded` parsing).
+fn parameters(url: &str) -> Vec<(String, String)> {
+    let query = url.split('#').next().unwrap_or_default();
+    let query = query.split_once('?').map_or("", |(_, query)| query);
+    let decoded = |text: &str| {
+        let text = text.replace('+', " ");
+        let mut parts = text.split('%');
+        let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+        for part in parts {
+            let (code, rest) = part.split_at(2);
+            bytes.push(u8::from_str_radix(code, 16).expect("a code"));
+            bytes.extend(rest.as_bytes());
+        }
+        String::from_utf8(bytes).expect("text")
+    };
+    let parameters = query.split('&');
+    let parameters = parameters.map(|it| it.split_once('=').unwrap_or((it, "")));
+    parameters
+        .map(|(name, value)| (decoded(name), decoded(value)))
+        .collect()
+}
+
+#[test]
+fn who_signs_in_comes_back_to_what_they_asked_for_and_leads_nowhere_else() {
+    let service = echo::start_with(|_| ("401 Who", String::new()));
+    let port = free_port();
+    let site = site(
+        port,
+        r#"
+  behind_tls_proxy: {}
+  external_auth:
+    service: { upstream: service, path: /check, sign_in: "https://login.example.com/?site=$5&back=" }
+  locations:
+    - { path: /, respond: { status: 200 } }
+    - { path: /here, external_auth: { service: { upstream: service, path: /check, sign_in: "/login?back=" } }, respond: { status: 200 } }"#,
+        &upstream("service", &[service]),
+    );
+    let Some(_nginx) = serving(&site) else { return };
+    let led = |path: &str, host: &str, headers: &str| {
+        let answer = get_with(port, host, path.as_bytes(), headers);
+        assert_eq!(answer.status, 302, "{path}");
+        header(&answer, "Location").expect("where to")
+    };
+    let many = |count: usize, what: &str| format!("/many?a{}", what.repeat(count));
+    let same = |path: &str| (path.to_owned(), path.to_owned());
+    for (asked, back) in [
+        same("/"),
+        same("/a?b=c"),
+        same("/a?b=c&back=https://evil.example/&d"),
+        same("/a&back=https://evil.example/"),
+        same("//evil.example/?x"),
+        same("/a%20b/%26%23%3f%2F?x=%2B&y=a+b+%C3%A9"),
+        same(&many(16, "&b=1")),
+        same(&many(8, "%26")),
+        same(&many(8, "+b")),
+        // What cannot be said is left out, or as it was sent.
+        (many(17, "&b=1"), "/many".to_owned()),
+        ("/&".repeat(20), "/".to_owned()),
+        (many(9, "+b"), format!("/many?a{}", " b".repeat(9))),
+        (many(9, "%C3%A9"), format!("/many?a{}", "é".repeat(9))),
+        ("/a#&back=https://evil.example/".to_owned(), "/a".to_owned()),
+    ] {
+        let to = led(&asked, "site.test", "");
+        let expected = [
+            ("site".to_owned(), "$5".to_owned()),
+            ("back".to_owned(), format!("http://site.test{back}")),
+        ];
+        assert!(to.starts_with("https://login.example.com/?site="), "{to}");
+        assert_eq!(parameters(&to), expected, "{asked} {to}");
+    }
+    let back = |host: &str, headers: &str| {
+        let found = parameters(&led("/", host, headers));
+        found.into_iter().nth(1).expect("where they came from").1
+    };
+    assert_eq!(back("site.test:8443", ""), "http://site.test:8443/");
+    assert_eq!(back("site.test:8443x", ""), "http://site.test/");
+    let secure = "X-Forwarded-Proto: https\r\n";
+    assert_eq!(back("site.test:8443", secure), "https://site.test:8443/");
+    let odd = "X-Forwarded-Proto: javascript\r\n";
+    assert_eq!(back("site.test", odd), "http://site.test/");
+    assert_eq!(
+        led("/here?a&b", "site.test:81", ""),
+        "http://site.test:81/login?back=http://site.test:81/here?a%26b"
+    );
+}
+
 #[test]
 fn another_service_is_asked_with_another_method() {
     let service = echo::start_with(|request| {

@@ -68,9 +68,15 @@ pub struct AuthService {
     /// Remember for whom it decided what. Default: it is asked each time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<AuthCache>,
-    /// Where clients without credentials (401) are sent, with the URL they asked
-    /// for behind it. Default: they get the 401. For example
-    /// `https://login.example.com/?back=`.
+    /// Where clients without credentials (401) are sent: a URL, or a path of the host, that
+    /// ends in a parameter which gets the URL they asked for. Default: they get the 401. For
+    /// example `https://login.example.com/?back=`.
+    ///
+    /// Nothing of that URL ends the parameter: `&` is encoded, and `#`, which no browser
+    /// sends, is left out with what follows it. nginx cannot encode as many as there may be:
+    /// with more than 16 `&` it is the path alone, and where there are more than eight `%`,
+    /// or `+`, these stay as they were sent. Whoever is asked there has to see for
+    /// themselves that they lead back to a host of theirs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<RedirectTarget>,
 }

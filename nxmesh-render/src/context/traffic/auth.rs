@@ -16,7 +16,8 @@ use crate::{
         location::{self, RequestHeaderRecord},
     },
     handlebars::record::record,
-    token::{QuoteError, Word, quote, quote_expanding_before},
+    placement::back,
+    token::{Part, QuoteError, Word, quote, quote_parts},
 };
 
 record! {
@@ -114,13 +115,31 @@ pub(crate) fn copied_headers<'a>(
 pub(super) fn sign_in<'a>(
     scene: &Scene<'_>,
     effective: Option<&ExternalAuth>,
+    preamble: &mut Preamble<'a>,
 ) -> Result<Option<Word<'a>>, RenderError> {
     let Some(ExternalAuth::Service(service)) = effective else {
         return Ok(None);
     };
-    let to = service.sign_in.as_ref();
-    to.map(|to| quote_expanding_before(to.as_str(), "${scheme}://${host}${request_uri}"))
-        .transpose()
+    let Some(to) = &service.sign_in else {
+        return Ok(None);
+    };
+    let scheme = preamble.scheme();
+    let host = [
+        Part::Variable(&scheme),
+        Part::Text("://"),
+        Part::Variable("host"),
+        Part::Variable(back::PORT),
+    ];
+    let mut parts = Vec::with_capacity(10);
+    // A path nginx would look for itself, instead of leading there.
+    if to.as_str().starts_with('/') {
+        parts.extend(host);
+    }
+    parts.push(Part::Text(to.as_str()));
+    parts.extend(host);
+    parts.push(Part::Variable(back::URI));
+    quote_parts(parts)
+        .map(Some)
         .map_err(|error| scene.unrenderable(error))
 }
 

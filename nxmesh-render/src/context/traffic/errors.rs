@@ -52,7 +52,7 @@ pub(super) fn records<'a>(
     };
     let mut records = Vec::new();
     // The first that names a code counts.
-    if let Some(to) = auth::sign_in(scene, auth)? {
+    if let Some(to) = auth::sign_in(scene, auth, preamble)? {
         records.push(ErrorPageRecord {
             codes: vec![Item(Word::number(401))],
             status: Some(Word::fixed("=302")),

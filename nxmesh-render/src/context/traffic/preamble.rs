@@ -28,11 +28,13 @@ pub(crate) struct Preamble<'a> {
     pub(crate) internals: Vec<InternalRecord<'a>>,
     /// Whether errors are told as a status of gRPC.
     pub(crate) grpc_errors: bool,
+    /// Whether somebody in front of nginx says what clients spoke.
+    behind_tls_proxy: bool,
     guards: usize,
 }
 
 impl<'a> Preamble<'a> {
-    pub(crate) fn new(identity: Identity, host: &'a ResourceName) -> Self {
+    pub(crate) fn new(identity: Identity, host: &'a ResourceName, behind_tls_proxy: bool) -> Self {
         Self {
             identity,
             host,
@@ -46,6 +48,7 @@ impl<'a> Preamble<'a> {
             log_formats: Vec::new(),
             internals: Vec::new(),
             grpc_errors: false,
+            behind_tls_proxy,
             guards: 0,
         }
     }
@@ -57,6 +60,19 @@ impl<'a> Preamble<'a> {
             all.push(part.as_bytes());
         }
         names::object(Digest::of_parts(all))
+    }
+
+    /// The name of the variable that holds the scheme that clients spoke.
+    pub(crate) fn scheme(&mut self) -> String {
+        if !self.behind_tls_proxy {
+            return "scheme".to_owned();
+        }
+        let rows = vec![(Word::fixed("https"), Word::fixed("https"))];
+        self.map(
+            Word::variable("http_x_forwarded_proto"),
+            rows,
+            Word::variable("scheme"),
+        )
     }
 
     /// The name of a location that nobody else has.

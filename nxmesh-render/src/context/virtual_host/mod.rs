@@ -78,7 +78,11 @@ impl<'a> VirtualHostRecord<'a> {
     ) -> Result<Self, RenderError> {
         let spec = &document.spec;
         let settings = effective.host(spec);
-        let mut preamble = Preamble::new(identity, &document.metadata.name);
+        let mut preamble = Preamble::new(
+            identity,
+            &document.metadata.name,
+            spec.behind_tls_proxy.is_some(),
+        );
         let backends = Backends::of_host(spec);
         let local = Local {
             own: settings,
