@@ -19,7 +19,7 @@ parsed_text! {
     /// their case, so those are refused that would take the place of a variable
     /// nginx or NxMesh sets.
     RegexPattern,
-    rule: "a pattern is valid PCRE without control characters and without captures named like variables of nginx (args, limit_rate, arg_…, cookie_…, http_…, proxy_…, sent_…, upstream_…) or nxmesh…, 1000 bytes at most",
+    rule: "a pattern is valid PCRE without control characters and without captures named like variables of nginx (host, uri, args, arg_…, http_…, ssl_…, upstream_… and so on) or nxmesh…, 1000 bytes at most",
     example: r"\.(png|jpg)$",
     parse: |text| {
         if text.is_empty() || text.len() > 1000 || !fits_a_token(text) {
@@ -40,24 +40,104 @@ impl RegexPattern {
     }
 }
 
-/// Whether nginx would take a capture of this name, or a variable that is set,
-/// for a variable that others read. It refuses its other variables itself
-/// (`ngx_http_add_variable`), but takes names below these prefixes for new ones
-/// that hide the old.
+/// Whether a capture of this name, or a variable that is set, would be one that
+/// others read: nginx takes `args`, `limit_rate` and names below some prefixes for
+/// new ones that hide the old, and refuses its other variables
+/// (`ngx_http_add_variable`), each where its module is built in.
 pub(crate) fn is_reserved_variable(name: &str) -> bool {
-    const PREFIXES: [&str; 7] = [
+    const PREFIXES: [&str; 9] = [
         "nxmesh",
         "arg_",
         "cookie_",
+        "geoip_",
         "http_",
         "proxy_",
         "sent_",
+        "ssl_",
         "upstream_",
     ];
     let name = name.to_ascii_lowercase();
     matches!(&*name, "args" | "limit_rate")
+        || OF_NGINX.binary_search(&&*name).is_ok()
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
+
+/// The variables of nginx that nobody can set (nginx manual, "Alphabetical index of
+/// variables"), in order; those of 2025 and later left out, which older files may
+/// have for themselves.
+const OF_NGINX: [&str; 71] = [
+    "ancient_browser",
+    "binary_remote_addr",
+    "body_bytes_sent",
+    "bytes_sent",
+    "connection",
+    "connection_requests",
+    "connection_time",
+    "connections_active",
+    "connections_reading",
+    "connections_waiting",
+    "connections_writing",
+    "content_length",
+    "content_type",
+    "date_gmt",
+    "date_local",
+    "document_root",
+    "document_uri",
+    "fastcgi_path_info",
+    "fastcgi_script_name",
+    "gzip_ratio",
+    "host",
+    "hostname",
+    "http2",
+    "http3",
+    "https",
+    "invalid_referer",
+    "is_args",
+    "limit_conn_status",
+    "limit_req_status",
+    "modern_browser",
+    "msec",
+    "msie",
+    "nginx_version",
+    "pid",
+    "pipe",
+    "query_string",
+    "realip_remote_addr",
+    "realip_remote_port",
+    "realpath_root",
+    "remote_addr",
+    "remote_port",
+    "remote_user",
+    "request",
+    "request_body",
+    "request_body_file",
+    "request_completion",
+    "request_filename",
+    "request_id",
+    "request_length",
+    "request_method",
+    "request_time",
+    "request_uri",
+    "scheme",
+    "secure_link",
+    "secure_link_expires",
+    "server_addr",
+    "server_name",
+    "server_port",
+    "server_protocol",
+    "slice_range",
+    "status",
+    "tcpinfo_rcv_space",
+    "tcpinfo_rtt",
+    "tcpinfo_rttvar",
+    "tcpinfo_snd_cwnd",
+    "time_iso8601",
+    "time_local",
+    "uid_got",
+    "uid_reset",
+    "uid_set",
+    "uri",
+];
 
 parsed_text! {
     /// An absolute path of a file or folder on the agent's machine.
