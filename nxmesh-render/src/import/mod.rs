@@ -33,6 +33,7 @@ mod client;
 mod draft;
 mod files;
 mod fit;
+mod flatten;
 mod http;
 mod inherit;
 mod listen;
@@ -125,7 +126,7 @@ pub enum Scale {
 ///
 /// [`ImportError`] when the configuration cannot be read as a whole.
 pub fn import(files: &dyn Files, entry: &Path, scale: Scale) -> Result<Imported, ImportError> {
-    let nodes = node::read(files, entry)?;
+    let nodes = flatten::flat(node::read(files, entry)?);
     let home = entry.parent().unwrap_or(Path::new("/"));
     let machine = files::Machine { files, home };
     let mut report = report::Report::default();

@@ -74,6 +74,22 @@ impl Node {
         }
     }
 
+    /// The location for another path.
+    pub(super) fn located(&self, modifier: &str, path: &str) -> Self {
+        let quoted = path.replace('\\', r"\\").replace('"', "\\\"");
+        let written = [
+            self.name.clone(),
+            modifier.to_owned(),
+            format!("\"{quoted}\""),
+        ];
+        let said = |word: &String| !word.is_empty();
+        let mut other = self.clone();
+        other.words = written.into_iter().filter(said).collect();
+        let arguments = [modifier.to_owned(), path.to_owned()];
+        other.arguments = arguments.into_iter().filter(said).collect();
+        other
+    }
+
     /// The directive, and those of its block, with other words.
     pub(super) fn reworded(&self, change: &dyn Fn(&str) -> String) -> Self {
         let mut other = self.clone();
