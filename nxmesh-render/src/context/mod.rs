@@ -9,7 +9,7 @@ pub(crate) mod maps;
 mod nginx_settings;
 pub(crate) mod snippet;
 mod stream_server;
-mod tls;
+pub(crate) mod tls;
 pub(crate) mod traffic;
 pub(crate) mod upstream;
 mod virtual_host;
@@ -32,7 +32,7 @@ pub(crate) use nginx_settings::{EventsRecord, MainRecord, MediaTypesRecord};
 pub(crate) use snippet::SnippetRecord;
 pub(crate) use stream_server::StreamServerRecord;
 pub(crate) use upstream::{ResolverRecord, UpstreamRecord, asked_again};
-pub(crate) use virtual_host::VirtualHostRecord;
+pub(crate) use virtual_host::{HTTP2_DIRECTIVE, VirtualHostRecord};
 
 /// What is known while the record of one resource is made.
 pub(crate) struct Scene<'a> {

@@ -3,7 +3,7 @@
 use nxmesh_core::{
     contract::renderer::RenderError,
     model::{
-        ClientVerify, ResourceKey, ResourceKind, StreamTls, TlsPolicy, TlsSession, TlsVersion,
+        ClientVerify, ResourceKey, ResourceKind, StreamTls, Tls, TlsPolicy, TlsSession, TlsVersion,
         Trust, VirtualHostSpec,
         value::{CipherList, CurveList, FilePath, ResourceName},
     },
@@ -76,6 +76,18 @@ const fn protocols(policy: TlsPolicy) -> &'static [TlsVersion] {
             TlsVersion::Tls12,
             TlsVersion::Tls13,
         ],
+    }
+}
+
+/// nginx changes, 1.29.2: `ssl_protocols` of others than the default server of a port count.
+pub(crate) const OWN_VERSIONS: (u16, u16, u16) = (1, 29, 2);
+
+/// The versions of TLS that a virtual host speaks.
+pub(crate) fn versions(tls: &Tls) -> &[TlsVersion] {
+    if tls.protocols.is_empty() {
+        protocols(tls.policy)
+    } else {
+        &tls.protocols
     }
 }
 

@@ -6,18 +6,22 @@ use std::{
     sync::Arc,
 };
 
+use nxmesh_core::contract::renderer::RenderSettings;
+use nxmesh_render::older_forms;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{
-    ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned,
+    ClientConfig, ClientConnection, ConfigBuilder, HandshakeKind, ProtocolVersion, RootCertStore,
+    StreamOwned, SupportedProtocolVersion,
     client::WantsClientCert,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName},
+    version,
 };
 
 use crate::{
     echo,
-    nginx::{free_port, get, request},
-    site::{body, header, serving, upstream},
+    nginx::{Staged, binaries, free_port, get, request, version as version_of},
+    site::{body, header, resources, serving, upstream},
 };
 
 /// The group ffdhe2048 (RFC 7919, appendix A.1).
@@ -127,6 +131,131 @@ pub(crate) fn ask(
     match stream.read_to_end(&mut answer) {
         Err(error) if answer.is_empty() => Err(error),
         _ => Ok(String::from_utf8_lossy(&answer).into_owned()),
+    }
+}
+
+/// A handshake for `name` as `config` says: the version, and whether a session was taken up
+/// again; and what is answered to `GET /`.
+fn shake(
+    port: u16,
+    name: &str,
+    config: &Arc<ClientConfig>,
+) -> std::io::Result<(ProtocolVersion, HandshakeKind, String)> {
+    let server = ServerName::try_from(name.to_owned()).expect("a name");
+    let connection = ClientConnection::new(Arc::clone(config), server).expect("a connection");
+    let mut stream = StreamOwned::new(connection, TcpStream::connect(("127.0.0.1", port))?);
+    let request = format!("GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    // The connection may end without a word.
+    drop(stream.read_to_end(&mut answer));
+    let version = stream.conn.protocol_version().expect("a version");
+    let kind = stream.conn.handshake_kind().expect("a handshake");
+    Ok((version, kind, String::from_utf8_lossy(&answer).into_owned()))
+}
+
+/// A client that trusts `authority` and speaks these versions.
+fn speaking(
+    authority: &Authority,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.0.der().clone()).expect("a root");
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_protocol_versions(versions).expect("versions");
+    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// nginx takes much of the default server of a port for all of it.
+#[test]
+fn a_host_that_takes_no_handshake_takes_nothing_from_its_neighbours() {
+    let authority = Authority::new();
+    let port = free_port();
+    let documents = format!(
+        "kind: VirtualHost
+metadata: {{ name: stranger }}
+spec:
+  server_names: [_]
+  listen: [{{ port: {port}, address: 127.0.0.1, tls: true, default_server: true }}]
+  reject_handshake: true
+---
+kind: VirtualHost
+metadata: {{ name: site }}
+spec:
+  server_names: [site.test]
+  listen: [{{ port: {port}, address: 127.0.0.1, tls: true }}]
+  tls: {{ certificate: site }}
+  locations: [{{ path: /, respond: {{ status: 200 }} }}]
+{}",
+        authority.sign("site.test").document("site")
+    );
+    for binary in binaries() {
+        let staged = Staged::new(binary, &resources(&documents));
+        staged.assert_accepted("the site");
+        let _nginx = staged.start();
+        for (spoken, version) in [
+            (&version::TLS12, ProtocolVersion::TLSv1_2),
+            (&version::TLS13, ProtocolVersion::TLSv1_3),
+        ] {
+            let client = speaking(&authority, &[spoken]);
+            let mut kinds = Vec::new();
+            for _ in 0..2 {
+                let (used, kind, answer) = shake(port, "site.test", &client).expect("a handshake");
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+                assert_eq!(used, version);
+                kinds.push(kind);
+            }
+            assert_eq!(
+                kinds,
+                [HandshakeKind::Full, HandshakeKind::Resumed],
+                "{version:?}"
+            );
+            assert!(shake(port, "unknown.test", &client).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_host_of_tls_1_3_alone_answers_nobody_over_another() {
+    let authority = Authority::new();
+    let port = free_port();
+    let host = |name: &str, tls: &str| {
+        format!(
+            "---
+kind: VirtualHost
+metadata: {{ name: {name} }}
+spec:
+  server_names: [{name}.test]
+  listen: [{{ port: {port}, address: 127.0.0.1, tls: true }}]
+  tls: {{ certificate: {name}{tls} }}
+  locations: [{{ path: /, respond: {{ status: 200 }} }}]
+{}",
+            authority.sign(&format!("{name}.test")).document(name)
+        )
+    };
+    let set = resources(&(host("first", "") + &host("second", ", policy: modern")));
+    for binary in binaries() {
+        let settings = RenderSettings {
+            nginx: version_of(&binary),
+            ..RenderSettings::default()
+        };
+        let notes = older_forms(&set, &settings);
+        let [note] = &notes[..] else {
+            panic!("{notes:?}");
+        };
+        assert_eq!(note.resource.to_string(), "VirtualHost/second");
+        assert!(note.note.contains("VirtualHost/first"), "{}", note.note);
+        let staged = Staged::new(binary, &set);
+        staged.assert_accepted("the site");
+        let _nginx = staged.start();
+        let ask = |name: &str, spoken: &'static SupportedProtocolVersion| {
+            let answer = shake(port, name, &speaking(&authority, &[spoken]));
+            answer.expect("a handshake").2[..12].to_owned()
+        };
+        assert_eq!(ask("first.test", &version::TLS12), "HTTP/1.1 200");
+        assert_eq!(ask("second.test", &version::TLS13), "HTTP/1.1 200");
+        assert_eq!(ask("second.test", &version::TLS12), "HTTP/1.1 421");
     }
 }
 

@@ -6,7 +6,7 @@ use nxmesh_core::{
     model::{Resource, ResourceKey, ResourceSet},
     testkit::sample,
 };
-use nxmesh_render::HandlebarsRenderer;
+use nxmesh_render::{HandlebarsRenderer, older_forms};
 use serde_json::{Value, json};
 
 fn resource(document: Value) -> Resource {
@@ -190,6 +190,84 @@ fn an_agent_may_be_stricter_with_snippets_than_its_master() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// What hosts of one port do not have for themselves is told, whatever they say.
+#[test]
+fn what_nginx_takes_from_the_default_server_of_a_port_is_told() {
+    let host = |name: &str, listen: Value, tls: Value| {
+        let mut tls = tls;
+        tls["certificate"] = json!("shop");
+        let mut listen = listen;
+        listen["port"] = json!(443);
+        listen["tls"] = json!(true);
+        let spec =
+            json!({ "server_names": [format!("{name}.example")], "listen": [listen], "tls": tls });
+        resource(json!({ "kind": "VirtualHost", "metadata": { "name": name }, "spec": spec }))
+    };
+    let notes = |nginx: &str, hosts: Vec<Resource>| -> Vec<String> {
+        let settings = RenderSettings {
+            nginx: nginx.parse().expect("a version"),
+            ..RenderSettings::default()
+        };
+        let forms = older_forms(&hosts.into_iter().collect(), &settings);
+        forms
+            .iter()
+            .map(|it| format!("{}: {}", it.resource.name, it.note))
+            .collect()
+    };
+    let old = json!({ "policy": "old" });
+    let pair = || {
+        vec![
+            host("a", json!({}), json!({})),
+            host("b", json!({}), old.clone()),
+        ]
+    };
+    let told = notes("1.28.3", pair());
+    let [note] = &told[..] else {
+        panic!("{told:?}")
+    };
+    assert!(note.starts_with("b: nginx 1.28.3 takes the versions of TLS of port 443 of its default server, VirtualHost/a"), "{note}");
+    assert!(notes("1.29.2", pair()).is_empty());
+    // The one that says so is the default server.
+    let said = vec![
+        host("a", json!({}), json!({})),
+        host("b", json!({ "default_server": true }), old.clone()),
+    ];
+    let told = notes("1.28.3", said);
+    assert!(told.len() == 1 && told[0].starts_with("a: "), "{told:?}");
+    let alike = vec![
+        host("a", json!({}), old.clone()),
+        host("b", json!({}), old.clone()),
+    ];
+    assert!(notes("1.18.0", alike).is_empty());
+    let elsewhere = vec![
+        host("a", json!({}), json!({})),
+        host("b", json!({ "address": "10.0.0.1" }), old),
+    ];
+    assert!(notes("1.18.0", elsewhere).is_empty());
+    let more = json!({ "curves": "X25519", "early_data": true });
+    let told = notes(
+        "1.29.2",
+        vec![host("a", json!({}), json!({})), host("b", json!({}), more)],
+    );
+    assert!(
+        told.len() == 1 && told[0].contains("says of curves, early_data for port 443"),
+        "{told:?}"
+    );
+    let http2 = || {
+        vec![
+            host("a", json!({ "http2": true }), json!({})),
+            host("b", json!({}), json!({})),
+        ]
+    };
+    let told = notes("1.25.0", http2());
+    assert!(
+        told.len() == 1
+            && told[0].contains("offers HTTP/2 to all hosts of port 443, as VirtualHost/a"),
+        "{told:?}"
+    );
+    assert!(notes("1.25.1", http2()).is_empty());
 }
 
 #[test]

@@ -17,7 +17,8 @@ pub struct Listen {
     /// Serve TLS here. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tls: bool,
-    /// Offer HTTP/2 here; needs `tls`. Default: false.
+    /// Offer HTTP/2 here; needs `tls`. Before nginx 1.25.1 it is offered to all who share the
+    /// port as soon as one of them says so. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub http2: bool,
     /// Offer HTTP/3 too, over UDP at the same port; needs `tls` with TLS 1.3. Responses

@@ -10,6 +10,11 @@ use crate::model::{
 };
 
 /// How TLS is served.
+///
+/// Of hosts that share a port nginx takes `curves`, `session` and `early_data` of the port's
+/// default server for all of them, and before 1.29.2 the versions of TLS too; a plan tells
+/// where they differ. Where a host speaks TLS 1.3 alone, such an nginx answers 421 to requests
+/// over older versions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

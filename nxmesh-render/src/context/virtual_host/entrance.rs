@@ -3,13 +3,14 @@
 
 use nxmesh_core::{
     contract::renderer::RenderError,
-    model::{ClientVerify, Tls, VirtualHostSpec},
+    model::{ClientVerify, Tls, TlsVersion, VirtualHostSpec},
 };
 
 use crate::{
     context::{
         Scene,
         location::RequestHeaderRecord,
+        tls::{OWN_VERSIONS, versions},
         traffic::{GateRecord, Preamble, matching},
     },
     token::Word,
@@ -70,6 +71,15 @@ impl Entrance {
             ];
             let source = Word::fixed("\"$ssl_server_name:$host\"");
             let name = preamble.map(source, rows, Word::fixed("1"));
+            self.refusals.push((name, 421));
+        }
+        // The default server of a port may speak older ones, which nginx takes up then.
+        if versions(tls) == [TlsVersion::Tls13] && !scene.nginx_is(OWN_VERSIONS) {
+            let rows = vec![
+                (Word::empty(), Word::fixed("0")),
+                (Word::fixed("TLSv1.3"), Word::fixed("0")),
+            ];
+            let name = preamble.map(Word::variable("ssl_protocol"), rows, Word::fixed("1"));
             self.refusals.push((name, 421));
         }
         let Some(client) = &tls.client else {

@@ -29,6 +29,7 @@ use crate::{
     token::{Word, quote},
 };
 pub(super) use entrance::Entrance;
+pub(crate) use servers::HTTP2_DIRECTIVE;
 
 record! {
     /// A virtual host.

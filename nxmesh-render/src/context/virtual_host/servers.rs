@@ -59,7 +59,7 @@ record! {
 }
 
 /// nginx changes, 1.25.1: the `http2` directive instead of the parameter.
-const HTTP2_DIRECTIVE: (u16, u16, u16) = (1, 25, 1);
+pub(crate) const HTTP2_DIRECTIVE: (u16, u16, u16) = (1, 25, 1);
 
 /// For a day, at the port that was asked (RFC 7838, section 3).
 const ALT_SVC: &str = r#"h3=\":$server_port\"; ma=86400"#;

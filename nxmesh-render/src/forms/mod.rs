@@ -1,5 +1,7 @@
 //! What is said to an older nginx in another form than to a newer one, and what that form
-//! does not do.
+//! does not do; and what hosts of one port cannot each have for themselves.
+
+mod ports;
 
 use nxmesh_core::{
     contract::renderer::RenderSettings,
@@ -8,7 +10,7 @@ use nxmesh_core::{
 
 use crate::context::{asked_again, at_least, upstream::STICKY};
 
-/// A resource of which an older nginx is told less.
+/// A resource of which an nginx, most often an older one, does less than it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OlderForm {
     /// The resource.
@@ -17,8 +19,9 @@ pub struct OlderForm {
     pub note: String,
 }
 
-/// The resources that this nginx is told of in an older form, which does less. What
-/// cannot be said to it at all is an error when they are rendered.
+/// The resources that this nginx is told of in an older form, which does less, and hosts
+/// of which not all counts that they say, as they share a port. What cannot be said to it
+/// at all is an error when they are rendered.
 ///
 /// ```
 /// use nxmesh_core::{contract::renderer::RenderSettings, document, model::ResourceSet};
@@ -64,5 +67,6 @@ pub fn older_forms(resources: &ResourceSet, settings: &RenderSettings) -> Vec<Ol
             ));
         }
     }
+    ports::add(resources, settings, &mut forms);
     forms
 }
