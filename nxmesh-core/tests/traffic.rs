@@ -349,10 +349,6 @@ fn answers_logs_and_caches_are_refused_at_their_field() {
             "/error_pages/0/codes/1",
         ),
         (
-            json!({ "error_pages": [{ "codes": [404], "send": { "redirect": "/here" } }] }),
-            "/error_pages/0/send/redirect",
-        ),
-        (
             json!({ "external_auth": { "service": { "upstream": "a", "path": "//evil" } } }),
             "/external_auth/service/path",
         ),

@@ -14,6 +14,9 @@ pub(crate) const URI: &str = "nxmesh_back_uri";
 /// The port that was asked for, with its colon; nothing where that is the usual one.
 pub(crate) const PORT: &str = "nxmesh_back_port";
 
+/// What the names of both begin with.
+pub(super) const NAMES: &str = "nxmesh_back_";
+
 /// nginx has `$1` to `$9`.
 const MOST: usize = 8;
 

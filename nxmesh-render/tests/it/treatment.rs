@@ -243,6 +243,7 @@ fn errors_are_answered_as_it_is_said() {
     - { path: /broken/told, intercept_errors: true, proxy: { upstream: backend } }
     - { path: /gone, proxy: { upstream: nobody } }
     - { path: /closed, access: { rules: [{ deny: all }] }, respond: { status: 200 } }
+    - { path: /moved, error_pages: [{ codes: [403], send: { redirect: "/new?a=$b" } }], access: { rules: [{ deny: all }] }, respond: { status: 200 } }
     - path: /own
       error_pages: [{ codes: [403], send: { respond: { status: 200, body: own } } }]
       access: { rules: [{ deny: all }] }
@@ -272,6 +273,10 @@ fn errors_are_answered_as_it_is_said() {
         header(&gone, "Location").as_deref(),
         Some("https://status.example.com/?a=b")
     );
+    let moved = get_with(port, "site.test:8080", b"/moved", "");
+    assert_eq!(moved.status, 302);
+    let here = "http://site.test:8080/new?a=$b";
+    assert_eq!(header(&moved, "Location").as_deref(), Some(here));
     assert_eq!(text(&ask(port, "/teapot")), "a teapot");
     assert_eq!(text(&ask(port, "/broken")), "broken");
     assert_eq!(status(port, "/broken/told"), 302);

@@ -113,13 +113,5 @@ fn error_pages(at: &str, pages: &[ErrorPage], found: &mut Found) {
             let at = format!("{at}/send/upstream");
             location::upstream_scheme(&at, page.scheme, page.tls.as_deref(), found);
         }
-        if let ErrorAnswer::Redirect(to) = &page.send
-            && to.as_str().starts_with('/')
-        {
-            found.say(
-                format!("{at}/send/redirect"),
-                "an error leads to a URL with its host, for example https://status.example.com/",
-            );
-        }
     }
 }

@@ -29,7 +29,7 @@ pub enum ErrorAnswer {
     /// This file of the agent's machine, for example `{ file: /srv/errors/404.html }`,
     /// with the status of the error.
     File(FilePath),
-    /// A redirect (302) to there: a URL with its host, not a path.
+    /// A redirect (302) to there: a URL, or a path of the host that was asked for.
     Redirect(RedirectTarget),
     /// What an upstream answers to a GET of a fixed path, with the status of the error.
     Upstream(ErrorUpstream),

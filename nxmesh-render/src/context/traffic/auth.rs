@@ -5,7 +5,7 @@ use nxmesh_core::{
     model::{
         TrafficSettings,
         traffic::{AuthService, ExternalAuth, Satisfy},
-        value::HeaderVariable,
+        value::{HeaderVariable, RedirectTarget},
     },
 };
 
@@ -17,7 +17,7 @@ use crate::{
     },
     handlebars::record::record,
     placement::back,
-    token::{Part, QuoteError, Word, quote, quote_parts},
+    token::{Part, QuoteError, Word, quote, quote_expanding, quote_parts},
 };
 
 record! {
@@ -123,6 +123,23 @@ pub(super) fn sign_in<'a>(
     let Some(to) = &service.sign_in else {
         return Ok(None);
     };
+    led(scene, to, true, preamble).map(Some)
+}
+
+/// Where clients are led instead of being told an error: to a URL, or a path of the host
+/// that was asked for, and behind it `with_asked` what they asked for.
+pub(super) fn led<'a>(
+    scene: &Scene<'_>,
+    to: &RedirectTarget,
+    with_asked: bool,
+    preamble: &mut Preamble<'a>,
+) -> Result<Word<'a>, RenderError> {
+    // A path nginx would look for itself, instead of leading there.
+    let is_path = to.as_str().starts_with('/');
+    if !is_path && !with_asked {
+        let to = quote_expanding(to.as_str()).map(Word::into_owned);
+        return to.map_err(|error| scene.unrenderable(error));
+    }
     let scheme = preamble.scheme();
     let host = [
         Part::Variable(&scheme),
@@ -131,16 +148,15 @@ pub(super) fn sign_in<'a>(
         Part::Variable(back::PORT),
     ];
     let mut parts = Vec::with_capacity(10);
-    // A path nginx would look for itself, instead of leading there.
-    if to.as_str().starts_with('/') {
+    if is_path {
         parts.extend(host);
     }
     parts.push(Part::Text(to.as_str()));
-    parts.extend(host);
-    parts.push(Part::Variable(back::URI));
-    quote_parts(parts)
-        .map(Some)
-        .map_err(|error| scene.unrenderable(error))
+    if with_asked {
+        parts.extend(host);
+        parts.push(Part::Variable(back::URI));
+    }
+    quote_parts(parts).map_err(|error| scene.unrenderable(error))
 }
 
 /// `all` or `any`.

@@ -96,10 +96,7 @@ fn record<'a>(
             preamble.internal(internal);
             (None, name)
         }
-        ErrorAnswer::Redirect(to) => {
-            let to = quote_expanding(to.as_str()).map_err(|error| scene.unrenderable(error))?;
-            (Some("=302"), to)
-        }
+        ErrorAnswer::Redirect(to) => (Some("=302"), auth::led(scene, to, false, preamble)?),
         ErrorAnswer::Upstream(page) => {
             let asked = Asked {
                 upstream: &page.upstream,
