@@ -67,7 +67,10 @@ fn maintenance_is_for_everybody_but_some() {
 /// What a site tells of itself it tells with each answer, whoever makes it.
 #[test]
 fn answers_of_nginx_itself_have_the_headers_of_their_place() {
-    let backend = echo::start();
+    let backend = echo::start_with(|_| {
+        let own = "Access-Control-Allow-Origin: *\r\n\r\npage";
+        ("200 OK", own.to_owned())
+    });
     let port = free_port();
     let site = site(
         port,

@@ -104,7 +104,8 @@ fn record<'a>(
                 tls: page.tls.as_deref(),
             };
             let cleared = super::private_headers(local.own, local.host);
-            let pass = PassRecord::to(scene, &asked, page.path.as_str(), &cleared)?;
+            let mut pass = PassRecord::to(scene, &asked, page.path.as_str(), &cleared)?;
+            pass.hides_cors = local.own.cors.is_some() || local.host.cors.is_some();
             let id = preamble.id([&*pass.id("error", preamble), &local.id()]);
             let mut internal = InternalRecord::path("error", &id);
             let name = internal.name.clone();

@@ -62,6 +62,8 @@ record! {
         auth_request: bool,
         /// With its body.
         body: bool,
+        /// What it says about other origins is not sent.
+        hides_cors: bool,
         /// A condition under which it is not passed.
         unless: Option<Word<'a>>,
     }
@@ -156,6 +158,7 @@ impl<'a> PassRecord<'a> {
             cache: None,
             auth_request: scene.has_module("http_auth_request_module"),
             body: false,
+            hides_cors: false,
             unless: None,
         })
     }
