@@ -11,6 +11,12 @@ pub(super) fn check(spec: &SnippetSpec, policy: &SnippetPolicy, found: &mut Foun
     if let Err(error) = policy.approve(spec.context, &spec.directives) {
         found.tell("/spec/directives", error.to_string());
     }
+    if spec.directives.as_str().len() > spec.context.max_bytes() {
+        found.say(
+            "/spec/directives",
+            "a snippet that goes into other documents is at most 65536 bytes long, others 1048576",
+        );
+    }
     upstreams(spec, found);
     if !spec.context.is_chosen() && !spec.selector.requirements().is_empty() {
         found.say(

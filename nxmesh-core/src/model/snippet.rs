@@ -32,7 +32,7 @@ pub struct SnippetSpec {
     /// hosts. `$proxy_host` is then a name of NxMesh's, so set `Host` for the upstream.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<ResourceName>,
-    /// Whole directives, 64 KiB at most, that the built-in policy allows in
-    /// that block: see [`crate::snippet`].
+    /// Whole directives that the built-in policy allows in that block, 1 MiB at most with
+    /// the contexts main, events, http and stream, 64 KiB with the others: see [`crate::snippet`].
     pub directives: SnippetText,
 }

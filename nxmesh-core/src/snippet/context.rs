@@ -47,6 +47,17 @@ impl SnippetContext {
         matches!(self, Self::Main | Self::Events | Self::Http | Self::Stream)
     }
 
+    /// The longest snippet of the context, in bytes: 1 MiB, or 64 KiB where many documents
+    /// may name it and each has it.
+    #[must_use]
+    pub const fn max_bytes(self) -> usize {
+        if self.is_chosen() {
+            super::MAX_SNIPPET_BYTES
+        } else {
+            64 << 10
+        }
+    }
+
     /// As it is written in documents.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -8,8 +8,9 @@ use super::{
 };
 use crate::syntax::{Config, Position, parse};
 
-/// The longest snippet, in bytes.
-pub const MAX_SNIPPET_BYTES: usize = 64 << 10;
+/// The longest snippet, in bytes; of some contexts it is shorter
+/// ([`SnippetContext::max_bytes`](super::SnippetContext::max_bytes)).
+pub const MAX_SNIPPET_BYTES: usize = 1 << 20;
 
 /// Whole directives of nginx, as somebody wrote them: every block, quote and
 /// directive that is opened is closed, and nothing else is.
@@ -112,7 +113,7 @@ impl schemars::JsonSchema for SnippetText {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let error = crate::model::value::ValueError {
-            rule: "whole directives of nginx, 64 KiB at most",
+            rule: "whole directives of nginx, 1 MiB at most, or 64 KiB where they go into other documents",
             example: "etag off;",
         };
         crate::schema::value(serde_json::json!("string"), error)

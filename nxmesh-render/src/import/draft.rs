@@ -198,15 +198,20 @@ impl Leftover {
     pub(super) fn take(&mut self, node: &Node, report: &mut Report) -> bool {
         let place = fit::Place::of(self.context, self.users);
         let fitting = fit::fitting(node, &place, report).and_then(|fit| {
-            let together = format!("{}{}", self.text, fit.node.text());
-            match SnippetText::parse(&together) {
-                Ok(_) => Ok((fit.is_closed, together)),
+            let text = fit.node.text();
+            let most = self.context.max_bytes();
+            match SnippetText::parse(&text) {
+                Ok(_) if self.text.len() + text.len() > most => Err(format!(
+                    "Snippet/{} would be longer than {most} bytes",
+                    self.name
+                )),
+                Ok(_) => Ok((fit.is_closed, text)),
                 Err(error) => Err(error.to_string()),
             }
         });
         match fitting {
-            Ok((is_closed, together)) => {
-                self.text = together;
+            Ok((is_closed, text)) => {
+                self.text.push_str(&text);
                 if !is_closed {
                     report.snippet(node, &self.name);
                 }

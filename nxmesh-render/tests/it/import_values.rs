@@ -25,6 +25,22 @@ fn documents(files: &[(&str, &str)]) -> (BTreeMap<String, Value>, Vec<String>) {
     (documents.collect(), lost.map(ToString::to_string).collect())
 }
 
+#[test]
+fn a_long_map_is_whole() {
+    let entries: String = (0..10_000)
+        .map(|number| format!("/old/page-{number} /new/page-{number};\n"))
+        .collect();
+    let text = format!(
+        "events {{}} http {{ map $uri $moved {{ {entries} }}\n\
+         server {{ listen 8080; if ($moved) {{ return 301 $moved; }} location / {{ return 404; }} }} }}"
+    );
+    let (documents, lost) = documents(&[("/n/nginx.conf", &text)]);
+    assert_eq!(lost, [""; 0]);
+    let maps = documents["Snippet/imported-http"]["directives"].as_str();
+    let entries = maps.map_or(0, |text| text.matches("/new/page-").count());
+    assert_eq!(entries, 10_000);
+}
+
 /// Lines of two files may be alike, and locations stand in one line.
 #[test]
 fn each_location_has_a_snippet_of_its_own() {

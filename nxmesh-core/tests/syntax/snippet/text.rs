@@ -1,6 +1,8 @@
 //! What is well-formed.
 
 use nxmesh_core::{
+    check,
+    document::parse_value,
     snippet::{MAX_SNIPPET_BYTES, SnippetRule, SnippetText},
     syntax::SyntaxRule,
 };
@@ -50,6 +52,25 @@ fn what_is_not_plain_text_is_refused() {
         SnippetText::parse(&comment).unwrap_err().rule,
         SnippetRule::Syntax(SyntaxRule::CommentTooLong)
     );
+}
+
+/// What many documents may name each of them has.
+#[test]
+fn a_snippet_that_goes_into_others_is_shorter() {
+    for (context, most) in [("http", MAX_SNIPPET_BYTES), ("location", 64 << 10)] {
+        for (length, problems) in [(most, 0), (most + 1, 1)] {
+            let text = format!("etag off;{}", " ".repeat(length - "etag off;".len()));
+            let document = json!({
+                "kind": "Snippet", "metadata": { "name": "long" },
+                "spec": { "context": context, "directives": text },
+            });
+            let found = match parse_value("test", document) {
+                Ok(resource) => check::document(&resource).len(),
+                Err(_) => 1,
+            };
+            assert_eq!(found, problems, "{context}: {length}");
+        }
+    }
 }
 
 #[test]
