@@ -11,7 +11,7 @@ use crate::model::{
 
 /// The most requirements compared in one check: some tenths of a second. Whether
 /// two of many selectors have an agent in common may take their number squared.
-const MAX_STEPS: usize = 7_000_000;
+const MAX_STEPS: usize = 5_000_000;
 
 /// So few are compared one by one.
 const FEW: usize = 8;
