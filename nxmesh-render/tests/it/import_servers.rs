@@ -1,6 +1,6 @@
 //! Which servers there are after an import, and which of them answers whom.
 
-use crate::import::{Told, answers, answers_the_same_but, of, of_files};
+use crate::import_rig::{Told, answers, answers_the_same_but, of, of_files};
 
 #[test]
 fn the_default_server_need_not_be_the_first() {

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 use nxmesh_render::import::{Fate, Note, Scale, import};
 use serde_json::{Value, json};
 
-use crate::import::answers_the_same_with;
+use crate::import_rig::answers_the_same_with;
 
 /// The documents by name, and what is not imported.
 fn documents(files: &[(&str, &str)]) -> (BTreeMap<String, Value>, Vec<String>) {

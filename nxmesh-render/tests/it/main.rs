@@ -9,6 +9,7 @@
 
 mod answers;
 mod asked_over_tls;
+mod authority;
 mod backends;
 mod cache;
 mod conformance;
@@ -23,6 +24,7 @@ mod guards;
 mod host;
 mod http3;
 mod import;
+mod import_rig;
 mod import_servers;
 mod import_values;
 mod logs;
