@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: ImportArguments) -> anyhow::Result<Exit> {
         return Ok(Exit::Success);
     }
     eprintln!(
-        "what is not imported is marked above; where it stands, the import answers otherwise"
+        "what is not imported is marked above; where it stands, the import may answer otherwise"
     );
     Ok(Exit::Differs)
 }

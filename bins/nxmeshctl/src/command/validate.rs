@@ -32,8 +32,10 @@ pub(crate) fn run(arguments: ValidateArguments) -> anyhow::Result<Exit> {
     if !problems.is_empty() {
         return Err(documents::refuse(&problems));
     }
-    let dangling = dangling(&resources);
-    let whole = without(&resources, &dangling);
+    let references = references(&resources);
+    let is_missing = |it: &&Reference| resources.get(&it.target).is_none();
+    let dangling: Vec<&Reference> = references.iter().filter(is_missing).collect();
+    let whole = without(&resources, &references, &dangling);
     let settings = settings(&arguments);
     HandlebarsRenderer::new()
         .render(&whole, &settings)
@@ -56,36 +58,37 @@ fn settings(arguments: &ValidateArguments) -> RenderSettings {
     }
 }
 
-/// A reference that only a server could resolve.
-struct Dangling {
+/// Where a document needs another.
+struct Reference {
     owner: ResourceKey,
     pointer: String,
     target: ResourceKey,
 }
 
-fn dangling(resources: &ResourceSet) -> Vec<Dangling> {
-    let mut dangling = Vec::new();
+fn references(resources: &ResourceSet) -> Vec<Reference> {
+    let mut references = Vec::new();
     for (owner, resource) in resources.iter() {
         for (pointer, target) in check::references_of(resource) {
-            if resources.get(&target).is_none() {
-                dangling.push(Dangling {
-                    owner: owner.clone(),
-                    pointer,
-                    target,
-                });
-            }
+            references.push(Reference {
+                owner: owner.clone(),
+                pointer,
+                target,
+            });
         }
     }
-    dangling
+    references
 }
 
 /// Those of which everything is there: only of them is known what they become.
-fn without(resources: &ResourceSet, dangling: &[Dangling]) -> ResourceSet {
-    let mut users: BTreeMap<ResourceKey, Vec<&ResourceKey>> = BTreeMap::new();
-    for (owner, resource) in resources.iter() {
-        for (_, target) in check::references_of(resource) {
-            users.entry(target).or_default().push(owner);
-        }
+fn without(
+    resources: &ResourceSet,
+    references: &[Reference],
+    dangling: &[&Reference],
+) -> ResourceSet {
+    let mut users: BTreeMap<&ResourceKey, Vec<&ResourceKey>> = BTreeMap::new();
+    for reference in references {
+        let all = users.entry(&reference.target).or_default();
+        all.push(&reference.owner);
     }
     let mut partial = BTreeSet::new();
     let mut next: Vec<&ResourceKey> = dangling.iter().map(|it| &it.owner).collect();
@@ -98,10 +101,10 @@ fn without(resources: &ResourceSet, dangling: &[Dangling]) -> ResourceSet {
     whole.map(|(_, resource)| Arc::clone(resource)).collect()
 }
 
-/// Tells what was not looked at.
-fn tell(dangling: &[Dangling], partial: usize) {
+/// Tells what only a server could resolve, and what was not looked at for want of it.
+fn tell(dangling: &[&Reference], partial: usize) {
     for reference in dangling.iter().take(MAX_PROBLEMS) {
-        let Dangling {
+        let Reference {
             owner,
             pointer,
             target,
