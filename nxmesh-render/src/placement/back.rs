@@ -5,8 +5,8 @@
 
 use std::fmt::Write as _;
 
-use super::text::Text;
-use crate::token::{QuoteError, quote};
+use super::{PlaceError, text::Text};
+use crate::token::quote;
 
 /// The path and query that were asked for, with nothing in it that ends a parameter.
 pub(crate) const URI: &str = "nxmesh_back_uri";
@@ -24,7 +24,7 @@ const MOST: usize = 8;
 const END: &str = r"#\x00- \x7f";
 
 /// The maps that make both.
-pub(super) fn say(text: &mut Text) -> Result<(), QuoteError> {
+pub(super) fn say(text: &mut Text) -> Result<(), PlaceError> {
     let steps = ["nxmesh_back_1", "nxmesh_back_2", "nxmesh_back_3"];
     // All of them or none: what is decoded once is the URL then, in one form of it.
     let mut rows = all("%", "%25", END, &format!("(?:[{END}]|$)"));
@@ -87,10 +87,15 @@ fn map(
     variable: &str,
     rows: &[(String, String)],
     otherwise: &str,
-) -> Result<(), QuoteError> {
+) -> Result<(), PlaceError> {
     let mut said = format!("map ${source} ${variable} {{\n");
     for (pattern, value) in rows {
-        let key = quote(&format!("~{pattern}")).map(|word| word.to_string())?;
+        let key = format!("~{pattern}");
+        let key = quote(&key).map_err(|reason| PlaceError::Text {
+            what: "pattern",
+            text: key.clone(),
+            reason: reason.to_string(),
+        })?;
         // Writing to a string cannot fail.
         writeln!(said, "    {key} \"{value}\";").unwrap_or_default();
     }

@@ -72,7 +72,7 @@ pub(super) fn contents(
         text.say(UPGRADE);
     }
     if tree.files().any(|(_, file)| refers_to(file, back::NAMES)) {
-        back::say(&mut text).unwrap_or_else(|error| unreachable!("our own patterns: {error}"));
+        back::say(&mut text)?;
     }
     if tree
         .files()
