@@ -323,6 +323,14 @@ pub struct AgentView {
     pub key: Option<KeyView>,
 }
 
+impl AgentView {
+    /// Whether the agent tells that its nginx does not run, or does not answer.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.health.as_ref().is_some_and(|nginx| !nginx.is_well())
+    }
+}
+
 /// The key of an agent, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyView {

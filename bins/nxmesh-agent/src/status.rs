@@ -32,7 +32,7 @@ pub(crate) fn text(status: &AgentStatus, now: u64) -> String {
         },
     );
     if let Some(error) = &connection.number_unkept {
-        let told = format!("the state folder takes nothing: {error}");
+        let told = format!("did not take the number of the last connection: {error}");
         line("disk", told);
     }
     if let Some(since) = status.island_since {

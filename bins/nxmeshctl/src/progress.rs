@@ -173,7 +173,7 @@ fn progress_of(agent: &AgentView) -> AgentProgress {
         hostname: agent.hostname.clone(),
         state,
         failure,
-        down: agent.health.as_ref().is_some_and(|nginx| !nginx.is_well()),
+        down: state.is_failure() && agent.is_down(),
     }
 }
 
@@ -209,7 +209,7 @@ pub(crate) fn describe(agent: &AgentProgress) -> String {
         ProgressState::Drained => "drained, gets it when it is undrained",
     };
     let mut line = format!("agent {} ({}): {state}", agent.hostname, agent.id);
-    if agent.down && agent.state.is_failure() {
+    if agent.down {
         line.push_str("; its nginx is down, or does not answer");
     }
     if let Some(failure) = &agent.failure {

@@ -149,7 +149,7 @@ fn agent(agent: &AgentView) -> String {
             hostname: agent.hostname.clone(),
             state: ProgressState::after(failure),
             failure: Some(failure.clone()),
-            down: agent.health.as_ref().is_some_and(|nginx| !nginx.is_well()),
+            down: agent.is_down(),
         };
         lines.push(format!(
             "failure    version {}: {}",
